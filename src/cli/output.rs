@@ -1,0 +1,71 @@
+//! The only place that prints: data on standard output, everything else on standard error.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// How to print, decided once per process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    color: bool,
+}
+
+impl Output {
+    /// Colour on a terminal, unless `NO_COLOR` or `TERM=dumb` says otherwise.
+    pub(crate) fn of_process() -> Output {
+        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+        Output { color: io::stderr().is_terminal() && !unwanted }
+    }
+
+    /// Data: a line on standard output. A reader that went away (`| head`) is no error.
+    pub(crate) fn line(&self, text: &str) {
+        let _ = writeln!(io::stdout(), "{text}");
+    }
+
+    /// Data for a machine: one JSON document on standard output.
+    pub(crate) fn json(&self, value: &impl Serialize) {
+        if let Ok(text) = serde_json::to_string_pretty(value) {
+            self.line(&text);
+        }
+    }
+
+    /// What a person should know about the run, on standard error.
+    pub(crate) fn note(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    pub(crate) fn warning(&self, text: &str) {
+        self.labelled("warning", "33", text);
+    }
+
+    pub(crate) fn hint(&self, text: &str) {
+        self.labelled("hint", "36", text);
+    }
+
+    /// One `error:` line per problem, each with its `hint:` line.
+    pub(crate) fn error(&self, error: &Error) {
+        for problem in &error.problems {
+            self.labelled("error", "31", &problem.message);
+            if let Some(hint) = &problem.hint {
+                self.hint(hint);
+            }
+        }
+    }
+
+    /// What clap has to say, on the stream that it is for.
+    pub(crate) fn usage(&self, refusal: &clap::Error) {
+        let _ = refusal.print();
+    }
+
+    fn labelled(&self, label: &str, color: &str, text: &str) {
+        let _ = if self.color {
+            writeln!(io::stderr(), "\u{1b}[1;{color}m{label}:\u{1b}[0m {text}")
+        } else {
+            writeln!(io::stderr(), "{label}: {text}")
+        };
+    }
+}

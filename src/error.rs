@@ -1,0 +1,126 @@
+//! Errors as data: who is at fault, what was found, and the next step.
+//!
+//! Printing is done in one place, [`crate::cli`]: one `error:` line per problem and at most one `hint:` line.
+//! Messages start in lower case, put paths in back-ticks and name what was found and what is allowed.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use crate::exit;
+use crate::text;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Who has to act; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Input,
+    Usage,
+    Machine,
+    Interrupted,
+}
+
+impl Fault {
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Fault::Input => exit::INPUT,
+            Fault::Usage => exit::USAGE,
+            Fault::Machine => exit::MACHINE,
+            Fault::Interrupted => exit::INTERRUPTED,
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// One or more problems that end an operation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    pub fault: Fault,
+    pub problems: Vec<Problem>,
+}
+
+impl Error {
+    fn new(fault: Fault, message: impl Into<String>) -> Error {
+        Error { fault, problems: vec![Problem { message: message.into(), hint: None }] }
+    }
+
+    /// The plugin or its input is at fault.
+    pub fn input(message: impl Into<String>) -> Error {
+        Error::new(Fault::Input, message)
+    }
+
+    /// The command line is at fault.
+    pub fn usage(message: impl Into<String>) -> Error {
+        Error::new(Fault::Usage, message)
+    }
+
+    /// The machine is at fault: disk, network, a missing tool.
+    pub fn machine(message: impl Into<String>) -> Error {
+        Error::new(Fault::Machine, message)
+    }
+
+    pub fn interrupted() -> Error {
+        Error::new(Fault::Interrupted, "interrupted")
+    }
+
+    /// All problems at once, for checks that go on after the first.
+    pub fn many(fault: Fault, problems: Vec<Problem>) -> Error {
+        Error { fault, problems }
+    }
+
+    /// The next step for the user, on the last problem.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Error {
+        if let Some(problem) = self.problems.last_mut() {
+            problem.hint = Some(hint.into());
+        }
+        self
+    }
+
+    /// An operating system error on a path, with the next step where it is known.
+    pub fn io(verb: &str, path: &Path, error: &io::Error) -> Error {
+        let message = format!("cannot {verb} {}: {}", text::path(path), text::io_reason(error));
+        let failed = Error::machine(message);
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                failed.hint("free some space there and run the same command again; nothing was lost")
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                failed.hint("check the owner and the permissions of that path")
+            }
+            _ => failed,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            f.write_str(&problem.message)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Puts the path into an [`io::Error`]: `fs::read(p).at("read", p)?`.
+pub trait At<T> {
+    fn at(self, verb: &str, path: &Path) -> Result<T>;
+}
+
+impl<T, E: Into<io::Error>> At<T> for std::result::Result<T, E> {
+    fn at(self, verb: &str, path: &Path) -> Result<T> {
+        self.map_err(|error| Error::io(verb, path, &error.into()))
+    }
+}

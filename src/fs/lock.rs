@@ -1,0 +1,81 @@
+//! Advisory locks on files, with the holder's name for whoever waits.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use crate::error::{At, Error, Result};
+use crate::text;
+
+/// Held until dropped; the kernel releases it when the process dies.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Takes the lock on `path` (created where absent). While another process holds it, `on_wait` is told once
+    /// who that is; after `timeout` the error says so too.
+    pub fn acquire(path: &Path, doing: &str, timeout: Duration, on_wait: impl FnOnce(&str)) -> Result<Lock> {
+        let deadline = Instant::now() + timeout;
+        let mut on_wait = Some(on_wait);
+        loop {
+            let mut file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)
+                .at("open the lock", path)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                // The holder may have removed the file while we waited: a lock counts only under its name.
+                Ok(()) if is_same_file(&file, path) => {
+                    let holder = format!("process {} (mwp {doing})\n", std::process::id());
+                    let _ = file.set_len(0).and_then(|()| file.rewind());
+                    let _ = file.write_all(holder.as_bytes());
+                    return Ok(Lock { file, path: path.to_owned() });
+                }
+                Ok(()) => continue,
+                Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+                Err(errno) => return Err(Error::io("lock", path, &errno.into())),
+            }
+            let holder = holder_of(&mut file);
+            if Instant::now() >= deadline {
+                return Err(Error::machine(format!("{} is still held by {holder}", text::path(path)))
+                    .hint("wait for that process to end, or end it, then run the same command again"));
+            }
+            if let Some(tell) = on_wait.take() {
+                tell(&holder);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Removes the lock's file and lets go, for a directory that is to be left clean.
+    pub fn remove(self) {
+        let _ = std::fs::remove_file(&self.path);
+        drop(self.file);
+    }
+}
+
+fn is_same_file(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.metadata()) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}
+
+fn holder_of(file: &mut File) -> String {
+    let mut content = String::new();
+    let _ = file.rewind().and_then(|()| file.read_to_string(&mut content));
+    match content.trim() {
+        "" => "another process".to_owned(),
+        holder => text::visible(holder),
+    }
+}

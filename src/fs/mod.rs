@@ -1,0 +1,178 @@
+//! The only module that writes to the disk.
+//!
+//! Every error names the path. Whole files are written beside their target and renamed over it; whole
+//! directories are exchanged in one step ([`swap`]); work in progress lives in a [`Staging`] directory that
+//! vanishes with its owner. A crash at any instant leaves the old or the new, never a mixture.
+#![allow(clippy::disallowed_methods)]
+
+mod atomic;
+mod lock;
+mod swap;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::error::{At, Error, Result};
+use crate::text;
+
+pub use atomic::{AtomicFile, write_atomic};
+pub use lock::Lock;
+pub use swap::{Staging, put_in_place, sync_filesystem};
+
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).at("read", path)
+}
+
+/// The content, or `None` where there is no such file.
+pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(Error::io("read", path, &error)),
+    }
+}
+
+pub fn read_text(path: &Path) -> Result<String> {
+    into_text(path, read(path)?)
+}
+
+/// As [`read_text`], `None` where there is no such file.
+pub fn read_text_optional(path: &Path) -> Result<Option<String>> {
+    read_optional(path)?.map(|content| into_text(path, content)).transpose()
+}
+
+fn into_text(path: &Path, content: Vec<u8>) -> Result<String> {
+    String::from_utf8(content).map_err(|error| {
+        let line = content_line(error.as_bytes(), error.utf8_error().valid_up_to());
+        Error::input(format!(
+            "{}:{line}: found bytes that are not UTF-8; UTF-8 text is allowed",
+            text::path(path)
+        ))
+        .hint("save the file as UTF-8")
+    })
+}
+
+fn content_line(content: &[u8], position: usize) -> usize {
+    content[..position].iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Absent, or below something that is no directory.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether something is there, a broken link included.
+pub fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).at("create directory", path)
+}
+
+pub fn open(path: &Path) -> Result<fs::File> {
+    fs::File::open(path).at("open", path)
+}
+
+/// Creates or truncates a file that nothing else reads before it is complete; else use [`AtomicFile`].
+pub fn create_file(path: &Path) -> Result<fs::File> {
+    fs::File::create(path).at("create", path)
+}
+
+pub fn symlink(target: &Path, link: &Path) -> Result<()> {
+    std::os::unix::fs::symlink(target, link).at("create link", link)
+}
+
+pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("change the mode of", path)
+}
+
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).at("rename to", to)
+}
+
+/// Removes a file or link; fine where there is none.
+pub fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if is_absent(&error) => Ok(()),
+        result => result.at("remove", path),
+    }
+}
+
+/// Removes whatever is there: a file, a link (never what it points to) or a whole tree, directories without
+/// write permission included. Fine where there is nothing.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
+    if !metadata.is_dir() {
+        return remove_file(path);
+    }
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(()),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            make_directories_writable(path);
+            fs::remove_dir_all(path).at("remove", path)
+        }
+        Err(error) => Err(Error::io("remove", path, &error)),
+    }
+}
+
+fn make_directories_writable(path: &Path) {
+    let Ok(metadata) = path.symlink_metadata() else { return };
+    if !metadata.is_dir() {
+        return;
+    }
+    let _ = fs::set_permissions(path, fs::Permissions::from_mode(metadata.mode() | 0o700));
+    let Ok(entries) = fs::read_dir(path) else { return };
+    for entry in entries.flatten() {
+        make_directories_writable(&entry.path());
+    }
+}
+
+/// Entries of a directory in the order of their names; empty where there is no such directory.
+pub fn list(dir: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if is_absent(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", dir, &error)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.at("list", dir)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Copies content, mode and modification time, sharing blocks where the file system can.
+pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
+    fs::copy(from, to).at("copy to", to)?;
+    let metadata = from.metadata().at("read", from)?;
+    let file = fs::File::open(to).at("open", to)?;
+    let modified = metadata.modified().at("read", from)?;
+    file.set_modified(modified).at("set the time of", to)
+}
+
+/// Copies a file, a link as a link, or a whole tree. Other kinds of file (sockets, devices) are left out.
+pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    let metadata = from.symlink_metadata().at("read", from)?;
+    if metadata.is_symlink() {
+        let target = fs::read_link(from).at("read", from)?;
+        return symlink(&target, to);
+    }
+    if metadata.is_file() {
+        return copy_file(from, to);
+    }
+    if metadata.is_dir() {
+        create_dir_all(to)?;
+        for entry in list(from)? {
+            if let Some(name) = entry.file_name() {
+                copy_tree(&entry, &to.join(name))?;
+            }
+        }
+        set_mode(to, metadata.mode() & 0o7777)?;
+    }
+    Ok(())
+}

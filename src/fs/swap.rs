@@ -1,0 +1,69 @@
+//! Whole directories: made in a staging directory, put in place in one step.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use tempfile::TempDir;
+
+use super::{create_dir_all, exists, open, remove_tree, rename};
+use crate::error::{At, Error, Result};
+
+/// A directory for work in progress, removed when dropped.
+pub struct Staging {
+    directory: TempDir,
+}
+
+impl Staging {
+    /// Makes a staging directory in `parent`, which must be on the file system of the final place.
+    pub fn new_in(parent: &Path) -> Result<Staging> {
+        create_dir_all(parent)?;
+        let directory =
+            tempfile::Builder::new().prefix("stage-").tempdir_in(parent).at("create in", parent)?;
+        Ok(Staging { directory })
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A path inside.
+    pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.directory.path().join(name)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // TempDir gives up on directories without write permission; we do not.
+        let _ = remove_tree(self.directory.path());
+    }
+}
+
+/// Puts `staged` (a file or a directory) at `target` in one step. What was at `target` is removed afterwards:
+/// at every instant either the old or the new is there, complete.
+pub fn put_in_place(staged: &Path, target: &Path) -> Result<()> {
+    if !exists(target) {
+        return rename(staged, target);
+    }
+    match renameat_with(CWD, staged, CWD, target, RenameFlags::EXCHANGE) {
+        Ok(()) => remove_tree(staged),
+        // A file system without exchange (some network mounts): aside, then in, the shortest gap possible.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            let aside = staged.with_extension("old");
+            rename(target, &aside)?;
+            if let Err(error) = rename(staged, target) {
+                rename(&aside, target)?;
+                return Err(error);
+            }
+            remove_tree(&aside)
+        }
+        Err(errno) => Err(Error::io("put in place", target, &errno.into())),
+    }
+}
+
+/// Makes everything that was written to the file system of `path` durable, in one call.
+pub fn sync_filesystem(path: &Path) -> Result<()> {
+    let directory = open(path)?;
+    rustix::fs::syncfs(&directory).at("write to the disk of", path)
+}

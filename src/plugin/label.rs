@@ -1,0 +1,174 @@
+//! `.layerapi2_label`: `plugin_{name}@{module}`, the identity of a plugin.
+
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::text;
+
+/// The file that holds the label, in the plugin's directory.
+const LABEL_FILE: &str = ".layerapi2_label";
+
+/// A plugin's name: `^[A-Za-z0-9_-]+$`, no `plugin_` or `__` in front, neither `base` nor `config`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PluginName(String);
+
+/// The name of a MetWork module in lower case, such as `mfserv`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Module(String);
+
+/// A plugin's identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label {
+    pub name: PluginName,
+    pub module: Module,
+}
+
+impl PluginName {
+    /// Longer names break file names (`{name}-{version}-{release}.metwork.{module}.plugin`, 255 bytes).
+    const MAX_LENGTH: usize = 100;
+
+    pub fn parse(text: &str) -> Result<PluginName> {
+        let shown = text::visible(text);
+        let refuse = |found: &str, allowed: &str| {
+            Err(Error::input(format!("the plugin name `{shown}` {found}; {allowed}")))
+        };
+        if text.is_empty() {
+            return refuse("is empty", "give at least one letter or digit");
+        }
+        if text.len() > PluginName::MAX_LENGTH {
+            return refuse("is too long", "at most 100 characters are allowed");
+        }
+        if let Some(bad) = text.chars().find(|c| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-')) {
+            let bad = text::visible(&bad.to_string());
+            return refuse(&format!("holds `{bad}`"), "letters, digits, `_` and `-` are allowed");
+        }
+        if text.starts_with("plugin_") || text.starts_with("__") {
+            return refuse("starts with a reserved prefix", "it must not start with `plugin_` or `__`");
+        }
+        if text.starts_with('-') {
+            return refuse("starts with `-`", "commands would take it for an option");
+        }
+        if matches!(text, "base" | "config" | "metwork_plugin") {
+            return refuse("is reserved", "`base`, `config` and `metwork_plugin` are not allowed");
+        }
+        Ok(PluginName(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Module {
+    pub fn parse(text: &str) -> Result<Module> {
+        let good = text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        if good && text.len() <= 30 {
+            Ok(Module(text.to_owned()))
+        } else {
+            Err(Error::input(format!(
+                "the module `{}` is not a module's name; lower-case letters and digits are allowed",
+                text::visible(text)
+            ))
+            .hint("the modules with plugins are mfserv, mfdata and mfbase"))
+        }
+    }
+
+    /// As in `mfserv`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// As in `MFSERV`, the prefix of environment variables.
+    pub fn upper(&self) -> String {
+        self.0.to_ascii_uppercase()
+    }
+}
+
+impl Label {
+    /// Reads the label of the plugin in `dir`.
+    pub fn read(dir: &Path) -> Result<Label> {
+        let file = dir.join(LABEL_FILE);
+        let Some(bytes) = fs::read_optional(&file)? else {
+            return Err(Error::input(format!("{} is not a plugin: it has no `{LABEL_FILE}`", text::path(dir)))
+                .hint("run this in a plugin's directory, name one with -C, or make one with `mwp bootstrap create NAME`"));
+        };
+        let content = String::from_utf8(bytes)
+            .map_err(|_| Error::input(format!("{} is not UTF-8 text", text::path(&file))))?;
+        let line = content.strip_suffix('\n').unwrap_or(&content);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        line.parse().map_err(|error: Error| match error.problems.into_iter().next() {
+            Some(problem) => Error::input(format!("{}: {}", text::path(&file), problem.message))
+                .hint(problem.hint.unwrap_or_else(|| "write `plugin_NAME@MODULE` there".to_owned())),
+            None => Error::input(format!("{}: bad label", text::path(&file))),
+        })
+    }
+}
+
+impl FromStr for Label {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Label> {
+        let shown = text::visible(text);
+        let bad = |half: &str| {
+            Error::input(format!("the label `{shown}` {half}; `plugin_NAME@MODULE` is allowed"))
+                .hint("write one line such as `plugin_hello@mfserv`")
+        };
+        let (layer, module) = text.split_once('@').ok_or_else(|| bad("has no `@MODULE`"))?;
+        let name = layer.strip_prefix("plugin_").ok_or_else(|| bad("does not start with `plugin_`"))?;
+        Ok(Label { name: PluginName::parse(name)?, module: Module::parse(module)? })
+    }
+}
+
+impl fmt::Display for PluginName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "plugin_{}@{}", self.name, self.module)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_names_a_plugin_and_its_module() {
+        let label: Label = "plugin_hello-2@mfserv".parse().unwrap();
+        assert_eq!((label.name.as_str(), label.module.as_str()), ("hello-2", "mfserv"));
+        assert_eq!(label.module.upper(), "MFSERV");
+        assert_eq!(label.to_string(), "plugin_hello-2@mfserv");
+    }
+
+    #[test]
+    fn a_bad_label_is_refused_with_the_wrong_half() {
+        for (label, wrong) in [
+            ("hello@mfserv", "does not start with `plugin_`"),
+            ("plugin_hello", "has no `@MODULE`"),
+            ("plugin_../../X@mfserv", "holds `.`"),
+            ("plugin_foo\n@mfserv", "holds `\\n`"),
+            ("plugin_@mfserv", "is empty"),
+            ("plugin___x@mfserv", "reserved prefix"),
+            ("plugin_base@mfserv", "is reserved"),
+            ("plugin_metwork_plugin@mfserv", "is reserved"),
+            ("plugin_foo@MF SERV", "the module"),
+            ("plugin_foo@", "the module"),
+        ] {
+            let error = label.parse::<Label>().unwrap_err();
+            assert!(error.to_string().contains(wrong), "{label:?}: {error}");
+        }
+    }
+}

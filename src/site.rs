@@ -1,0 +1,141 @@
+//! The machine that a command runs on: the module's homes, the configuration name, root-owned files.
+//!
+//! Everything comes from a snapshot of the process environment, taken once by the command line; nothing else
+//! reads the environment.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::fs;
+use crate::plugin::Module;
+
+/// A snapshot of the process environment.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    pub fn of_process() -> Environment {
+        Environment(std::env::vars_os().collect())
+    }
+
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+    }
+
+    /// The value as text; one that is empty or not UTF-8 counts as unset.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(OsStr::to_str).filter(|value| !value.is_empty())
+    }
+
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.get(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    }
+
+    pub fn set(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.0.remove(OsStr::new(name));
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        self.0.iter()
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (OsString, OsString)>>(variables: T) -> Environment {
+        Environment(variables.into_iter().collect())
+    }
+}
+
+/// Where things are on this machine.
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub environment: Environment,
+    /// `MFMODULE_LOWERCASE` or `MFMODULE`: the module whose environment is loaded.
+    pub module: Option<Module>,
+    /// `/etc`, or `MWP_ETC_DIR` in tests and containers.
+    pub etc: PathBuf,
+    /// `MFCONFIG`, else the first line that is no comment of `metwork.config`, else `GENERIC`.
+    pub configuration_name: String,
+    /// The user's home.
+    pub home: PathBuf,
+    /// `$XDG_CACHE_HOME/mwp` (or `MWP_CACHE_DIR`): may be deleted at any time.
+    pub cache: PathBuf,
+    /// The absolute directories of `LAYERAPI2_LAYERS_PATH`.
+    pub layers_path: Vec<PathBuf>,
+    runtime_home: Option<PathBuf>,
+    data: PathBuf,
+}
+
+impl Site {
+    pub fn new(environment: Environment) -> Site {
+        let home = environment.path("HOME").unwrap_or_else(|| PathBuf::from("/"));
+        let etc = environment.path("MWP_ETC_DIR").unwrap_or_else(|| PathBuf::from("/etc"));
+        let absolute = |name: &str| environment.path(name).filter(|path| path.is_absolute());
+        let cache = absolute("MWP_CACHE_DIR")
+            .unwrap_or_else(|| absolute("XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache")).join("mwp"));
+        let data = absolute("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share")).join("mwp");
+        let module = environment
+            .text("MFMODULE_LOWERCASE")
+            .or_else(|| environment.text("MFMODULE"))
+            .and_then(|name| Module::parse(&name.to_ascii_lowercase()).ok());
+        let layers_path = environment
+            .get("LAYERAPI2_LAYERS_PATH")
+            .map(|list| std::env::split_paths(list).filter(|path| path.is_absolute()).collect())
+            .unwrap_or_default();
+        let configuration_name = environment
+            .text("MFCONFIG")
+            .map(str::to_owned)
+            .or_else(|| configuration_name_of_machine(&etc))
+            .unwrap_or_else(|| "GENERIC".to_owned());
+        Site {
+            module,
+            configuration_name,
+            cache,
+            layers_path,
+            runtime_home: absolute("MFMODULE_RUNTIME_HOME"),
+            data,
+            home,
+            etc,
+            environment,
+        }
+    }
+
+    /// `MFMODULE_RUNTIME_HOME`: var/, log/, tmp/ and config/ of the module's user; a per-user directory where
+    /// no MetWork module is loaded.
+    pub fn runtime_home(&self, module: &Module) -> PathBuf {
+        self.runtime_home.clone().unwrap_or_else(|| self.data.join(module.as_str()))
+    }
+
+    /// Where the plugins of a module are installed.
+    pub fn plugins_base(&self, module: &Module) -> PathBuf {
+        self.environment
+            .path("MFMODULE_PLUGINS_BASE_DIR")
+            .filter(|path| path.is_absolute())
+            .unwrap_or_else(|| self.runtime_home(module).join("var/plugins"))
+    }
+
+    /// Root-owned files of a module's plugins: provisioning and overrides.
+    pub fn provisioning(&self, module: &Module) -> PathBuf {
+        self.etc.join("metwork.config.d").join(module.as_str()).join("plugins")
+    }
+
+    /// The override files for a plugin, weakest first.
+    pub fn overrides(&self, label: &crate::plugin::Label) -> [PathBuf; 2] {
+        let file = format!("{}.ini", label.name);
+        [
+            self.runtime_home(&label.module).join("config/plugins").join(&file),
+            self.provisioning(&label.module).join(&file),
+        ]
+    }
+}
+
+fn configuration_name_of_machine(etc: &Path) -> Option<String> {
+    let content = fs::read_optional(&etc.join("metwork.config")).ok()??;
+    let content = String::from_utf8(content).ok()?;
+    content.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned)
+}

@@ -1,0 +1,105 @@
+//! Text that is safe and pleasant to print: names from disk or archives may hold anything.
+
+use std::io;
+use std::path::Path;
+
+/// A path for a message: in back-ticks, control characters and bytes that are not UTF-8 escaped.
+pub fn path(path: &Path) -> String {
+    format!("`{}`", visible_bytes(path.as_os_str().as_encoded_bytes()))
+}
+
+/// Text from a file or an archive, with control characters escaped so that it cannot steer the terminal.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() || is_direction_mark(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// As [`visible`], for bytes that need not be UTF-8 (those are shown as `\xNN`).
+pub fn visible_bytes(bytes: &[u8]) -> String {
+    let mut shown = String::new();
+    for chunk in bytes.utf8_chunks() {
+        shown.push_str(&visible(chunk.valid()));
+        for byte in chunk.invalid() {
+            shown.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    shown
+}
+
+/// Marks that reorder the text around them.
+fn is_direction_mark(character: char) -> bool {
+    matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The reason of an operating system error without the trailing `(os error N)`.
+pub fn io_reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let reason = text.rsplit_once(" (os error").map_or(text.as_str(), |(reason, _)| reason);
+    let mut characters = reason.chars();
+    match characters.next() {
+        Some(first) => first.to_lowercase().chain(characters).collect(),
+        None => text,
+    }
+}
+
+/// `1 file`, `3 files`.
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A size for people: `512 B`, `3.4 MB` (powers of ten).
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if bytes < 1000 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1000.0;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// The candidate nearest to `found`, where it is near enough to be a slip of the fingers.
+pub fn nearest<'a>(found: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = (found.chars().count() / 3).clamp(1, 4);
+    allowed
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(found, candidate), candidate))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_and_escape_sequences_are_shown_not_sent() {
+        assert_eq!(visible("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
+        assert_eq!(visible_bytes(b"caf\xc3\xa9\xff"), "caf\u{e9}\\xff");
+    }
+
+    #[test]
+    fn a_slip_gets_a_suggestion_and_a_stranger_none() {
+        assert_eq!(nearest("numproceses", ["numprocesses", "max_age"]), Some("numprocesses"));
+        assert_eq!(nearest("colour", ["numprocesses", "max_age"]), None);
+    }
+
+    #[test]
+    fn sizes_use_powers_of_ten() {
+        assert_eq!(size(512), "512 B");
+        assert_eq!(size(3_400_000), "3.4 MB");
+        assert_eq!(size(999_999), "1.0 MB");
+    }
+}

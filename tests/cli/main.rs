@@ -1,0 +1,3 @@
+//! End-to-end tests: the real binary, one file per command.
+
+mod support;
