@@ -1,5 +1,7 @@
 //! The command line: arguments in, plain structs to the library, text out. No logic.
 
+mod check;
+mod common;
 mod output;
 
 use std::process::ExitCode;
@@ -20,7 +22,9 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Check(check::Arguments),
+}
 
 /// What every command gets beside its own arguments.
 struct Context {
@@ -45,10 +49,10 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments, _context: &Context) -> Result<()> {
+fn run(arguments: Arguments, context: &Context) -> Result<()> {
     match arguments.command {
         None => Ok(()),
-        Some(command) => match command {},
+        Some(Command::Check(arguments)) => check::run(&arguments, context),
     }
 }
 
