@@ -64,7 +64,7 @@ pub fn is_check(task: &Task) -> bool {
 }
 
 pub fn check(project: &Project<'_>) -> Result<()> {
-    crate::plugin::FormatVersion::read(&project.dir).map(drop)
+    crate::plugin::Plugin::load(&project.dir, project.site).map(drop)
 }
 
 /// Actions that make locks, which are never made again just because somebody said `--force`.

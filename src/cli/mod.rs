@@ -1,13 +1,21 @@
 //! The command line: arguments in, plain structs to the library, text out. No logic.
 
+mod build;
+mod cache;
 mod check;
+mod clean;
 mod common;
+mod explain;
+mod graph;
 mod output;
+mod progress;
+mod signals;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::clean::Depth;
 use crate::error::Result;
 use crate::exit;
 use crate::site::{Environment, Site};
@@ -15,15 +23,31 @@ use output::Output;
 
 /// Builds, ships and runs MetWork plugins
 #[derive(Debug, Parser)]
-#[command(name = "mwp", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "mwp",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Without a command: build.
+    #[command(flatten)]
+    build: build::Arguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(build::Arguments),
     Check(check::Arguments),
+    Clean(clean::Arguments),
+    /// Remove what `clean` removes, and the locks: the next build may take newer versions
+    Superclean(clean::Arguments),
+    Explain(explain::Arguments),
+    Graph(graph::Arguments),
+    Cache(cache::Arguments),
 }
 
 /// What every command gets beside its own arguments.
@@ -51,8 +75,14 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments, context: &Context) -> Result<()> {
     match arguments.command {
-        None => Ok(()),
+        None => build::run(&arguments.build, context),
+        Some(Command::Build(arguments)) => build::run(&arguments, context),
         Some(Command::Check(arguments)) => check::run(&arguments, context),
+        Some(Command::Clean(arguments)) => clean::run(&arguments, Depth::Clean, context),
+        Some(Command::Superclean(arguments)) => clean::run(&arguments, Depth::Superclean, context),
+        Some(Command::Explain(arguments)) => explain::run(&arguments, context),
+        Some(Command::Graph(arguments)) => graph::run(&arguments, context),
+        Some(Command::Cache(arguments)) => cache::run(&arguments, context),
     }
 }
 
