@@ -30,7 +30,7 @@ use output::Output;
     disable_help_subcommand = true,
     args_conflicts_with_subcommands = true
 )]
-struct Arguments {
+struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
     /// Without a command: build.
@@ -59,7 +59,7 @@ struct Context {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let output = Output::of_process();
-    let arguments = match Arguments::try_parse_from(std::env::args_os()) {
+    let arguments = match CommandLine::try_parse_from(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&output, &refusal),
     };
@@ -73,7 +73,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments, context: &Context) -> Result<()> {
+fn run(arguments: CommandLine, context: &Context) -> Result<()> {
     match arguments.command {
         None => build::run(&arguments.build, context),
         Some(Command::Build(arguments)) => build::run(&arguments, context),
