@@ -5,6 +5,7 @@
 //! The stages meet only in that file. Arrows go one way:
 //! `cli → graph → recipe, artifact → python → plugin, site → fs`.
 
+pub mod artifact;
 pub mod cli;
 pub mod error;
 pub mod exit;

@@ -1,6 +1,8 @@
 //! The command line: arguments in, plain structs to the library, text out. No logic.
 
+mod info;
 mod output;
+mod pack;
 
 use std::process::ExitCode;
 
@@ -20,7 +22,11 @@ struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Pack(pack::Arguments),
+    Info(info::Arguments),
+    Hash(info::HashArguments),
+}
 
 /// What every command gets beside its own arguments.
 struct Context {
@@ -45,10 +51,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments, _context: &Context) -> Result<()> {
+fn run(arguments: Arguments, context: &Context) -> Result<()> {
     match arguments.command {
         None => Ok(()),
-        Some(command) => match command {},
+        Some(command) => match command {
+            Command::Pack(arguments) => pack::run(&arguments, context),
+            Command::Info(arguments) => info::run(&arguments, context),
+            Command::Hash(arguments) => info::run_hash(&arguments, context),
+        },
     }
 }
 
