@@ -31,14 +31,14 @@ impl Description {
     }
 }
 
+const MAX_LENGTH: usize = 50;
+
 /// `^[a-z0-9-_.]+$`, of a length that leaves room for the rest of the file name.
 pub(super) fn check_version(what: &str, value: &str) -> Result<()> {
     let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
     let found = match value {
         "" => "is empty".to_owned(),
-        _ if value.len() > 50 => {
-            format!("`{}…` is too long", text::visible(&value[..value.floor_char_boundary(50)]))
-        }
+        _ if value.len() > MAX_LENGTH => format!("has {}", text::count(value.len(), "character")),
         _ if value.chars().all(good) => return Ok(()),
         _ => format!("is `{}`", text::visible(value)),
     };

@@ -21,7 +21,7 @@ pub(super) fn append_node(to: &mut Vec<u8>, node: &Node, modified: i64) {
     match &node.kind {
         Kind::Directory => append_directory(to, &node.path, modified),
         Kind::File { executable, stat } => {
-            append_file(to, &node.path, file_mode(*executable), stat.size, modified)
+            append_file(to, &node.path, file_mode(*executable), stat.size, modified);
         }
         Kind::Link { target } => {
             let mut header = header(EntryType::Symlink, 0o777, 0, modified);
