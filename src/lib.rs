@@ -6,6 +6,7 @@
 //! `cli → graph, action → recipe, store, python → plugin, tools, site → fs`.
 
 pub mod action;
+pub mod artifact;
 pub mod clean;
 pub mod cli;
 pub mod digest;

@@ -23,6 +23,7 @@ pub(crate) fn run(arguments: &Arguments, depth: Depth, context: &Context) -> Res
     for dir in arguments.common.directories() {
         let waiting = |holder: &str| context.output.note(&format!("waiting for {holder}"));
         for path in clean::clean(&dir, depth, arguments.dry_run, waiting)? {
+            let path = path.strip_prefix(".").unwrap_or(&path);
             let shown = text::visible_bytes(path.as_os_str().as_encoded_bytes());
             if !arguments.common.json && !arguments.common.quiet {
                 let word = if arguments.dry_run { "would remove" } else { "removed" };

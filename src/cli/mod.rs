@@ -7,8 +7,11 @@ mod clean;
 mod common;
 mod explain;
 mod graph;
+mod info;
 mod output;
+mod pack;
 mod progress;
+mod release;
 mod signals;
 
 use std::process::ExitCode;
@@ -48,6 +51,10 @@ enum Command {
     Explain(explain::Arguments),
     Graph(graph::Arguments),
     Cache(cache::Arguments),
+    Release(release::Arguments),
+    Pack(pack::Arguments),
+    Info(info::Arguments),
+    Hash(info::HashArguments),
 }
 
 /// What every command gets beside its own arguments.
@@ -83,6 +90,10 @@ fn run(arguments: CommandLine, context: &Context) -> Result<()> {
         Some(Command::Explain(arguments)) => explain::run(&arguments, context),
         Some(Command::Graph(arguments)) => graph::run(&arguments, context),
         Some(Command::Cache(arguments)) => cache::run(&arguments, context),
+        Some(Command::Release(arguments)) => release::run(&arguments, context),
+        Some(Command::Pack(arguments)) => pack::run(&arguments, context),
+        Some(Command::Info(arguments)) => info::run(&arguments, context),
+        Some(Command::Hash(arguments)) => info::run_hash(&arguments, context),
     }
 }
 

@@ -14,6 +14,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use crate::error::{At, Error, Result};
 use crate::text;
 
@@ -188,4 +190,21 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         set_mode(to, metadata.mode() & 0o7777)?;
     }
     Ok(())
+}
+
+/// Opens a file for reading; neither follows a link in its place nor waits where it became a pipe.
+pub fn open_no_follow(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// A file without a name in `dir`, for intermediate results: gone with its owner, however that ends.
+pub fn unnamed_file_in(dir: &Path) -> Result<fs::File> {
+    tempfile::tempfile_in(dir).at("write in", dir)
+}
+
+/// Marks a file as used now, so that a cache can drop what was used least recently. Failing is harmless.
+pub fn touch(path: &Path) {
+    let now = std::time::SystemTime::now();
+    let _ = fs::File::open(path).and_then(|file| file.set_modified(now));
 }

@@ -10,6 +10,7 @@ use super::{canonical_name, index};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::process::{Log, Program};
+use crate::text;
 
 pub(super) fn freeze(
     resolver: &Resolver<'_>,
@@ -30,8 +31,13 @@ pub(super) fn freeze(
     }
     let finished = program.run(log, on_line)?;
     if !finished.succeeded() {
-        return Err(failure("pip", "resolve the requirements", &finished, reason(&finished.output))
-            .hint_if_none("correct `requirements-to-freeze.txt`"));
+        return Err(failure(
+            "pip",
+            &format!("resolve {}", text::path(requirements)),
+            &finished,
+            reason(&finished.output),
+        )
+        .hint_if_none("correct that requirement"));
     }
     let content = fs::read(&report)?;
     let report: Report = serde_json::from_slice(&content).map_err(|error| {
@@ -181,7 +187,16 @@ fn reason(output: &str) -> Option<String> {
         .iter()
         .find(|line| line.starts_with("Could not find a version") || line.starts_with("Invalid requirement"))
         .or(errors.last())
-        .map(|line| (*line).to_owned())
+        .map(|line| short_versions(line))
+}
+
+/// `(from versions: 1, 2, …)` may hold hundreds: the latest ten tell enough.
+fn short_versions(line: &str) -> String {
+    let Some((before, versions)) = line.split_once("(from versions: ") else { return line.to_owned() };
+    let versions: Vec<&str> = versions.trim_end_matches(')').split(", ").collect();
+    let latest = &versions[versions.len().saturating_sub(10)..];
+    let more = if latest.len() < versions.len() { "…, " } else { "" };
+    format!("{before}(from versions: {more}{})", latest.join(", "))
 }
 
 #[cfg(test)]

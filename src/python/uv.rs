@@ -8,6 +8,7 @@ use super::resolver::{Resolver, failure};
 use crate::error::Result;
 use crate::fs;
 use crate::process::Log;
+use crate::text;
 use crate::tools;
 
 pub(super) fn freeze(
@@ -47,8 +48,13 @@ pub(super) fn freeze(
     }
     let finished = program.argument(requirements).run(log, on_line)?;
     if !finished.succeeded() {
-        return Err(failure("uv", "resolve the requirements", &finished, reason(&finished.output))
-            .hint_if_none("correct `requirements-to-freeze.txt`"));
+        return Err(failure(
+            "uv",
+            &format!("resolve {}", text::path(requirements)),
+            &finished,
+            reason(&finished.output),
+        )
+        .hint_if_none("correct that requirement"));
     }
     let lines = Requirements::parse(&fs::read_text(&output)?).lines;
     Ok(lines
@@ -58,15 +64,14 @@ pub(super) fn freeze(
         .collect())
 }
 
-/// uv explains itself in a paragraph behind `╰─▶`, or in an `error:` line with causes.
+/// uv explains itself in `cause:` lines, the last of which is the root; older ones in a paragraph behind `╰─▶`.
 fn reason(output: &str) -> Option<String> {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((_, explanation)) = output.split_once("╰─▶") {
-        let end = explanation.find("\n\n").unwrap_or(explanation.len());
-        return Some(words(&explanation[..end]));
-    }
-    let start = output.find("error:")?;
-    Some(words(output[start..].trim_start_matches("error:")))
+    let start = output.find("error:").or_else(|| output.find("×"))?;
+    let explanation = output[start..].split("\n\n").next()?;
+    let root =
+        ["╰─▶", "cause:", "Caused by:", "error:"].iter().find_map(|sign| explanation.rsplit_once(sign))?;
+    Some(words(root.1))
 }
 
 #[cfg(test)]

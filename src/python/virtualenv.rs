@@ -145,6 +145,26 @@ pub fn owned_files(root: &Path, prefix: &Path) -> Result<BTreeSet<PathBuf>> {
     Ok(owned)
 }
 
+/// The files and links in the virtualenv at `root` that do not belong to it. Paths start with `prefix`.
+pub fn foreign_files(root: &Path, prefix: &Path) -> Result<BTreeSet<PathBuf>> {
+    let owned = owned_files(root, prefix)?;
+    let mut foreign = BTreeSet::new();
+    let mut waiting = vec![prefix.to_owned()];
+    while let Some(dir) = waiting.pop() {
+        let at = root.join(dir.strip_prefix(prefix).unwrap_or(&dir));
+        for path in fs::list(&at)? {
+            let Some(name) = path.file_name().filter(|name| *name != "__pycache__") else { continue };
+            let inside = dir.join(name);
+            if path.is_dir() && !path.is_symlink() {
+                waiting.push(inside);
+            } else if !owned.contains(&inside) {
+                foreign.insert(inside);
+            }
+        }
+    }
+    Ok(foreign)
+}
+
 /// Adds a path below `root`, `..` resolved by name.
 fn own(owned: &mut BTreeSet<PathBuf>, root: &Path, prefix: &Path, path: &Path) {
     let mut plain = PathBuf::new();
