@@ -11,4 +11,5 @@ pub mod exit;
 pub mod fs;
 pub mod plugin;
 pub mod site;
+pub mod template;
 pub mod text;

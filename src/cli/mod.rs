@@ -1,5 +1,6 @@
 //! The command line: arguments in, plain structs to the library, text out. No logic.
 
+mod bootstrap;
 mod check;
 mod common;
 mod output;
@@ -23,6 +24,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bootstrap(bootstrap::Arguments),
     Check(check::Arguments),
 }
 
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: Arguments, context: &Context) -> Result<()> {
     match arguments.command {
         None => Ok(()),
+        Some(Command::Bootstrap(arguments)) => bootstrap::run(arguments, context),
         Some(Command::Check(arguments)) => check::run(&arguments, context),
     }
 }

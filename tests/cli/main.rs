@@ -1,5 +1,6 @@
 //! End-to-end tests: the real binary, one file per command.
-#![allow(unreachable_pub)]
+#![allow(unreachable_pub, clippy::disallowed_methods, clippy::unwrap_used)]
 
+mod bootstrap;
 mod check;
 mod support;
