@@ -10,6 +10,7 @@ pub mod error;
 pub mod exit;
 pub mod fs;
 pub mod plugin;
+pub mod shims;
 pub mod site;
 pub mod template;
 pub mod text;

@@ -3,4 +3,5 @@
 
 mod bootstrap;
 mod check;
+mod plugin_mk;
 mod support;
