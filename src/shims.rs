@@ -1,11 +1,10 @@
 //! Files that stand in for those of an installed MetWork, so that what existing plugins refer to is there.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::fs;
-use crate::site::Site;
+use crate::site::{Environment, Site};
 
 const FILES: [(&str, &str); 2] = [
     ("share/plugin.mk", include_str!("../templates/shims/share/plugin.mk")),
@@ -23,32 +22,37 @@ pub fn home(site: &Site) -> Result<PathBuf> {
     Ok(home)
 }
 
-/// What to add to the environment of a `make` that runs a hook of the Makefile in `dir`, in `dir`: homes that
-/// hold a `plugin.mk` (an installed MetWork keeps its own) and the word that it is a hook, so that the Makefile
-/// does not call `mwp` again.
-pub fn make_hook_environment(dir: &Path, site: &Site) -> Result<Vec<(OsString, OsString)>> {
-    let mut variables = vec![("MWP_MAKE_HOOK".into(), "1".into())];
+/// Points the homes that the Makefile in `dir` may include `plugin.mk` from at ours, where they hold none: an
+/// installed MetWork keeps its own. `make` is to run in `dir`; `scratch` is a directory of ours there, by name.
+pub fn provide_make_fragment(
+    dir: &Path,
+    scratch: &str,
+    site: &Site,
+    environment: &mut Environment,
+) -> Result<()> {
     let absent =
         |name: &&str| !site.environment.path(name).is_some_and(|home| home.join("share/plugin.mk").is_file());
     let absent: Vec<_> = HOMES.into_iter().filter(absent).collect();
     if !absent.is_empty() {
-        let home = home_for_make(dir, site)?;
-        variables.extend(absent.into_iter().map(|name| (name.into(), home.clone().into())));
+        let home = home_for_make(dir, scratch, site)?;
+        for name in absent {
+            environment.set(name, home.as_os_str());
+        }
     }
-    Ok(variables)
+    Ok(())
 }
 
 /// `include` splits at white space and knows no quotes: where the cache has such a path, the files go into the
-/// plugin's own directory for work in progress, named relative to it.
-fn home_for_make(dir: &Path, site: &Site) -> Result<PathBuf> {
+/// scratch directory, named relative to the plugin.
+fn home_for_make(dir: &Path, scratch: &str, site: &Site) -> Result<PathBuf> {
     let home = home(site)?;
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+@-".contains(byte);
     if home.as_os_str().as_encoded_bytes().iter().all(is_plain) {
         return Ok(home);
     }
-    let relative = Path::new(".mwp/shims");
-    write_to(&dir.join(relative))?;
-    Ok(relative.to_owned())
+    let relative = Path::new(scratch).join("shims");
+    write_to(&dir.join(&relative))?;
+    Ok(relative)
 }
 
 fn write_to(home: &Path) -> Result<()> {
@@ -68,7 +72,6 @@ fn write_to(home: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::site::Environment;
 
     fn site(cache: &Path, mfext_home: &Path) -> Site {
         let mut environment = Environment::default();
@@ -82,17 +85,16 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let metwork = root.path().join("metwork");
         let site = site(root.path(), &metwork);
-        let names = |site: &Site| -> Vec<_> {
-            make_hook_environment(Path::new("/nowhere"), site)
-                .unwrap()
-                .into_iter()
-                .map(|(name, _)| name)
-                .collect()
+        let ours = home(&site).unwrap();
+        let provided = |name: &str| {
+            let mut environment = site.environment.clone();
+            provide_make_fragment(Path::new("/nowhere"), ".mwp", &site, &mut environment).unwrap();
+            environment.path(name).unwrap()
         };
-        assert_eq!(names(&site), ["MWP_MAKE_HOOK", "MFEXT_HOME", "MFCOM_HOME"]);
+        assert_eq!((provided("MFEXT_HOME"), provided("MFCOM_HOME")), (ours.clone(), ours.clone()));
         fs::create_dir_all(&metwork.join("share")).unwrap();
         fs::write_atomic(&metwork.join("share/plugin.mk"), b"").unwrap();
-        assert_eq!(names(&site), ["MWP_MAKE_HOOK", "MFCOM_HOME"]);
+        assert_eq!((provided("MFEXT_HOME"), provided("MFCOM_HOME")), (metwork.clone(), ours));
     }
 
     #[test]
@@ -100,15 +102,13 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let (cache, plugin) = (root.path().join("my cache"), root.path().join("my plugin"));
         fs::create_dir_all(&plugin).unwrap();
-        fs::write_atomic(
-            &plugin.join("Makefile"),
-            b"include $(MFEXT_HOME)/share/plugin.mk\nprecustom::\n\t@echo $(NAME) was here\n",
-        )
-        .unwrap();
+        let makefile = b"include $(MFEXT_HOME)/share/plugin.mk\nprecustom::\n\t@echo $(NAME) was here\n";
+        fs::write_atomic(&plugin.join("Makefile"), makefile).unwrap();
         fs::write_atomic(&plugin.join(".layerapi2_label"), b"plugin_foo@mfserv\n").unwrap();
-        let variables = make_hook_environment(&plugin, &site(&cache, root.path())).unwrap();
+        let mut environment = Environment::default();
+        provide_make_fragment(&plugin, ".mwp", &site(&cache, root.path()), &mut environment).unwrap();
         let mut make = std::process::Command::new("make");
-        make.args(["-C"]).arg(&plugin).args(["--no-print-directory", "precustom", "all"]).envs(variables);
+        make.args(["--no-print-directory", "precustom"]).current_dir(&plugin).envs(environment.iter());
         let output = make.output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "foo was here\n", "{output:?}");
     }

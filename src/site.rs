@@ -111,6 +111,12 @@ impl Site {
         self.runtime_home.clone().unwrap_or_else(|| self.data.join(module.as_str()))
     }
 
+    /// The name of this machine, as MetWork has it or the kernel.
+    pub fn host_name(&self) -> String {
+        let kernel = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        self.environment.text("MFHOSTNAME_FULL").map_or_else(kernel, str::to_owned)
+    }
+
     /// Where the plugins of a module are installed.
     pub fn plugins_base(&self, module: &Module) -> PathBuf {
         self.environment

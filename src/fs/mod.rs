@@ -11,8 +11,10 @@ mod swap;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use crate::error::{At, Error, Result};
 use crate::text;
@@ -79,6 +81,19 @@ pub fn open(path: &Path) -> Result<fs::File> {
 /// Creates or truncates a file that nothing else reads before it is complete; else use [`AtomicFile`].
 pub fn create_file(path: &Path) -> Result<fs::File> {
     fs::File::create(path).at("create", path)
+}
+
+/// As [`create_file`], with `mode` (less the umask) from the start.
+pub fn create_file_with_mode(path: &Path, mode: u32) -> Result<fs::File> {
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).at("create", path)
+}
+
+/// A second name for a file; a copy where the file system has no such thing.
+pub fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(_) => copy_file(from, to),
+    }
 }
 
 pub fn symlink(target: &Path, link: &Path) -> Result<()> {
@@ -175,4 +190,21 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
         set_mode(to, metadata.mode() & 0o7777)?;
     }
     Ok(())
+}
+
+/// Opens a file for reading; neither follows a link in its place nor waits where it became a pipe.
+pub fn open_no_follow(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// A file without a name in `dir`, for intermediate results: gone with its owner, however that ends.
+pub fn unnamed_file_in(dir: &Path) -> Result<fs::File> {
+    tempfile::tempfile_in(dir).at("write in", dir)
+}
+
+/// Marks a file as used now, so that a cache can drop what was used least recently. Failing is harmless.
+pub fn touch(path: &Path) {
+    let now = std::time::SystemTime::now();
+    let _ = fs::File::open(path).and_then(|file| file.set_modified(now));
 }

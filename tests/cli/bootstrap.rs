@@ -336,3 +336,16 @@ fn executables_of_a_template_stay_executable() {
     let mode = |path: &str| fs::metadata(sandbox.work().join(path)).unwrap().permissions().mode() & 0o111;
     assert_eq!((mode("foo/bin/run") != 0, mode("foo/config.ini")), (true, 0));
 }
+
+#[test]
+fn the_release_can_be_made_at_once_and_be_all_that_is_kept() {
+    let sandbox = Sandbox::new();
+    create(&sandbox, &["--template", "static", "--make", "foo"]).succeeded();
+    assert!(tree(&sandbox.work().join("foo")).contains(&"foo-0.0.1-1.metwork.mfserv.plugin".to_owned()));
+    create(&sandbox, &["--template", "static", "--make", "--delete", "bar"]).succeeded();
+    let top = tree(&sandbox.work());
+    assert!(
+        top.contains(&"bar-0.0.1-1.metwork.mfserv.plugin".to_owned()) && !top.contains(&"bar".to_owned()),
+        "{top:?}"
+    );
+}

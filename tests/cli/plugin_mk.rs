@@ -60,7 +60,7 @@ fn every_target_is_done_by_mwp() {
         (vec!["release"], vec!["release"]),
         (vec!["check"], vec!["check"]),
         (vec!["clean"], vec!["clean", "cleaned"]),
-        (vec!["superclean"], vec!["clean", "cleaned", "clean --locks", "cleaned"]),
+        (vec!["superclean"], vec!["clean", "cleaned", "superclean"]),
         (vec!["precustom", "custom"], vec![]),
     ] {
         assert_eq!(made(&sandbox, &target).1, calls, "{target:?}");
@@ -126,7 +126,7 @@ fn a_dry_run_shows_the_command_and_runs_nothing() {
     let sandbox = with_makefile("");
     let (stdout, calls) = made(&sandbox, &["-n", "release"]);
     assert_eq!((stdout.as_str(), calls), ("mwp release\n", vec![]));
-    let failed = Done::of(make(&sandbox, &["-q", "release"]).env("X", "")).exited(1);
+    let failed = Done::of(&mut make(&sandbox, &["-q", "release"])).exited(1);
     assert_eq!((failed.stdout.as_str(), sandbox.read("log").as_str()), ("", ""));
 }
 
@@ -156,4 +156,21 @@ fn the_real_mwp_answers() {
     Done::of(&mut make(&sandbox, &[&mwp, "show"])).succeeded().prints("0.0.1-1\n");
     sandbox.write("foo/config.ini", "[general]\n");
     Done::of(&mut make(&sandbox, &[&mwp, "check"])).exited(2).says("`_version` is missing");
+}
+
+#[test]
+fn the_real_build_runs_the_rules_of_the_makefile_once() {
+    let sandbox = with_makefile(
+        "precustom::\n\t@echo pre >>order\ncustom:: $(NAME).txt\n\t@echo custom >>order\n\
+         custom::\n\t@echo more >>order\nfoo.txt:\n\t@echo $(NAME) $(VERSION) >$@\n",
+    );
+    let mwp = format!("MWP={}", env!("CARGO_BIN_EXE_mwp"));
+    sandbox.write_executable("bin/mwp", &format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_mwp")));
+    Done::of(&mut make(&sandbox, &["-j4", &mwp])).succeeded();
+    assert_eq!(sandbox.read("foo/order"), "pre\ncustom\nmore\n");
+    assert_eq!(sandbox.read("foo/foo.txt"), "foo 0.0.1\n");
+    // Without make around it, mwp brings the file to include itself.
+    sandbox.write("foo/order", "");
+    sandbox.ok(["build", "-C", "foo"]);
+    assert_eq!(sandbox.read("foo/order"), "pre\ncustom\nmore\n");
 }

@@ -31,7 +31,7 @@ clean::
 	$(call mwp-call,clean)
 
 superclean: clean
-	$(call mwp-call,clean --locks)
+	$(call mwp-call,superclean)
 
 precustom::
 	@:

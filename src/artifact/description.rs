@@ -1,0 +1,48 @@
+//! What the maker of a plugin says about it: the part of the metadata that comes from `config.ini`.
+
+use crate::error::{Error, Result};
+use crate::plugin::Label;
+use crate::text;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    pub label: Label,
+    pub version: String,
+    pub release: String,
+    pub summary: String,
+    pub license: String,
+    /// The maintainer.
+    pub packager: String,
+    pub vendor: String,
+    pub url: String,
+}
+
+impl Description {
+    /// `{name}-{version}-{release}.metwork.{module}.plugin`
+    pub fn file_name(&self) -> String {
+        let Description { label, version, release, .. } = self;
+        format!("{}-{version}-{release}.metwork.{}.plugin", label.name, label.module)
+    }
+
+    /// Version and release end up in file names and on command lines.
+    pub(super) fn check(&self) -> Result<()> {
+        check_version("version", &self.version)?;
+        check_version("release", &self.release)
+    }
+}
+
+const MAX_LENGTH: usize = 50;
+
+/// `^[a-z0-9-_.]+$`, of a length that leaves room for the rest of the file name.
+pub(super) fn check_version(what: &str, value: &str) -> Result<()> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+    let found = match value {
+        "" => "is empty".to_owned(),
+        _ if value.len() > MAX_LENGTH => format!("has {}", text::count(value.len(), "character")),
+        _ if value.chars().all(good) => return Ok(()),
+        _ => format!("is `{}`", text::visible(value)),
+    };
+    Err(Error::input(format!(
+        "the {what} {found}; up to 50 lower-case letters, digits, `-`, `_` and `.` are allowed"
+    )))
+}

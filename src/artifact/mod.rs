@@ -1,0 +1,54 @@
+//! The `.plugin` file: what a release is made of. Nothing here builds or installs.
+//!
+//! A `.plugin` file is a tar archive with every member below `metwork_plugin/`. Ours is compressed as several
+//! zstd frames, cut between members:
+//!
+//! | frame | members |
+//! | --- | --- |
+//! | 1 | the directory itself, `.layerapi2_label`, `.metadata.json`, `.files.json`: all that `info` needs |
+//! | 2 | `.mwp_manifest.json`: kind, size, mode and sha256 of every other member |
+//! | 3… | the plugin's tree in byte order of its paths, one frame per group of some megabytes |
+//! | last | the end marker |
+//!
+//! Frames are independent, so they are compressed side by side, and an unchanged group's frame is taken from the
+//! frame store. Decompressed one after the other they are one ordinary tar, which `tar --zstd -xf` reads. The
+//! gzip format holds the same members as one ordinary gzip stream, for sites that run upstream's installer.
+//!
+//! A member larger than a frame is continued in the next ones: frames are how the file is compressed, the tar
+//! within does not depend on them.
+//!
+//! With `SOURCE_DATE_EPOCH` the same tree yields the same bytes; without it members keep their files' times
+//! (nginx derives ETags from them) and the metadata tells when and where the file was made.
+
+mod description;
+mod exclude;
+mod frame;
+mod frame_store;
+mod group;
+mod header;
+mod links;
+mod manifest;
+mod members;
+mod metadata;
+mod pack;
+mod read;
+mod secrets;
+mod tree;
+
+pub use description::Description;
+pub use frame::Format;
+pub use manifest::{Entry, Manifest, MemberKind};
+pub use metadata::Metadata;
+pub use pack::{Options, Packed, pack};
+pub use read::{Artifact, Compression};
+
+/// The directory that holds every member.
+pub const ROOT: &str = "metwork_plugin";
+/// The label, which also is in the plugin's directory.
+pub const LABEL: &str = ".layerapi2_label";
+/// Upstream's metadata, made when packing.
+pub const METADATA: &str = ".metadata.json";
+/// Upstream's list of files, made when packing.
+pub const FILES: &str = ".files.json";
+/// Our list of members with their checksums, made when packing.
+pub const MANIFEST: &str = ".mwp_manifest.json";

@@ -1,0 +1,153 @@
+//! `mwp pack`: plugin directories become `.plugin` files.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::Context;
+use super::build::store;
+use super::common::Common;
+use crate::artifact::{self, Description, Packed};
+use crate::error::{Error, Result};
+use crate::plugin::Plugin;
+use crate::python::virtualenv;
+use crate::site::Site;
+use crate::store::Bucket;
+use crate::text;
+
+/// Pack a plugin's directory into a `.plugin` file, as it is: nothing is built
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    packing: Packing,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What file to make.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Packing {
+    /// How to compress: gzip for machines that still run upstream's installer
+    #[arg(long, value_enum, default_value_t = Format::Zstd)]
+    format: Format,
+    /// Where to write the file [default: the current directory]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    Zstd,
+    Gzip,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    pack_all(&arguments.packing, &arguments.common, context).map(drop)
+}
+
+/// Packs each directory, prints the files' paths (or their description as JSON) and returns them.
+pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) -> Result<Vec<PathBuf>> {
+    let mut reports = Vec::new();
+    let mut files = Vec::new();
+    for directory in common.directories() {
+        let packed = pack(&directory, packing, context)?;
+        for warning in &packed.warnings {
+            context.output.warning(&warning.message);
+            if let Some(hint) = &warning.hint {
+                context.output.hint(hint);
+            }
+        }
+        if common.json {
+            reports.push(Report::new(&packed));
+        } else {
+            context.output.line(&text::visible_bytes(packed.file.as_os_str().as_encoded_bytes()));
+            if !common.quiet {
+                let size = text::size(packed.file_size);
+                context.output.note(&format!("packed {}, {size}", text::count(packed.files, "file")));
+            }
+        }
+        files.push(packed.file);
+    }
+    if common.json {
+        context.output.json(&reports);
+    }
+    Ok(files)
+}
+
+fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
+    let plugin = Plugin::load(directory, &context.site)?;
+    let general = &plugin.config.general;
+    let description = Description {
+        label: plugin.label.clone(),
+        version: general.version.clone(),
+        release: general.release.clone(),
+        summary: general.summary.clone(),
+        license: general.license.clone(),
+        packager: general.maintainer.clone(),
+        vendor: general.vendor.clone(),
+        url: general.url.clone(),
+    };
+    let kept = virtualenv::foreign_files(&directory.join(VIRTUALENV), Path::new(VIRTUALENV))?;
+    let is_remade =
+        |path: &Path| path.starts_with(VIRTUALENV) && !kept.iter().any(|foreign| foreign.starts_with(path));
+    artifact::pack(
+        directory,
+        &description,
+        &artifact::Options {
+            format: match packing.format {
+                Format::Zstd => artifact::Format::Zstd,
+                Format::Gzip => artifact::Format::Gzip,
+            },
+            output: packing.output.as_deref().unwrap_or(Path::new(".")),
+            source_date_epoch: source_date_epoch(&context.site)?,
+            build_host: &context.site.host_name(),
+            frame_store: Some(&store(context).bucket_dir(Bucket::Frames)),
+            excluded: &is_remade,
+        },
+    )
+}
+
+/// The virtualenv is made anew from its wheels after the installation; what a custom step put beside it is shipped.
+const VIRTUALENV: &str = "local";
+
+/// `SOURCE_DATE_EPOCH`, for files that are the same whoever packs them.
+fn source_date_epoch(site: &Site) -> Result<Option<i64>> {
+    let Some(value) = site.environment.text("SOURCE_DATE_EPOCH") else { return Ok(None) };
+    value.parse().ok().filter(|seconds| *seconds >= 0).map(Some).ok_or_else(|| {
+        Error::input(format!(
+            "SOURCE_DATE_EPOCH is `{}`; seconds since 1970 are allowed",
+            text::visible(value)
+        ))
+        .hint("set it to the output of `git log -1 --format=%ct`, or unset it")
+    })
+}
+
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    bytes: u64,
+    hash: String,
+    files: usize,
+    frames: usize,
+    frames_reused: usize,
+    version: String,
+    release: String,
+    warnings: Vec<String>,
+}
+
+impl Report {
+    fn new(packed: &Packed) -> Report {
+        Report {
+            file: packed.file.to_string_lossy().into_owned(),
+            bytes: packed.file_size,
+            hash: packed.metadata.plugin_hash(),
+            files: packed.files,
+            frames: packed.frames,
+            frames_reused: packed.frames_reused,
+            version: packed.metadata.version.clone(),
+            release: packed.metadata.release.clone(),
+            warnings: packed.warnings.iter().map(|warning| warning.message.clone()).collect(),
+        }
+    }
+}
