@@ -1,4 +1,4 @@
-//! What the benches share: a realistic tree, commands run with their peak memory, ratios of medians.
+//! What the benches share: a realistic tree, commands run with their peak memory, ratios of best times.
 //!
 //! Figures are ratios against a peer, taken in turns within one run: times alone say more about the machine.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
@@ -82,7 +82,9 @@ fn json(random: &mut Random, words: &[String], size: usize) -> Vec<u8> {
     let mut content = b"[\n".to_vec();
     while content.len() < size {
         let (key, number) = (&words[random.below(200)], random.below(1_000_000));
-        content.extend(format!("  {{\"{key}\": {number}, \"name\": \"{}\"}},\n", words[random.below(3000)]).bytes());
+        content.extend(
+            format!("  {{\"{key}\": {number}, \"name\": \"{}\"}},\n", words[random.below(3000)]).bytes(),
+        );
     }
     content.extend(b"  {}\n]\n");
     content
@@ -116,7 +118,9 @@ pub fn run(command: &mut Command) -> Run {
     let watcher = std::thread::spawn(move || {
         let mut peak = 0.0_f64;
         // A process that ended has no such line any more; the value only grows, so the last one seen is the peak.
-        while let Some(now) = fs::read_to_string(&status_file).ok().and_then(|status| high_water_mark(&status)) {
+        while let Some(now) =
+            fs::read_to_string(&status_file).ok().and_then(|status| high_water_mark(&status))
+        {
             peak = peak.max(now);
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -133,9 +137,9 @@ fn high_water_mark(status: &str) -> Option<f64> {
     line.split_whitespace().next()?.parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0 / 1e6)
 }
 
-pub fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
+/// The best of several runs: what else the machine does can only slow one down.
+pub fn best(times: &[Duration]) -> Duration {
+    times.iter().copied().min().unwrap()
 }
 
 /// A line of the report; says whether the bound holds.

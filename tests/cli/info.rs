@@ -77,7 +77,8 @@ fn upstreams_files_are_read_in_any_order_of_members() {
         ],
     );
     let done = sandbox.ok(["info", &file]);
-    let done = done.prints("Name: hello\nVersion: 1.2\nRelease: 3\n").prints("- metwork_plugin/a\\u{1b}[2J\n");
+    let done =
+        done.prints("Name: hello\nVersion: 1.2\nRelease: 3\n").prints("- metwork_plugin/a\\u{1b}[2J\n");
     assert!(!done.stdout.contains('\u{1b}'), "nothing steers the terminal");
     assert_eq!(sandbox.ok(["hash", &file]).stdout, "cee320554daa833b7c2f310b3651602d\n");
 }

@@ -72,7 +72,8 @@ fn a_plugin_becomes_one_file_that_tar_reads() {
 
     let out = sandbox.work().join("out");
     fs::create_dir(&out).unwrap();
-    Done::of(Command::new("tar").args(["--zstd", "-xf"]).arg(sandbox.work().join(NAME)).arg("-C").arg(&out)).succeeded();
+    Done::of(Command::new("tar").args(["--zstd", "-xf"]).arg(sandbox.work().join(NAME)).arg("-C").arg(&out))
+        .succeeded();
     let home = out.join("metwork_plugin");
     assert_eq!(fs::read_to_string(home.join("bin/run me")).unwrap(), "#!/bin/sh\n");
     assert_eq!(fs::metadata(home.join("bin/run me")).unwrap().mode() & 0o777, 0o755);
@@ -114,8 +115,16 @@ fn the_same_tree_yields_the_same_bytes() {
         Done::of(&mut command).succeeded();
         fs::read(out.join(NAME)).unwrap()
     };
-    let mut files =
-        vec![".layerapi2_label", "config.ini", ".plugin_format_version", "bin/run", "lib/a.py", "lib/b.py", "z", "A"];
+    let mut files = vec![
+        ".layerapi2_label",
+        "config.ini",
+        ".plugin_format_version",
+        "bin/run",
+        "lib/a.py",
+        "lib/b.py",
+        "z",
+        "A",
+    ];
     let one = fill("one", &files, 0o700, 0o600, 5000);
     files.reverse();
     let two = fill("two", &files, 0o775, 0o664, 10);
@@ -193,7 +202,9 @@ assert all((m.uid, m.gid, m.uname, m.gname) == (0, 0, '', '') for m in tf)
 assert tf.getmember('metwork_plugin/link').linkname == 'config.ini'
 print('ok')
 ";
-    Done::of(Command::new("python3").args(["-c", script]).arg(sandbox.work().join(NAME))).succeeded().prints("ok");
+    Done::of(Command::new("python3").args(["-c", script]).arg(sandbox.work().join(NAME)))
+        .succeeded()
+        .prints("ok");
     sandbox.ok(["info", NAME]).prints("Name: hello\n").prints("\n- metwork_plugin/config.ini\n");
 }
 
@@ -202,24 +213,53 @@ fn releaseignore_and_built_in_exclusions_keep_files_out() {
     let sandbox = Sandbox::new();
     sandbox.plugin("hello");
     for path in [
-        "local/bin/tool", "docs/a.txt", "docs/keep.txt", "a.log", ".git/HEAD", "lib/.git", ".mwp/state",
-        "lib/__pycache__/m.pyc", "lib/m.py", "lib/m.pyc", "lib/sourceless.pyc", "old.plugin", "dump.tar.gz",
-        "sub/dump.tar.gz", ".configuration_cache", "tmp_build/x", ".metadata.json", ".files.json",
-        "python3_virtualenv_sources/requirements3.txt", "python3_virtualenv_sources/requirements3.txt.tmp",
-        "python3_virtualenv_sources/tempolayer_1/x", "logs/x.log",
+        "local/bin/tool",
+        "docs/a.txt",
+        "docs/keep.txt",
+        "a.log",
+        ".git/HEAD",
+        "lib/.git",
+        ".mwp/state",
+        "lib/__pycache__/m.pyc",
+        "lib/m.py",
+        "lib/m.pyc",
+        "lib/sourceless.pyc",
+        "old.plugin",
+        "dump.tar.gz",
+        "sub/dump.tar.gz",
+        ".configuration_cache",
+        "tmp_build/x",
+        ".metadata.json",
+        ".files.json",
+        "python3_virtualenv_sources/requirements3.txt",
+        "python3_virtualenv_sources/requirements3.txt.tmp",
+        "python3_virtualenv_sources/tempolayer_1/x",
+        "logs/x.log",
     ] {
         sandbox.write(&format!("hello/{path}"), "{}");
     }
     sandbox.write("hello/.releaseignore", "/local\ndocs/*\n!docs/keep.txt\n*.log\nconfig.ini\n");
     let done = sandbox.ok(["pack", "-C", "hello"]);
-    done.says("warning: `.releaseignore` excludes `config.ini`").says("hint: take it out of `.releaseignore`");
+    done.says("warning: `.releaseignore` excludes `config.ini`")
+        .says("hint: take it out of `.releaseignore`");
     let shipped = members(&sandbox.work().join(NAME));
     assert_eq!(
         shipped[5..],
         [
-            ".layerapi2_dependencies", ".plugin_format_version", ".releaseignore", "config.ini", "docs/",
-            "docs/keep.txt", "lib/", "lib/m.py", "lib/sourceless.pyc", "logs/", "python3_virtualenv_sources/",
-            "python3_virtualenv_sources/requirements3.txt", "sub/", "sub/dump.tar.gz",
+            ".layerapi2_dependencies",
+            ".plugin_format_version",
+            ".releaseignore",
+            "config.ini",
+            "docs/",
+            "docs/keep.txt",
+            "lib/",
+            "lib/m.py",
+            "lib/sourceless.pyc",
+            "logs/",
+            "python3_virtualenv_sources/",
+            "python3_virtualenv_sources/requirements3.txt",
+            "sub/",
+            "sub/dump.tar.gz",
         ]
         .map(|path| format!("metwork_plugin/{path}"))
     );
@@ -230,7 +270,9 @@ fn a_bad_pattern_is_an_error_with_file_and_line() {
     let sandbox = Sandbox::new();
     sandbox.plugin("hello");
     sandbox.write("hello/.releaseignore", "*.log\n\na[b\n");
-    sandbox.fails(1, ["pack", "-C", "hello"]).says("error: `hello/.releaseignore`:3: found the pattern `a[b`");
+    sandbox
+        .fails(1, ["pack", "-C", "hello"])
+        .says("error: `hello/.releaseignore`:3: found the pattern `a[b`");
     assert!(!sandbox.work().join(NAME).exists());
 }
 
@@ -242,7 +284,9 @@ fn secrets_are_told_and_not_kept_back() {
     sandbox.write("hello/tls/server.key", "-----BEGIN EC PRIVATE KEY-----\n");
     sandbox.write("hello/node_modules/x/test.key", "-----BEGIN EC PRIVATE KEY-----\n");
     let done = sandbox.ok(["pack", "-C", "hello"]);
-    let done = done.says("warning: `.env` is named like").says("hint: if it is a secret, add `/.env` to `.releaseignore`");
+    let done = done
+        .says("warning: `.env` is named like")
+        .says("hint: if it is a secret, add `/.env` to `.releaseignore`");
     let done = done.says("warning: `tls/server.key` holds a private key");
     assert_eq!(done.stderr.matches("warning:").count(), 2, "{}", done.stderr);
 }
@@ -281,10 +325,8 @@ fn what_a_plugin_file_cannot_hold_is_refused_all_at_once() {
     let added = tree(&sandbox.work()).len() - left.len();
     assert_eq!(added, 12, "nothing was left behind");
 
-    sandbox.write(
-        "hello/.releaseignore",
-        "absolute\noutside\ncrooked\npipe\nsocket\nnew*\nlatin*\n/readme\n",
-    );
+    sandbox
+        .write("hello/.releaseignore", "absolute\noutside\ncrooked\npipe\nsocket\nnew*\nlatin*\n/readme\n");
     sandbox.ok(["pack", "-C", "hello"]);
 }
 
@@ -294,7 +336,8 @@ fn a_bad_source_date_epoch_is_named() {
     sandbox.plugin("hello");
     let mut command = sandbox.mwp(["pack", "-C", "hello"]);
     let done = Done::of(command.env("SOURCE_DATE_EPOCH", "yesterday")).exited(1);
-    done.says("error: SOURCE_DATE_EPOCH is `yesterday`; seconds since 1970 are allowed").says("hint: set it to");
+    done.says("error: SOURCE_DATE_EPOCH is `yesterday`; seconds since 1970 are allowed")
+        .says("hint: set it to");
 }
 
 #[test]
@@ -315,7 +358,10 @@ fn hard_links_become_files_of_their_own() {
     sandbox.ok(["pack", "-C", "hello"]);
     let list = Done::of(Command::new("tar").arg("-tvf").arg(sandbox.work().join(NAME))).succeeded();
     assert_eq!(list.stdout.lines().filter(|line| line.starts_with('h')).count(), 0);
-    assert_eq!(list.stdout.lines().filter(|line| line.contains(" 4 ") && line.starts_with("-rw-r--r-- 0/0")).count(), 2);
+    assert_eq!(
+        list.stdout.lines().filter(|line| line.contains(" 4 ") && line.starts_with("-rw-r--r-- 0/0")).count(),
+        2
+    );
 }
 
 #[test]
@@ -378,12 +424,17 @@ fn a_full_disk_leaves_nothing() {
         println!("skipped: mounting a small file system is refused here");
         return;
     }
-    let done = Done::of(sandbox.mwp(["pack", "-C", "hello", "--output", "small"]).env("MWP_CACHE_DIR", &small));
+    let done =
+        Done::of(sandbox.mwp(["pack", "-C", "hello", "--output", "small"]).env("MWP_CACHE_DIR", &small));
     let left = tree(&small);
     Done::of(Command::new("umount").arg(&small)).succeeded();
     let done = done.exited(3);
     done.says("no space left on device").says("hint: free some space there");
-    assert_eq!(left.iter().filter(|name| name.ends_with(".plugin") || name.contains("tmp")).count(), 0, "{left:?}");
+    assert_eq!(
+        left.iter().filter(|name| name.ends_with(".plugin") || name.contains("tmp")).count(),
+        0,
+        "{left:?}"
+    );
 }
 
 #[test]
