@@ -84,6 +84,15 @@ impl Error {
         self
     }
 
+    /// As [`hint`](Error::hint), unless there is one already.
+    #[must_use]
+    pub fn hint_if_none(self, hint: impl Into<String>) -> Error {
+        match self.problems.last() {
+            Some(problem) if problem.hint.is_some() => self,
+            _ => self.hint(hint),
+        }
+    }
+
     /// An operating system error on a path, with the next step where it is known.
     pub fn io(verb: &str, path: &Path, error: &io::Error) -> Error {
         let message = format!("cannot {verb} {}: {}", text::path(path), text::io_reason(error));

@@ -1,15 +1,26 @@
 //! Builds, ships and runs MetWork plugins.
 //!
 //! A plugin directory is a project ([`plugin`]); recipes say which tasks it needs ([`recipe`]); a task graph
-//! brings it up to date ([`graph`], [`store`]); a release is one self-contained `.plugin` file ([`artifact`]).
-//! The stages meet only in that file. Arrows go one way:
-//! `cli → graph → recipe, artifact → python → plugin, site → fs`.
+//! brings it up to date ([`graph`], [`action`], [`store`]); a release is one self-contained `.plugin` file
+//! ([`artifact`]). The stages meet only in that file. Arrows go one way:
+//! `cli → graph, action → recipe, store, python → plugin, tools, site → fs`.
 
+pub mod action;
 pub mod artifact;
+pub mod clean;
 pub mod cli;
+pub mod digest;
 pub mod error;
 pub mod exit;
 pub mod fs;
+pub mod graph;
+pub mod layers;
 pub mod plugin;
+pub mod process;
+pub mod python;
+pub mod recipe;
+pub mod shims;
 pub mod site;
+pub mod store;
 pub mod text;
+pub mod tools;

@@ -3,8 +3,10 @@
 use std::io;
 use std::path::Path;
 
-/// A path for a message: in back-ticks, control characters and bytes that are not UTF-8 escaped.
+/// A path for a message, as a user would type it: in back-ticks, without a leading `./`, control characters and
+/// bytes that are not UTF-8 escaped.
 pub fn path(path: &Path) -> String {
+    let path = path.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path);
     format!("`{}`", visible_bytes(path.as_os_str().as_encoded_bytes()))
 }
 

@@ -1,13 +1,24 @@
 //! The command line: arguments in, plain structs to the library, text out. No logic.
 
+mod build;
+mod cache;
+mod check;
+mod clean;
+mod common;
+mod explain;
+mod graph;
 mod info;
 mod output;
 mod pack;
+mod progress;
+mod release;
+mod signals;
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::clean::Depth;
 use crate::error::Result;
 use crate::exit;
 use crate::site::{Environment, Site};
@@ -15,14 +26,32 @@ use output::Output;
 
 /// Builds, ships and runs MetWork plugins
 #[derive(Debug, Parser)]
-#[command(name = "mwp", version, propagate_version = true, disable_help_subcommand = true)]
-struct Arguments {
+#[command(
+    name = "mwp",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    args_conflicts_with_subcommands = true
+)]
+struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
+    /// Without a command: build.
+    #[command(flatten)]
+    build: build::Arguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Build(build::Arguments),
+    Check(check::Arguments),
+    Clean(clean::Arguments),
+    /// Remove what `clean` removes, and the locks: the next build may take newer versions
+    Superclean(clean::Arguments),
+    Explain(explain::Arguments),
+    Graph(graph::Arguments),
+    Cache(cache::Arguments),
+    Release(release::Arguments),
     Pack(pack::Arguments),
     Info(info::Arguments),
     Hash(info::HashArguments),
@@ -37,7 +66,7 @@ struct Context {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let output = Output::of_process();
-    let arguments = match Arguments::try_parse_from(std::env::args_os()) {
+    let arguments = match CommandLine::try_parse_from(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(refusal) => return refuse(&output, &refusal),
     };
@@ -51,14 +80,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments, context: &Context) -> Result<()> {
+fn run(arguments: CommandLine, context: &Context) -> Result<()> {
     match arguments.command {
-        None => Ok(()),
-        Some(command) => match command {
-            Command::Pack(arguments) => pack::run(&arguments, context),
-            Command::Info(arguments) => info::run(&arguments, context),
-            Command::Hash(arguments) => info::run_hash(&arguments, context),
-        },
+        None => build::run(&arguments.build, context),
+        Some(Command::Build(arguments)) => build::run(&arguments, context),
+        Some(Command::Check(arguments)) => check::run(&arguments, context),
+        Some(Command::Clean(arguments)) => clean::run(&arguments, Depth::Clean, context),
+        Some(Command::Superclean(arguments)) => clean::run(&arguments, Depth::Superclean, context),
+        Some(Command::Explain(arguments)) => explain::run(&arguments, context),
+        Some(Command::Graph(arguments)) => graph::run(&arguments, context),
+        Some(Command::Cache(arguments)) => cache::run(&arguments, context),
+        Some(Command::Release(arguments)) => release::run(&arguments, context),
+        Some(Command::Pack(arguments)) => pack::run(&arguments, context),
+        Some(Command::Info(arguments)) => info::run(&arguments, context),
+        Some(Command::Hash(arguments)) => info::run_hash(&arguments, context),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::Error;
 /// How to print, decided once per process.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
+    terminal: bool,
     color: bool,
 }
 
@@ -18,7 +19,13 @@ impl Output {
     pub(crate) fn of_process() -> Output {
         let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
             || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-        Output { color: io::stderr().is_terminal() && !unwanted }
+        let terminal = io::stderr().is_terminal() && std::env::var_os("CI").is_none();
+        Output { terminal, color: io::stderr().is_terminal() && !unwanted }
+    }
+
+    /// Whether a person watches: lines may be rewritten.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.terminal
     }
 
     /// Data: a line on standard output. A reader that went away (`| head`) is no error.

@@ -6,31 +6,34 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::Context;
+use super::build::store;
+use super::common::Common;
 use crate::artifact::{self, Description, Packed};
 use crate::error::{Error, Result};
-use crate::fs;
-use crate::plugin::Label;
+use crate::plugin::Plugin;
+use crate::python::virtualenv;
 use crate::site::Site;
+use crate::store::Bucket;
 use crate::text;
 
-/// Pack a plugin's directory into a `.plugin` file
+/// Pack a plugin's directory into a `.plugin` file, as it is: nothing is built
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Plugin directory; may be given several times [default: the current directory]
-    #[arg(short = 'C', long = "directory", value_name = "DIR")]
-    directories: Vec<PathBuf>,
+    #[command(flatten)]
+    packing: Packing,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What file to make.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Packing {
     /// How to compress: gzip for machines that still run upstream's installer
     #[arg(long, value_enum, default_value_t = Format::Zstd)]
     format: Format,
     /// Where to write the file [default: the current directory]
-    #[arg(long, value_name = "DIR")]
+    #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Describe what was made as JSON
-    #[arg(long)]
-    json: bool,
-    /// Print nothing but the file's path, warnings and errors
-    #[arg(short, long)]
-    quiet: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -40,69 +43,73 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
-    let here = [PathBuf::from(".")];
-    let directories = if arguments.directories.is_empty() { &here[..] } else { &arguments.directories };
-    let options = PackOptions {
-        format: match arguments.format {
-            Format::Zstd => artifact::Format::Zstd,
-            Format::Gzip => artifact::Format::Gzip,
-        },
-        output: arguments.output.as_deref().unwrap_or(Path::new(".")),
-        source_date_epoch: source_date_epoch(&context.site)?,
-        build_host: context.site.host_name(),
-        frame_store: context.site.cache.join("frames"),
-    };
+    pack_all(&arguments.packing, &arguments.common, context).map(drop)
+}
+
+/// Packs each directory, prints the files' paths (or their description as JSON) and returns them.
+pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) -> Result<Vec<PathBuf>> {
     let mut reports = Vec::new();
-    for directory in directories {
-        let packed = pack(directory, &options)?;
+    let mut files = Vec::new();
+    for directory in common.directories() {
+        let packed = pack(&directory, packing, context)?;
         for warning in &packed.warnings {
             context.output.warning(&warning.message);
             if let Some(hint) = &warning.hint {
                 context.output.hint(hint);
             }
         }
-        if arguments.json {
+        if common.json {
             reports.push(Report::new(&packed));
-            continue;
+        } else {
+            context.output.line(&text::visible_bytes(packed.file.as_os_str().as_encoded_bytes()));
+            if !common.quiet {
+                let size = text::size(packed.file_size);
+                context.output.note(&format!("packed {}, {size}", text::count(packed.files, "file")));
+            }
         }
-        context.output.line(&packed.file.to_string_lossy());
-        if !arguments.quiet {
-            context.output.note(&format!(
-                "packed {}, {}",
-                text::count(packed.files, "file"),
-                text::size(packed.file_size)
-            ));
-        }
+        files.push(packed.file);
     }
-    if arguments.json {
+    if common.json {
         context.output.json(&reports);
     }
-    Ok(())
+    Ok(files)
 }
 
-struct PackOptions<'a> {
-    format: artifact::Format,
-    output: &'a Path,
-    source_date_epoch: Option<i64>,
-    build_host: String,
-    frame_store: PathBuf,
-}
-
-fn pack(directory: &Path, options: &PackOptions<'_>) -> Result<Packed> {
-    let description = describe(directory)?;
+fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
+    let plugin = Plugin::load(directory, &context.site)?;
+    let general = &plugin.config.general;
+    let description = Description {
+        label: plugin.label.clone(),
+        version: general.version.clone(),
+        release: general.release.clone(),
+        summary: general.summary.clone(),
+        license: general.license.clone(),
+        packager: general.maintainer.clone(),
+        vendor: general.vendor.clone(),
+        url: general.url.clone(),
+    };
+    let kept = virtualenv::foreign_files(&directory.join(VIRTUALENV), Path::new(VIRTUALENV))?;
+    let is_remade =
+        |path: &Path| path.starts_with(VIRTUALENV) && !kept.iter().any(|foreign| foreign.starts_with(path));
     artifact::pack(
         directory,
         &description,
         &artifact::Options {
-            format: options.format,
-            output: options.output,
-            source_date_epoch: options.source_date_epoch,
-            build_host: &options.build_host,
-            frame_store: Some(&options.frame_store),
-            excluded: &|_| false,
+            format: match packing.format {
+                Format::Zstd => artifact::Format::Zstd,
+                Format::Gzip => artifact::Format::Gzip,
+            },
+            output: packing.output.as_deref().unwrap_or(Path::new(".")),
+            source_date_epoch: source_date_epoch(&context.site)?,
+            build_host: &context.site.host_name(),
+            frame_store: Some(&store(context).bucket_dir(Bucket::Frames)),
+            excluded: &is_remade,
         },
     )
 }
+
+/// The virtualenv is made anew from its wheels after the installation; what a custom step put beside it is shipped.
+const VIRTUALENV: &str = "local";
 
 /// `SOURCE_DATE_EPOCH`, for files that are the same whoever packs them.
 fn source_date_epoch(site: &Site) -> Result<Option<i64>> {
@@ -143,31 +150,4 @@ impl Report {
             warnings: packed.warnings.iter().map(|warning| warning.message.clone()).collect(),
         }
     }
-}
-
-/// STAND-IN for `plugin::Plugin::load`: reads label and `[general]` of `config.ini` without variants, overrides
-/// and templates. To be replaced as a whole.
-fn describe(directory: &Path) -> Result<Description> {
-    let label = Label::read(directory)?;
-    let file = directory.join("config.ini");
-    let content = fs::read_text(&file)?;
-    let general = content.lines().skip_while(|line| line.trim() != "[general]").skip(1);
-    let general: Vec<&str> = general.take_while(|line| !line.starts_with('[')).collect();
-    let get = |key: &str| {
-        let value = general.iter().find_map(|line| {
-            let (name, value) = line.split_once('=')?;
-            (name.trim() == key).then(|| value.trim().to_owned())
-        });
-        value.ok_or_else(|| Error::input(format!("{}: section [general] has no `{key}`", text::path(&file))))
-    };
-    Ok(Description {
-        label,
-        version: get("_version")?,
-        release: get("_release").unwrap_or_else(|_| "1".to_owned()),
-        summary: get("_summary")?,
-        license: get("_license")?,
-        packager: get("_maintainer")?,
-        vendor: get("_vendor")?,
-        url: get("_url")?,
-    })
 }

@@ -83,6 +83,19 @@ pub fn create_file(path: &Path) -> Result<fs::File> {
     fs::File::create(path).at("create", path)
 }
 
+/// As [`create_file`], with `mode` (less the umask) from the start.
+pub fn create_file_with_mode(path: &Path, mode: u32) -> Result<fs::File> {
+    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).at("create", path)
+}
+
+/// A second name for a file; a copy where the file system has no such thing.
+pub fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => Ok(()),
+        Err(_) => copy_file(from, to),
+    }
+}
+
 pub fn symlink(target: &Path, link: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, link).at("create link", link)
 }

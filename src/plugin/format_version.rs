@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::text;
 
-const FORMAT_VERSION_FILE: &str = ".plugin_format_version";
+pub(super) const FORMAT_VERSION_FILE: &str = ".plugin_format_version";
 
 /// The dotted version; a part that is no number counts as 9999, as upstream has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,11 @@
 //! What a plugin is: its label, name, format version and configuration.
 
+mod check;
+pub mod config;
 mod format_version;
 mod label;
 
+pub use check::{Checked, Plugin, check};
+pub use config::{Config, ConfigProblem};
 pub use format_version::FormatVersion;
 pub use label::{Label, Module, PluginName};

@@ -63,7 +63,9 @@ impl Sandbox {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mwp"));
         command.args(arguments).current_dir(self.work()).env("HOME", self.path("home"));
         command.env("MWP_ETC_DIR", self.path("etc"));
-        for variable in ["MWP_CACHE_DIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "MFMODULE", "MFCONFIG", "SOURCE_DATE_EPOCH"] {
+        for variable in
+            ["MWP_CACHE_DIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "MFMODULE", "MFCONFIG", "SOURCE_DATE_EPOCH"]
+        {
             command.env_remove(variable);
         }
         command

@@ -1,0 +1,173 @@
+//! `mwp build`, and what other commands need to build first.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use super::common::Common;
+use super::output::Output;
+use super::progress::Progress;
+use super::signals;
+use crate::error::{Error, Fault, Result};
+use crate::graph::{self, Mode, Project, Slots, TaskStatus};
+use crate::recipe::Target;
+use crate::store::Store;
+use crate::text;
+
+/// Bring a plugin up to date: lock, wheels, virtualenv, node_modules and its own tasks
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) building: Building,
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// How to build.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Building {
+    /// Say what would be done and why, and do nothing
+    #[arg(short = 'n', long)]
+    pub(super) dry_run: bool,
+    /// Run every task again; a lock that fits stays as it is (`superclean` drops it)
+    #[arg(short, long)]
+    force: bool,
+    /// Fail where a lock is missing or out of date, instead of making it
+    #[arg(long)]
+    locked: bool,
+    /// Use no network: what is in no cache is an error
+    #[arg(long)]
+    offline: bool,
+    /// How many tasks run at the same time [default: the number of processors]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
+}
+
+/// How one directory was built, for `--json`.
+#[derive(Debug, Serialize)]
+pub(super) struct Built {
+    directory: String,
+    plugin: String,
+    tasks: Vec<TaskStatus>,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let built = build(&arguments.building, &arguments.common, Target::Build, context)?;
+    if arguments.common.json {
+        context.output.json(&built);
+    }
+    Ok(())
+}
+
+/// Builds each directory for `target`, all of them at the same time.
+pub(super) fn build(
+    building: &Building,
+    common: &Common,
+    target: Target,
+    context: &Context,
+) -> Result<Vec<Built>> {
+    let directories = distinct(common.directories())?;
+    let mode = Mode { force: building.force, locked: building.locked, offline: building.offline };
+    let store = store(context);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let slots = Slots::new(building.jobs.map_or(processors, usize::from));
+    let progress = Progress::new(context.output, common, directories.len() > 1);
+    if building.dry_run {
+        let mut built = Vec::new();
+        for dir in &directories {
+            let project = Project::open(dir, target, &context.site, &store, &mode, &progress)?;
+            let tasks = graph::explain(&project)?;
+            if !common.json {
+                say_what_would_run(&context.output, &tasks);
+            }
+            built.push(Built {
+                directory: dir.display().to_string(),
+                plugin: project.label.name.to_string(),
+                tasks,
+            });
+        }
+        return Ok(built);
+    }
+    signals::end_programs_on_signal()?;
+    let next = AtomicUsize::new(0);
+    let one = |dir: &Path| -> Result<Built> {
+        let started = Instant::now();
+        let project = Project::open(dir, target, &context.site, &store, &mode, &progress)?;
+        let lock = project.lock()?;
+        let result = graph::build(&project, &slots);
+        drop(lock);
+        let tasks = result?;
+        progress.summary(&project.label.name, &tasks, started.elapsed());
+        Ok(Built { directory: dir.display().to_string(), plugin: project.label.name.to_string(), tasks })
+    };
+    let mut results: Vec<(usize, Result<Built>)> = std::thread::scope(|scope| {
+        let workers: Vec<_> = directories
+            .iter()
+            .map(|_| {
+                scope.spawn(|| {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    (index, one(&directories[index]))
+                })
+            })
+            .collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
+    });
+    progress.finish();
+    results.sort_by_key(|(index, _)| *index);
+    let mut built = Vec::new();
+    let mut problems = Vec::new();
+    let mut fault = Fault::Input;
+    for (_, result) in results {
+        match result {
+            Ok(one) => built.push(one),
+            Err(error) => {
+                fault = error.fault;
+                problems.extend(error.problems);
+            }
+        }
+    }
+    if crate::process::is_interrupted() {
+        return Err(Error::interrupted());
+    }
+    if problems.is_empty() { Ok(built) } else { Err(Error::many(fault, problems)) }
+}
+
+/// One directory named twice is one project.
+fn distinct(directories: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    let mut seen = Vec::new();
+    let mut distinct = Vec::new();
+    for dir in directories {
+        let real = std::fs::canonicalize(&dir).map_err(|error| {
+            Error::input(format!("cannot enter {}: {}", text::path(&dir), text::io_reason(&error)))
+                .hint("name the directory of a plugin with -C")
+        })?;
+        if !seen.contains(&real) {
+            seen.push(real);
+            distinct.push(dir);
+        }
+    }
+    Ok(distinct)
+}
+
+pub(super) fn store(context: &Context) -> Store {
+    let limit = context.site.environment.text("MWP_CACHE_SIZE").and_then(|bytes| bytes.parse().ok());
+    Store::new(&context.site.cache, limit)
+}
+
+fn say_what_would_run(output: &Output, tasks: &[TaskStatus]) {
+    let mut nothing = true;
+    for status in tasks.iter().filter(|status| !status.fresh) {
+        nothing = false;
+        output.line(&format!("would run {}", status.task));
+        for reason in &status.reasons {
+            output.line(&format!("  because {reason}"));
+        }
+    }
+    if nothing {
+        output.line("nothing to do: everything is up to date");
+    }
+}

@@ -1,0 +1,65 @@
+//! `mwp cache info` and `mwp cache prune`.
+
+use clap::{Args, Subcommand};
+
+use super::Context;
+use super::build::store;
+use crate::error::Result;
+use crate::text;
+
+/// Show or empty the user's cache of task outputs, wheels and frames
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show where the cache is and how much it holds
+    Info {
+        /// Print what a machine reads, as JSON on standard output
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what nobody used for 30 days, and what is above the size limit (MWP_CACHE_SIZE bytes, 5 GB)
+    Prune {
+        /// Remove everything
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let store = store(context);
+    match &arguments.command {
+        Command::Info { json } => {
+            let usage = store.usage()?;
+            if *json {
+                context.output.json(&usage);
+                return Ok(());
+            }
+            context.output.line(&format!("directory  {}", usage.directory.display()));
+            context.output.line(&format!(
+                "size       {} of {}",
+                text::size(usage.size),
+                text::size(usage.limit)
+            ));
+            for bucket in &usage.buckets {
+                let entries = if bucket.entries == 1 { "entry" } else { "entries" };
+                context.output.line(&format!(
+                    "{:10} {} in {} {entries}",
+                    bucket.name,
+                    text::size(bucket.size),
+                    bucket.entries
+                ));
+            }
+            Ok(())
+        }
+        Command::Prune { all } => {
+            let freed = store.prune(*all)?;
+            context.output.note(&format!("freed {}", text::size(freed)));
+            Ok(())
+        }
+    }
+}

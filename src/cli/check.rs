@@ -1,0 +1,109 @@
+//! `mwp check`: label, format version and configuration of plugins, every problem at once.
+
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use super::common::Common;
+use crate::error::{Error, Fault, Problem, Result};
+use crate::plugin::config::{Config, ConfigProblem, Origin};
+use crate::plugin::{self, Checked};
+use crate::text;
+
+/// Check a plugin's label, format version and configuration
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// What `--json` prints per plugin.
+#[derive(Serialize)]
+struct Report {
+    directory: String,
+    ok: bool,
+    label: Option<String>,
+    version: Option<String>,
+    release: Option<String>,
+    problems: Vec<ConfigProblem>,
+    warnings: Vec<ConfigProblem>,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let mut reports = Vec::new();
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut fault = Fault::Input;
+    for dir in arguments.common.directories() {
+        let checked = plugin::check(&dir, &context.site);
+        if arguments.common.json {
+            reports.push(report(&dir, &checked));
+        } else {
+            say(&dir, &checked, arguments, context);
+        }
+        if let Err(error) = checked.into_plugin(&dir) {
+            if error.fault == Fault::Machine {
+                fault = Fault::Machine;
+            }
+            problems.extend(error.problems);
+        }
+    }
+    if arguments.common.json {
+        context.output.json(&reports);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }
+}
+
+fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) {
+    for warning in &checked.warnings {
+        context.output.warning(&warning.message);
+        if let Some(hint) = &warning.hint {
+            context.output.hint(hint);
+        }
+    }
+    let (true, Some(label), Some(config)) = (checked.is_good(), &checked.label, &checked.config) else {
+        return;
+    };
+    if arguments.common.quiet {
+        return;
+    }
+    let general = &config.general;
+    context.output.line(&format!(
+        "{}: {label} {}-{} is good",
+        text::path(dir),
+        general.version,
+        general.release
+    ));
+    if arguments.common.verbose {
+        say_values(config, context);
+    }
+}
+
+/// Every value that counts, with where it comes from.
+fn say_values(config: &Config, context: &Context) {
+    for section in &config.sections {
+        context.output.line(&format!("[{}]", text::visible(&section.name)));
+        for entry in &section.entries {
+            let origin = match &entry.origin {
+                Some(Origin { file, line }) => format!("{}:{line}", text::path(file)),
+                None => "default".to_owned(),
+            };
+            let value = text::visible(&entry.value.to_string());
+            context.output.line(&format!("{} = {value}  ({origin})", text::visible(&entry.key)));
+        }
+    }
+}
+
+fn report(dir: &Path, checked: &Checked) -> Report {
+    let general = checked.config.as_ref().map(|config| &config.general);
+    Report {
+        directory: dir.to_string_lossy().into_owned(),
+        ok: checked.is_good(),
+        label: checked.label.as_ref().map(ToString::to_string),
+        version: general.map(|general| general.version.clone()),
+        release: general.map(|general| general.release.clone()),
+        problems: checked.problems.clone(),
+        warnings: checked.warnings.clone(),
+    }
+}

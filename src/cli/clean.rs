@@ -1,0 +1,39 @@
+//! `mwp clean` and `mwp superclean`.
+
+use clap::Args;
+
+use super::Context;
+use super::common::Common;
+use crate::clean::{self, Depth};
+use crate::error::Result;
+use crate::text;
+
+/// Remove what a build makes and can make again
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Say what would be removed, and remove nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(crate) fn run(arguments: &Arguments, depth: Depth, context: &Context) -> Result<()> {
+    let mut removed = Vec::new();
+    for dir in arguments.common.directories() {
+        let waiting = |holder: &str| context.output.note(&format!("waiting for {holder}"));
+        for path in clean::clean(&dir, depth, arguments.dry_run, waiting)? {
+            let path = path.strip_prefix(".").unwrap_or(&path);
+            let shown = text::visible_bytes(path.as_os_str().as_encoded_bytes());
+            if !arguments.common.json && !arguments.common.quiet {
+                let word = if arguments.dry_run { "would remove" } else { "removed" };
+                context.output.note(&format!("{word} {shown}"));
+            }
+            removed.push(shown);
+        }
+    }
+    if arguments.common.json {
+        context.output.json(&removed);
+    }
+    Ok(())
+}

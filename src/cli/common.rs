@@ -1,0 +1,41 @@
+//! Options that many commands have.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::error::{Error, Result};
+
+/// Which plugin, and how much to say.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// The plugin's directory instead of the current one; several where the command takes several
+    #[arg(short = 'C', long = "directory", value_name = "DIR")]
+    directories: Vec<PathBuf>,
+    /// Print what a machine reads, as JSON on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say nothing but warnings and errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+impl Common {
+    /// The directories named, or the current one.
+    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+        if self.directories.is_empty() { vec![PathBuf::from(".")] } else { self.directories.clone() }
+    }
+
+    /// The one directory of a command that takes no more.
+    #[allow(dead_code)]
+    pub(crate) fn directory(&self) -> Result<&Path> {
+        match self.directories.as_slice() {
+            [] => Ok(Path::new(".")),
+            [directory] => Ok(directory),
+            _ => Err(Error::usage("`-C` is given more than once; one directory is allowed here")),
+        }
+    }
+}

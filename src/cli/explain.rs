@@ -1,0 +1,54 @@
+//! `mwp explain`: for each task, fresh or why not.
+
+use clap::Args;
+
+use super::Context;
+use super::build::store;
+use super::common::Common;
+use super::progress::Progress;
+use crate::error::Result;
+use crate::graph::{self, Mode, Project};
+use crate::recipe::Target;
+
+/// Say for each task whether it is up to date, and if not, why: which input, its old and its new value
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Only this task
+    task: Option<String>,
+    /// Explain a release instead of a build
+    #[arg(long)]
+    release: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let dir = arguments.common.directory()?;
+    let mode = Mode::default();
+    let store = store(context);
+    let progress = Progress::new(context.output, &arguments.common, false);
+    let target = if arguments.release { Target::Release } else { Target::Build };
+    let project = Project::open(dir, target, &context.site, &store, &mode, &progress)?;
+    if let Some(task) = &arguments.task {
+        project.plan.position(task)?;
+    }
+    let mut statuses = graph::explain(&project)?;
+    if let Some(task) = &arguments.task {
+        statuses.retain(|status| status.task == *task);
+    }
+    if arguments.common.json {
+        context.output.json(&statuses);
+        return Ok(());
+    }
+    for status in &statuses {
+        if status.fresh {
+            context.output.line(&format!("{}: up to date", status.task));
+        } else {
+            context.output.line(&format!("{}: has to run", status.task));
+        }
+        for reason in &status.reasons {
+            context.output.line(&format!("  because {reason}"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! Which tasks, and in which order: the graph as the recipes state it, checked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::recipe::{Recipes, Target, Task};
+use crate::text;
+
+/// The tasks of one plugin for one target, in an order in which they can run.
+#[derive(Debug)]
+pub struct Plan {
+    pub tasks: Vec<Task>,
+    /// For each task, the positions of those that go first.
+    pub first: Vec<Vec<usize>>,
+}
+
+impl Plan {
+    pub fn new(dir: &Path, recipes: Recipes, target: Target) -> Result<Plan> {
+        let everything: BTreeSet<String> = recipes.tasks.iter().map(|task| task.name.clone()).collect();
+        let tasks: Vec<Task> =
+            recipes.tasks.into_iter().filter(|task| task.targets.contains(&target)).collect();
+        let position: BTreeMap<&str, usize> =
+            tasks.iter().enumerate().map(|(index, task)| (task.name.as_str(), index)).collect();
+        let mut first: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); tasks.len()];
+        for (index, task) in tasks.iter().enumerate() {
+            for name in &task.dependencies {
+                match position.get(name.as_str()) {
+                    Some(dependency) => first[index].insert(*dependency),
+                    None => return Err(unknown(dir, task, "dependencies", name, &everything)),
+                };
+            }
+            // Order alone: what is not part of this build need not be waited for. In a plugin's own recipe a name
+            // that no recipe knows is a slip of the fingers.
+            for (key, names) in [("after", &task.after), ("before", &task.before)] {
+                for name in names {
+                    let own = task.origin == crate::recipe::PLUGIN_RECIPE_FILE;
+                    if own && !everything.contains(name) && !BUILT_IN.contains(&name.as_str()) {
+                        return Err(unknown(dir, task, key, name, &everything));
+                    }
+                    match (position.get(name.as_str()), key) {
+                        (Some(other), "after") => first[index].insert(*other),
+                        (Some(other), _) => first[*other].insert(index),
+                        (None, _) => false,
+                    };
+                }
+            }
+        }
+        let order = sorted(&tasks, &first)?;
+        let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+        let first = order.iter().map(|old| first[*old].iter().map(|other| place[other]).collect()).collect();
+        let mut slots: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
+        let tasks: Vec<Task> = order.iter().filter_map(|old| slots[*old].take()).collect();
+        refuse_shared_outputs(&tasks)?;
+        Ok(Plan { tasks, first })
+    }
+
+    pub fn names(&self) -> Vec<&str> {
+        self.tasks.iter().map(|task| task.name.as_str()).collect()
+    }
+
+    pub fn position(&self, name: &str) -> Result<usize> {
+        self.tasks.iter().position(|task| task.name == name).ok_or_else(|| {
+            let names = self.names();
+            let error = Error::input(format!(
+                "there is no task `{}` here; the tasks are {}",
+                text::visible(name),
+                names.join(", ")
+            ));
+            match text::nearest(name, names.iter().copied()) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("`mwp graph` shows them all"),
+            }
+        })
+    }
+}
+
+/// Built-in tasks that a plugin's recipe may name although they do not apply (yet).
+const BUILT_IN: [&str; 8] =
+    ["precustom", "check", "freeze", "wheels", "node_lock", "node_modules", "custom", "virtualenv"];
+
+fn unknown(dir: &Path, task: &Task, key: &str, name: &str, known: &BTreeSet<String>) -> Error {
+    let file = dir.join(&task.origin);
+    let names: Vec<&str> = known.iter().map(String::as_str).filter(|known| *known != task.name).collect();
+    let error = Error::input(format!(
+        "{}: [tasks.{}] `{key}` found `{}`; the tasks here are {}",
+        text::path(&file),
+        text::visible(&task.name),
+        text::visible(name),
+        names.join(", ")
+    ));
+    match text::nearest(name, names.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint("`mwp graph` shows the tasks of this plugin"),
+    }
+}
+
+/// Dependencies first, else in the order of their statement; a cycle is shown as a path.
+fn sorted(tasks: &[Task], first: &[BTreeSet<usize>]) -> Result<Vec<usize>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Mark {
+        Unseen,
+        OnPath,
+        Done,
+    }
+    fn visit(
+        index: usize,
+        first: &[BTreeSet<usize>],
+        marks: &mut [Mark],
+        path: &mut Vec<usize>,
+        order: &mut Vec<usize>,
+    ) -> Result<(), Vec<usize>> {
+        match marks[index] {
+            Mark::Done => return Ok(()),
+            Mark::OnPath => {
+                let start = path.iter().position(|other| *other == index).unwrap_or(0);
+                let mut cycle = path[start..].to_vec();
+                cycle.push(index);
+                return Err(cycle);
+            }
+            Mark::Unseen => {}
+        }
+        marks[index] = Mark::OnPath;
+        path.push(index);
+        for dependency in &first[index] {
+            visit(*dependency, first, marks, path, order)?;
+        }
+        path.pop();
+        marks[index] = Mark::Done;
+        order.push(index);
+        Ok(())
+    }
+    let mut marks = vec![Mark::Unseen; tasks.len()];
+    let mut order = Vec::with_capacity(tasks.len());
+    for index in 0..tasks.len() {
+        visit(index, first, &mut marks, &mut Vec::new(), &mut order).map_err(|cycle| {
+            let names: Vec<&str> = cycle.iter().map(|index| tasks[*index].name.as_str()).collect();
+            let own = tasks.iter().find(|task| task.origin == crate::recipe::PLUGIN_RECIPE_FILE);
+            let file = own.map_or(tasks[cycle[0]].origin.as_str(), |task| task.origin.as_str());
+            Error::input(format!("`{file}`: the tasks wait for each other: {}", names.join(" → ")))
+                .hint("take one of them out of `dependencies`, `after` or `before`")
+        })?;
+    }
+    Ok(order)
+}
+
+/// Two tasks that make the same thing would undo each other's work for ever.
+fn refuse_shared_outputs(tasks: &[Task]) -> Result<()> {
+    for (index, task) in tasks.iter().enumerate() {
+        for other in &tasks[..index] {
+            let shared = task.outputs.iter().find(|output| other.outputs.contains(output));
+            if let Some(output) = shared {
+                let file = if task.origin == crate::recipe::PLUGIN_RECIPE_FILE { task } else { other };
+                return Err(Error::input(format!(
+                    "`{}`: [tasks.{}] `outputs` found `{}`, which task `{}` makes too; one task for each output is allowed",
+                    file.origin,
+                    task.name,
+                    text::visible(output),
+                    other.name
+                ))
+                .hint("give the output to one of them, or let one task do both"));
+            }
+        }
+    }
+    Ok(())
+}

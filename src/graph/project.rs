@@ -1,0 +1,122 @@
+//! One plugin directory as a project: its plan, its records, and what it may use.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use super::observer::{Event, Observer};
+use super::plan::Plan;
+use super::stat::Instant;
+use super::state::{STATE_DIR, State};
+use crate::error::Result;
+use crate::fs::{self, Lock};
+use crate::plugin::Label;
+use crate::recipe::{Recipes, Target};
+use crate::site::Site;
+use crate::store::Store;
+use crate::tools::Tools;
+
+/// How to build, as the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Mode {
+    /// Run tasks that are up to date as well.
+    pub force: bool,
+    /// Fail where a lock would have to be made.
+    pub locked: bool,
+    /// No network: what is not in a cache is an error.
+    pub offline: bool,
+}
+
+pub struct Project<'a> {
+    /// As the user named it, for messages.
+    pub dir: PathBuf,
+    pub label: Label,
+    pub site: &'a Site,
+    pub store: &'a Store,
+    pub mode: &'a Mode,
+    pub observer: &'a dyn Observer,
+    pub plan: Plan,
+    pub tools: Tools<'a>,
+    pub state: Mutex<State>,
+}
+
+impl<'a> Project<'a> {
+    /// Reads what the directory is; writes nothing.
+    pub fn open(
+        dir: &Path,
+        target: Target,
+        site: &'a Site,
+        store: &'a Store,
+        mode: &'a Mode,
+        observer: &'a dyn Observer,
+    ) -> Result<Project<'a>> {
+        let label = Label::read(dir)?;
+        let plan = Plan::new(dir, Recipes::of_plugin(dir)?, target)?;
+        Ok(Project {
+            dir: dir.to_owned(),
+            label,
+            site,
+            store,
+            mode,
+            observer,
+            plan,
+            tools: Tools::new(site, dir),
+            state: Mutex::new(State::load(dir)),
+        })
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.dir.join(STATE_DIR)
+    }
+
+    pub fn log_path(&self, task: &str) -> PathBuf {
+        self.state_dir().join("log").join(format!("{task}.log"))
+    }
+
+    /// Where work in progress lives: on the file system of the plugin, so that it can be put in place by a rename.
+    pub fn staging_parent(&self) -> PathBuf {
+        self.state_dir().join("tmp")
+    }
+
+    /// Makes the state directory, takes the lock on it and throws away what a killed run left.
+    pub fn lock(&self) -> Result<Lock> {
+        let lock = lock_directory(&self.dir, &mut |holder| {
+            self.observer.event(&self.dir, Event::Waiting { holder });
+        })?;
+        // Another process may have built while we waited.
+        *self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = State::load(&self.dir);
+        fs::remove_tree(&self.staging_parent())?;
+        fs::create_dir_all(&self.staging_parent())?;
+        fs::create_dir_all(&self.state_dir().join("log"))?;
+        Ok(lock)
+    }
+
+    /// Now, by the clock of the plugin's file system.
+    pub fn now(&self) -> Result<Instant> {
+        Instant::now(&self.state_dir())
+    }
+
+    /// An absolute path, for programs that start elsewhere.
+    pub fn absolute_dir(&self) -> Result<PathBuf> {
+        use crate::error::At;
+        std::fs::canonicalize(&self.dir).at("read", &self.dir)
+    }
+}
+
+/// The one lock per plugin directory, with the state directory made first.
+pub fn lock_directory(dir: &Path, on_wait: &mut dyn FnMut(&str)) -> Result<Lock> {
+    const PATIENCE: Duration = Duration::from_secs(3600);
+    let state_dir = dir.join(STATE_DIR);
+    loop {
+        fs::create_dir_all(&state_dir)?;
+        let ignore = state_dir.join(".gitignore");
+        if !fs::exists(&ignore) {
+            fs::write_atomic(&ignore, b"*\n")?;
+        }
+        match Lock::acquire(&state_dir.join("lock"), "build", PATIENCE, &mut *on_wait) {
+            // `clean` in another process removed the directory in between.
+            Err(_) if !state_dir.exists() => continue,
+            result => return result,
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The files behind a set of patterns, with their stat records and digests, at one moment.
+//!
+//! A snapshot is taken with the previous one at hand, so that an untouched file is never read again: a stat record
+//! that is equal, and older than the moment at which the file was read, vouches for the digest ("racily clean"
+//! files are hashed). A directory whose record is equal has the same entries, so that only changed trees are
+//! walked again. Equal content under another stat record is equal: only the record is refreshed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use ignore::WalkBuilder;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::name::Name;
+use super::stat::{Instant, Stat};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use crate::text;
+
+/// Directories that never count: version control and our own state.
+const NEVER_COUNT: [&str; 4] = [".git", ".hg", ".svn", ".mwp"];
+
+/// One file or link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Relative to the plugin's directory.
+    pub name: Name,
+    pub stat: Stat,
+    pub digest: Digest,
+}
+
+impl Entry {
+    fn read(dir: &Path, name: Name, stat: Stat) -> Result<Entry> {
+        let path = dir.join(name.as_path());
+        let digest = if stat.is_link() {
+            let target = std::fs::read_link(&path).map_err(|error| Error::io("read", &path, &error))?;
+            Digest::of(target.as_os_str().as_bytes())
+        } else {
+            Digest::of_file(&path)?
+        };
+        Ok(Entry { name, stat, digest })
+    }
+
+    /// What counts of the mode: the kind of file and whether it can be executed.
+    pub fn kind(&self) -> Kind {
+        match (self.stat.is_link(), self.stat.is_executable()) {
+            (true, _) => Kind::Link,
+            (false, true) => Kind::Executable,
+            (false, false) => Kind::File,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    File,
+    Executable,
+    Link,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    patterns: Vec<String>,
+    /// Sorted by name.
+    pub entries: Vec<Entry>,
+    /// The directories that were walked.
+    directories: Vec<(Name, Stat)>,
+    /// Optional files that were looked for and are not there.
+    absent: Vec<Name>,
+    read_at: Instant,
+}
+
+/// A snapshot, and whether it says the same as the previous one to the last record.
+#[derive(Debug)]
+pub struct Taken {
+    pub snapshot: Snapshot,
+    /// The previous snapshot can stay on the disk as it is.
+    pub identical: bool,
+    /// A pattern that has to match something and does not.
+    pub missing: Option<String>,
+}
+
+/// What to look at.
+#[derive(Debug, Clone, Default)]
+pub struct Patterns {
+    /// Each must match something.
+    pub required: Vec<String>,
+    pub optional: Vec<String>,
+    /// Paths below which nothing counts: the outputs of the task itself.
+    pub except: Vec<String>,
+}
+
+impl Snapshot {
+    /// Looks at the files now. `read_at` is a moment by the file system's clock before the call.
+    pub fn take(
+        dir: &Path,
+        patterns: &Patterns,
+        previous: Option<&Snapshot>,
+        read_at: Instant,
+    ) -> Result<Taken> {
+        let wanted = patterns.in_order();
+        let previous = previous.filter(|previous| previous.patterns == wanted);
+        if let Some(previous) = previous.filter(|previous| previous.lists_the_same(dir)) {
+            let (snapshot, gone, identical) = previous.look_at_names(dir, read_at)?;
+            if gone.is_empty() {
+                return Ok(Taken { snapshot, identical, missing: None });
+            }
+        }
+        let Listing { names, directories, absent, missing } = Listing::walk(dir, patterns)?;
+        let known: HashMap<&Name, &Entry> = previous
+            .iter()
+            .flat_map(|previous| &previous.entries)
+            .map(|entry| (&entry.name, entry))
+            .collect();
+        let looked: Vec<Option<(Entry, bool)>> = names
+            .into_par_iter()
+            .with_min_len(64)
+            .map(|name| {
+                let known = known.get(&name).copied();
+                look(dir, &name, known, previous.map_or(Instant::NEVER, |previous| previous.read_at))
+            })
+            .collect::<Result<_>>()?;
+        let entries = looked.into_iter().flatten().map(|(entry, _)| entry).collect();
+        let snapshot = Snapshot { patterns: wanted, entries, directories, absent, read_at };
+        Ok(Taken { snapshot, identical: false, missing })
+    }
+
+    /// No file was added or removed, as far as directories and their stat records tell.
+    fn lists_the_same(&self, dir: &Path) -> bool {
+        self.directories.par_iter().with_min_len(64).all(|(name, stat)| {
+            !stat.is_racy(self.read_at) && Stat::of(&dir.join(name.as_path())).is_some_and(|now| now == *stat)
+        }) && self.absent.iter().all(|name| !crate::fs::exists(&dir.join(name.as_path())))
+    }
+
+    /// The same names again and no others: what there is now, what is gone, and whether all records vouch.
+    pub fn look_at_names(&self, dir: &Path, read_at: Instant) -> Result<(Snapshot, Vec<Name>, bool)> {
+        let looked: Vec<Option<(Entry, bool)>> = self
+            .entries
+            .par_iter()
+            .with_min_len(256)
+            .map(|entry| look(dir, &entry.name, Some(entry), self.read_at))
+            .collect::<Result<_>>()?;
+        let is_gone = |(entry, now): (&Entry, &Option<_>)| now.is_none().then(|| entry.name.clone());
+        let gone: Vec<Name> = self.entries.iter().zip(&looked).filter_map(is_gone).collect();
+        let identical = gone.is_empty() && looked.iter().flatten().all(|(_, vouched)| *vouched);
+        let snapshot = Snapshot {
+            entries: looked.into_iter().flatten().map(|(entry, _)| entry).collect(),
+            read_at: if identical { self.read_at } else { read_at },
+            ..self.without_entries()
+        };
+        Ok((snapshot, gone, identical))
+    }
+
+    fn without_entries(&self) -> Snapshot {
+        Snapshot {
+            patterns: self.patterns.clone(),
+            entries: Vec::new(),
+            directories: self.directories.clone(),
+            absent: self.absent.clone(),
+            read_at: self.read_at,
+        }
+    }
+
+    /// The content as a whole: names, kinds and digests, no stat records.
+    pub fn digest(&self) -> Digest {
+        let content: Vec<_> =
+            self.entries.iter().map(|entry| (&entry.name, entry.kind(), entry.digest)).collect();
+        Digest::of_value(&content)
+    }
+
+    pub fn get(&self, name: &Path) -> Option<&Entry> {
+        self.entries
+            .binary_search_by(|entry| entry.name.as_path().as_os_str().cmp(name.as_os_str()))
+            .ok()
+            .map(|index| &self.entries[index])
+    }
+}
+
+impl Patterns {
+    /// Required and optional ones in one list, by which a snapshot is known.
+    fn in_order(&self) -> Vec<String> {
+        let mut all = self.required.clone();
+        all.push("?".to_owned());
+        all.extend(self.optional.iter().cloned());
+        all.push("!".to_owned());
+        all.extend(self.except.iter().cloned());
+        all
+    }
+}
+
+/// One file, and whether its stat record vouched for the known digest; `None` where it is gone or a directory now.
+fn look(dir: &Path, name: &Name, known: Option<&Entry>, read_at: Instant) -> Result<Option<(Entry, bool)>> {
+    let Some(stat) = Stat::of(&dir.join(name.as_path())).filter(|stat| !stat.is_dir()) else {
+        return Ok(None);
+    };
+    match known.filter(|known| known.stat == stat && !stat.is_racy(read_at)) {
+        Some(known) => Ok(Some((known.clone(), true))),
+        None => Entry::read(dir, name.clone(), stat).map(|entry| Some((entry, false))),
+    }
+}
+
+/// The names behind a set of patterns.
+struct Listing {
+    names: Vec<Name>,
+    directories: Vec<(Name, Stat)>,
+    absent: Vec<Name>,
+    /// A pattern that has to match something and does not.
+    missing: Option<String>,
+}
+
+impl Listing {
+    fn walk(dir: &Path, patterns: &Patterns) -> Result<Listing> {
+        let mut names = BTreeSet::new();
+        let mut directories = BTreeMap::new();
+        let mut absent = Vec::new();
+        let mut missing = None;
+        let excluded = glob_set(
+            patterns
+                .required
+                .iter()
+                .chain(&patterns.optional)
+                .filter_map(|pattern| pattern.strip_prefix('!')),
+        )?;
+        let counts = |name: &Path| {
+            !excluded.is_match(name) && !patterns.except.iter().any(|output| name.starts_with(output))
+        };
+        let both =
+            patterns.required.iter().map(|p| (p, true)).chain(patterns.optional.iter().map(|p| (p, false)));
+        for (pattern, required) in both.filter(|(pattern, _)| !pattern.starts_with('!')) {
+            let mut found = false;
+            let plain =
+                Path::new(pattern.strip_prefix("./").unwrap_or(pattern)).components().collect::<PathBuf>();
+            let is_dir = dir.join(&plain).is_dir() && !dir.join(&plain).is_symlink();
+            if is_glob(pattern) || is_dir {
+                let base = if is_dir { plain.clone() } else { literal_base(&plain) };
+                let glob = if is_dir { None } else { Some(glob_set([pattern.as_str()])?) };
+                for (name, stat) in walk(dir, &base, &counts)? {
+                    if stat.is_dir() {
+                        directories.insert(Name::new(&name), stat);
+                    } else if glob.as_ref().is_none_or(|glob| glob.is_match(&name)) {
+                        found = true;
+                        names.insert(Name::new(&name));
+                    }
+                }
+            } else if counts(&plain) && crate::fs::exists(&dir.join(&plain)) {
+                found = true;
+                names.insert(Name::new(&plain));
+            } else if !required {
+                absent.push(Name::new(&plain));
+            }
+            if required && !found && missing.is_none() {
+                missing = Some(pattern.clone());
+            }
+        }
+        let directories = directories.into_iter().collect();
+        Ok(Listing { names: names.into_iter().collect(), directories, absent, missing })
+    }
+}
+
+/// Every file and directory below `base`, with paths relative to `dir`; the stat record of a directory is taken
+/// before its entries are read.
+fn walk(dir: &Path, base: &Path, counts: &impl Fn(&Path) -> bool) -> Result<Vec<(PathBuf, Stat)>> {
+    let root = dir.join(base);
+    if Stat::of(&root).is_none() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    let walker = WalkBuilder::new(&root)
+        .standard_filters(false)
+        .follow_links(false)
+        .filter_entry(|entry| !NEVER_COUNT.iter().any(|name| entry.file_name() == *name))
+        .build();
+    for entry in walker {
+        let entry = entry.map_err(|error| match error.io_error() {
+            Some(io) => Error::machine(format!("cannot list {}: {}", text::path(&root), text::io_reason(io))),
+            None => Error::machine(format!("cannot list {}: {error}", text::path(&root))),
+        })?;
+        let name = entry.path().strip_prefix(dir).unwrap_or(entry.path());
+        let Some(stat) = Stat::of(entry.path()) else { continue };
+        if (stat.is_dir() || stat.is_file() || stat.is_link()) && counts(name) {
+            found.push((name.to_owned(), stat));
+        }
+    }
+    Ok(found)
+}
+
+fn is_glob(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '[', '{'])
+}
+
+/// The leading part of a pattern that has no wildcard.
+fn literal_base(pattern: &Path) -> PathBuf {
+    pattern.components().take_while(|part| !is_glob(&part.as_os_str().to_string_lossy())).collect()
+}
+
+fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> {
+    let invalid = |error: globset::Error| Error::input(format!("bad glob: {error}"));
+    let mut set = GlobSetBuilder::new();
+    for pattern in patterns {
+        let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
+        set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(invalid)?);
+    }
+    set.build().map_err(invalid)
+}

@@ -1,0 +1,85 @@
+//! What the file system says about a file, to tell without reading it that nobody touched it.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::fs;
+
+/// Compared as a whole and for equality: a file that went *back* in time has changed as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stat {
+    /// Nanoseconds since the epoch.
+    pub modified: i64,
+    pub changed: i64,
+    pub size: u64,
+    pub inode: u64,
+    pub mode: u32,
+}
+
+impl Stat {
+    /// Of the path itself, not of what a link points to; `None` where there is nothing.
+    pub fn of(path: &Path) -> Option<Stat> {
+        path.symlink_metadata().ok().as_ref().map(Stat::from)
+    }
+
+    pub fn is_dir(&self) -> bool {
+        self.mode & 0o170_000 == 0o040_000
+    }
+
+    pub fn is_file(&self) -> bool {
+        self.mode & 0o170_000 == 0o100_000
+    }
+
+    pub fn is_link(&self) -> bool {
+        self.mode & 0o170_000 == 0o120_000
+    }
+
+    pub fn is_executable(&self) -> bool {
+        self.mode & 0o111 != 0
+    }
+
+    /// Whether a later edit could leave this very record behind: the file was changed in the clock tick in which
+    /// it was read, or after.
+    pub fn is_racy(&self, read_at: Instant) -> bool {
+        self.modified >= read_at.0 || self.changed >= read_at.0
+    }
+}
+
+impl From<&Metadata> for Stat {
+    fn from(metadata: &Metadata) -> Stat {
+        Stat {
+            modified: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            changed: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+            size: metadata.size(),
+            inode: metadata.ino(),
+            mode: metadata.mode(),
+        }
+    }
+}
+
+fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
+}
+
+/// A moment by the clock of a file system, which is not that of the process: it ticks every few milliseconds, and
+/// on a network mount it is another machine's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Instant(i64);
+
+impl Instant {
+    /// Before everything: each file counts as racy.
+    pub const NEVER: Instant = Instant(i64::MIN);
+
+    /// Now, by the file system of `dir`.
+    pub fn now(dir: &Path) -> Result<Instant> {
+        let path = dir.join("clock");
+        fs::create_file(&path)?;
+        let stat = Stat::of(&path);
+        fs::remove_file(&path)?;
+        Ok(stat.map_or(Instant::NEVER, |stat| Instant(stat.modified)))
+    }
+}

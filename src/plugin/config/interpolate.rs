@@ -1,0 +1,135 @@
+//! Values are Jinja2 templates over the environment.
+
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use minijinja::value::Value as JinjaValue;
+
+use crate::plugin::{Label, Module};
+use crate::site::Site;
+
+/// Renders values. What is undefined renders empty.
+pub(super) struct Interpolator<'a> {
+    site: &'a Site,
+    module: Option<&'a Module>,
+    label: Option<&'a Label>,
+    directory: &'a Path,
+    /// Made for the first value that is a template: most plugins have none.
+    engine: OnceCell<(minijinja::Environment<'static>, JinjaValue)>,
+}
+
+impl<'a> Interpolator<'a> {
+    /// `directory` is the plugin's, absolute.
+    pub(super) fn new(
+        site: &'a Site,
+        module: Option<&'a Module>,
+        label: Option<&'a Label>,
+        directory: &'a Path,
+    ) -> Interpolator<'a> {
+        Interpolator { site, module, label, directory, engine: OnceCell::new() }
+    }
+
+    /// The rendered value, or why the template is none.
+    pub(super) fn render(&self, text: &str) -> Result<String, String> {
+        if !is_template(text) {
+            return Ok(text.to_owned());
+        }
+        let (engine, variables) = self.engine.get_or_init(|| self.engine());
+        engine.render_str(text, variables.clone()).map_err(|error| {
+            let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            if text.contains('\n') {
+                format!("{reason} (in its line {})", error.line().unwrap_or(1))
+            } else {
+                reason
+            }
+        })
+    }
+
+    fn engine(&self) -> (minijinja::Environment<'static>, JinjaValue) {
+        let variables = self.variables();
+        let mut engine = minijinja::Environment::new();
+        let known = variables.clone();
+        engine.add_filter("getenv", move |name: &str, default: Option<String>| {
+            known.get(name).cloned().or(default).unwrap_or_default()
+        });
+        (engine, JinjaValue::from_pairs(variables))
+    }
+
+    /// The process environment; what MetWork always sets and this machine does not; the current plugin.
+    fn variables(&self) -> BTreeMap<String, String> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut variables = BTreeMap::from([
+            ("MFCONFIG".to_owned(), self.site.configuration_name.clone()),
+            ("MFMODULE_VERSION".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+            ("MFHARDWARE_NUMBER_OF_CPU_CORES".to_owned(), cores.to_string()),
+            ("MFHARDWARE_NUMBER_OF_CPU_CORES_MULTIPLIED_BY_2".to_owned(), (cores * 2).to_string()),
+            ("MFHARDWARE_NUMBER_OF_CPU_CORES_DIVIDED_BY_2".to_owned(), cores.div_ceil(2).to_string()),
+        ]);
+        if let Some(module) = self.module {
+            let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
+            set("MFMODULE", module.upper());
+            set("MFMODULE_LOWERCASE", module.as_str().to_owned());
+            set("MFMODULE_RUNTIME_HOME", self.site.runtime_home(module).to_string_lossy().into_owned());
+            set("MFMODULE_PLUGINS_BASE_DIR", self.site.plugins_base(module).to_string_lossy().into_owned());
+        }
+        for (name, value) in self.site.environment.iter() {
+            if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
+                variables.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        if let Some(label) = self.label {
+            let prefix = format!("{}_CURRENT_PLUGIN", label.module.upper());
+            variables.insert(format!("{prefix}_NAME"), label.name.to_string());
+            variables.insert(format!("{prefix}_DIR"), self.directory.to_string_lossy().into_owned());
+            variables.insert(format!("{prefix}_LABEL"), label.to_string());
+        }
+        variables
+    }
+}
+
+pub(super) fn is_template(text: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|start| text.contains(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::site::Environment;
+
+    fn render(text: &str) -> Result<String, String> {
+        let mut environment = Environment::default();
+        environment.set("HOME", "/home/me");
+        environment.set("MY_PORT", "18868");
+        let site = Site::new(environment);
+        let label: Label = "plugin_foo@mfserv".parse().unwrap();
+        Interpolator::new(&site, Some(&label.module), Some(&label), Path::new("/p/foo")).render(text)
+    }
+
+    #[test]
+    fn values_are_templates_over_the_environment_and_the_current_plugin() {
+        for (text, rendered) in [
+            ("plain {x} $y %z", "plain {x} $y %z"),
+            ("a{{MY_PORT}}b", "a18868b"),
+            ("[{{ NO_SUCH_VARIABLE }}]", "[]"),
+            ("{{ NO_SUCH_VARIABLE|default('x') }}", "x"),
+            ("{{MFSERV_CURRENT_PLUGIN_NAME}} {{MFSERV_CURRENT_PLUGIN_DIR}}", "foo /p/foo"),
+            ("{{MFSERV_CURRENT_PLUGIN_LABEL}}", "plugin_foo@mfserv"),
+            ("{{MFMODULE}} {{MFMODULE_LOWERCASE}}", "MFSERV mfserv"),
+            ("{{ MY_PORT|int + 1 }}", "18869"),
+            ("{% if MY_PORT %}yes{% endif %}", "yes"),
+            ("{{ 'MY_PORT'|getenv }} {{ 'NONE'|getenv('d') }}", "18868 d"),
+            ("{# gone #}kept", "kept"),
+            ("{{ MFMODULE_VERSION }}", env!("CARGO_PKG_VERSION")),
+        ] {
+            assert_eq!(render(text).as_deref(), Ok(rendered), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_template_that_is_none_says_why() {
+        assert!(
+            render("{{ x").is_err() && render("{% if %}").is_err() && render("{{ x|nofilter }}").is_err()
+        );
+    }
+}

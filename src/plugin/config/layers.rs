@@ -1,0 +1,204 @@
+//! Several files, one configuration: which value of a key counts on this machine.
+//!
+//! The files are laid over each other key by key *as written* (`debug` and `debug[DEV]` are two keys), later
+//! files winning; then the best variant of each key is taken. So an override of `debug` does not reach a
+//! machine for which the plugin says `debug[DEV]`: that is upstream's rule, and we say so with a warning.
+//!
+//! An operator may override what is public: a key that starts with `_`, or anything in `[general]`, belongs to
+//! the plugin, and an override of it is refused. An override of a section that the plugin does not have (any
+//! more) is ignored with a warning, except in free sections such as `[custom]`.
+
+use std::path::PathBuf;
+
+use super::problem::{ConfigProblem, Findings, Place};
+use super::reader::{Document, Entry, MistakeKind, Section};
+use super::schema::Schema;
+use super::variant::{Fit, Key};
+use crate::text;
+
+/// One file of a plugin's configuration.
+pub(super) struct Source {
+    pub(super) path: PathBuf,
+    pub(super) document: Document,
+    pub(super) is_override: bool,
+}
+
+/// A section with what counts in it.
+pub(super) struct GivenSection<'a> {
+    pub(super) name: &'a str,
+    pub(super) line: usize,
+    pub(super) source: &'a Source,
+    pub(super) keys: Vec<Given<'a>>,
+}
+
+/// The value that counts for a key.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) name: &'a str,
+    pub(super) entry: &'a Entry,
+    pub(super) source: &'a Source,
+    fit: Fit,
+}
+
+impl Source {
+    /// Reads the text of a file and reports its mistakes.
+    pub(super) fn read(path: PathBuf, text: &str, is_override: bool, findings: &mut Findings) -> Source {
+        let (document, mistakes) = Document::parse(text);
+        for mistake in mistakes {
+            findings.problem(of_mistake(&path, mistake.line, mistake.kind));
+        }
+        Source { path, document, is_override }
+    }
+
+    pub(super) fn place<'a>(&'a self, line: usize, section: &'a str, key: Option<&'a str>) -> Place<'a> {
+        Place { file: &self.path, line: Some(line), section: Some(section), key }
+    }
+}
+
+fn of_mistake(path: &std::path::Path, line: usize, kind: MistakeKind) -> ConfigProblem {
+    let place = |section, key| Place { file: path, line: Some(line), section, key };
+    let shown = |text: &str| format!("`{}`", text::visible(text));
+    match kind {
+        MistakeKind::BeforeFirstSection { text } => {
+            let found = shown(&text);
+            let hint = if text.starts_with('\u{feff}') {
+                "save the file without a byte order mark"
+            } else {
+                "start with a section, such as `[general]`"
+            };
+            ConfigProblem::new(&place(None, None), &format!("found {found} before the first section"))
+                .found(text)
+                .hint(hint)
+        }
+        MistakeKind::DuplicateSection { section, first } => {
+            let reason = format!("duplicate section; the first is in line {first}");
+            ConfigProblem::new(&place(Some(&section), None), &reason).hint("put the keys of both into one")
+        }
+        MistakeKind::DuplicateKey { section, key, first } => {
+            let reason = format!("duplicate key; the first is in line {first}");
+            ConfigProblem::new(&place(Some(&section), Some(&key)), &reason).hint("keep one of the two")
+        }
+        MistakeKind::NoDelimiter { section, text } => {
+            let reason = format!("found {}; `key = value` is allowed", shown(&text));
+            ConfigProblem::new(&place(Some(&section), None), &reason)
+                .found(text)
+                .allowed("key = value")
+                .hint("a comment starts with `#`, and the further lines of a value are indented")
+        }
+        MistakeKind::EmptyKey { section } => {
+            let reason = "found `=` without a key before it; `key = value` is allowed";
+            ConfigProblem::new(&place(Some(&section), None), reason).allowed("key = value")
+        }
+    }
+}
+
+/// What counts, for a machine with this configuration name. The order is that of the files.
+pub(super) fn effective<'a>(
+    sources: &'a [Source],
+    configuration_name: &str,
+    schema: &Schema,
+    findings: &mut Findings,
+) -> Vec<GivenSection<'a>> {
+    let mut sections: Vec<GivenSection<'a>> = Vec::new();
+    for source in sources {
+        for section in &source.document.sections {
+            if section.name.starts_with('_') || !is_overridable(source, section, schema, &sections, findings)
+            {
+                continue;
+            }
+            let index = sections.iter().position(|known| known.name == section.name).unwrap_or_else(|| {
+                sections.push(GivenSection {
+                    name: &section.name,
+                    line: section.line,
+                    source,
+                    keys: Vec::new(),
+                });
+                sections.len() - 1
+            });
+            for entry in &section.entries {
+                add(&mut sections[index], entry, source, configuration_name, findings);
+            }
+        }
+    }
+    sections
+}
+
+/// Whether an override may touch this section.
+fn is_overridable(
+    source: &Source,
+    section: &Section,
+    schema: &Schema,
+    known: &[GivenSection<'_>],
+    findings: &mut Findings,
+) -> bool {
+    if !source.is_override {
+        return true;
+    }
+    let place = source.place(section.line, &section.name, None);
+    if section.name == "general" {
+        if !section.entries.is_empty() {
+            findings.problem(
+                ConfigProblem::new(&place, "this section belongs to the plugin and cannot be overridden")
+                    .hint("remove the section from the override file"),
+            );
+        }
+        return false;
+    }
+    let is_known = known.iter().any(|given| given.name == section.name);
+    let is_free = schema.section(&section.name).is_none_or(|schema| schema.free);
+    if !is_known && !is_free {
+        findings.warning(
+            ConfigProblem::new(&place, "the plugin has no such section: the override is ignored")
+                .hint("remove the section from the override file"),
+        );
+    }
+    is_known || is_free
+}
+
+fn add<'a>(
+    section: &mut GivenSection<'a>,
+    entry: &'a Entry,
+    source: &'a Source,
+    configuration_name: &str,
+    findings: &mut Findings,
+) {
+    let key = Key::parse(&entry.key);
+    let place = source.place(entry.line, section.name, Some(&entry.key));
+    if source.is_override && key.name.starts_with('_') {
+        findings.problem(
+            ConfigProblem::new(
+                &place,
+                "a key that starts with `_` belongs to the plugin and cannot be overridden",
+            )
+            .hint("remove the key from the override file"),
+        );
+        return;
+    }
+    if key.malformed {
+        findings.warning(
+            ConfigProblem::new(&place, "this is no proper variant; it is read as if it were one")
+                .hint("a variant is written `key[NAME]=value`"),
+        );
+    }
+    let Some(fit) = key.fit(configuration_name) else { return };
+    let new = Given { name: key.name, entry, source, fit };
+    let Some(old) = section.keys.iter_mut().find(|old| old.name == key.name) else {
+        section.keys.push(new);
+        return;
+    };
+    // The same key as written, in a later file, takes the place of the earlier whatever its fit.
+    let is_later_file = !std::ptr::eq(old.source, source);
+    if fit > old.fit || (fit == old.fit && is_later_file) {
+        *old = new;
+    } else if fit < old.fit && source.is_override && is_later_file {
+        let reason = format!(
+            "has no effect: {} says `{}` for this machine, which is more specific",
+            text::path(&old.source.path),
+            text::visible(&old.entry.key)
+        );
+        findings.warning(
+            ConfigProblem::new(&place, &reason)
+                .hint(format!("override `{}` instead", text::visible(&old.entry.key))),
+        );
+    }
+}

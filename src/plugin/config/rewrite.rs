@@ -1,0 +1,120 @@
+//! Replaces values in a document and leaves everything else as it was: comments, order, layout.
+
+use super::reader::{Document, is_space};
+use crate::error::{Error, Result};
+use crate::text;
+
+/// A new value for a key that the document has; the key is as written there, with its variant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewValue {
+    pub section: String,
+    pub key: String,
+    pub value: String,
+}
+
+impl Document {
+    /// The text with these values in place of the old ones. A comment between the lines of a replaced value
+    /// goes with it. Refuses a value that could not be read back as it is.
+    pub fn rewrite(&self, new_values: &[NewValue]) -> Result<String> {
+        let mut edits = Vec::new();
+        for new in new_values {
+            let entry = self.section(&new.section).and_then(|section| section.entry(&new.key));
+            let entry = entry.ok_or_else(|| {
+                Error::input(format!(
+                    "cannot replace [{}] {}: there is no such key",
+                    text::visible(&new.section),
+                    text::visible(&new.key)
+                ))
+            })?;
+            edits.push((entry.value_span.clone(), written(new)?));
+        }
+        edits.sort_by_key(|(span, _)| span.start);
+        let mut rewritten = String::with_capacity(self.text.len());
+        let mut copied = 0;
+        for (span, value) in edits {
+            rewritten.push_str(&self.text[copied..span.start]);
+            rewritten.push_str(&value);
+            copied = span.end;
+        }
+        rewritten.push_str(&self.text[copied..]);
+        Ok(rewritten)
+    }
+}
+
+/// The value as it stands in a file: later lines indented, so that they continue the first.
+fn written(new: &NewValue) -> Result<String> {
+    let unwritable = |reason: &str| {
+        Error::input(format!(
+            "cannot write [{}] {}: its value {reason}, which an ini file cannot hold",
+            text::visible(&new.section),
+            text::visible(&new.key)
+        ))
+    };
+    if new.value.contains(['\r', '\0']) {
+        return Err(unwritable("holds a control character"));
+    }
+    let mut lines = new.value.split('\n');
+    let mut written = lines.next().unwrap_or_default().to_owned();
+    if written.trim_matches(is_space) != written {
+        return Err(unwritable("has white space around it"));
+    }
+    for line in lines {
+        if line.trim_matches(is_space) != line {
+            return Err(unwritable("has a line with white space around it"));
+        }
+        if line.starts_with('#') {
+            return Err(unwritable("has a line that starts with `#`"));
+        }
+        written.push('\n');
+        if !line.is_empty() {
+            written.push_str("    ");
+            written.push_str(line);
+        }
+    }
+    if new.value.ends_with('\n') {
+        return Err(unwritable("ends with an empty line"));
+    }
+    Ok(written)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "# top\n[a]\nk = old # x\n  line\n  # kept with nothing\n\n# about l\nl=\nm[DEV]=1 \n[b]\nk=2";
+
+    fn new(section: &str, key: &str, value: &str) -> NewValue {
+        NewValue { section: section.to_owned(), key: key.to_owned(), value: value.to_owned() }
+    }
+
+    #[test]
+    fn a_new_value_leaves_comments_order_and_layout_alone() {
+        let (document, _) = Document::parse(TEXT);
+        let rewritten = document
+            .rewrite(&[
+                new("b", "k", "new"),
+                new("a", "k", "one\n\ntwo"),
+                new("a", "l", "x=#"),
+                new("a", "m[DEV]", ""),
+            ])
+            .unwrap();
+        assert_eq!(
+            rewritten,
+            "# top\n[a]\nk = one\n\n    two\n  # kept with nothing\n\n# about l\nl=x=#\nm[DEV]= \n[b]\nk=new"
+        );
+        let (again, mistakes) = Document::parse(&rewritten);
+        assert_eq!(mistakes, []);
+        assert_eq!(again.section("a").unwrap().entry("k").unwrap().value, "one\n\ntwo");
+        assert_eq!(document.rewrite(&[]).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn a_value_that_would_read_back_differently_is_refused() {
+        let (document, _) = Document::parse(TEXT);
+        for value in [" x", "x ", "a\n# b", "a\n  b", "a\n", "a\rb", "a\0"] {
+            assert!(document.rewrite(&[new("a", "k", value)]).is_err(), "{value:?}");
+        }
+        assert!(document.rewrite(&[new("a", "absent", "x")]).is_err());
+    }
+}

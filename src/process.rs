@@ -1,0 +1,267 @@
+//! Running other programs: each in a process group of its own, its output line by line, and an end on ^C.
+//!
+//! The library never installs signal handlers; the command line calls [`interrupt`] when it is told to stop. From
+//! then on every running group is ended and nothing new is started.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+
+use crate::error::{At, Error, Result};
+use crate::site::Environment;
+use crate::text;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Ends every program that runs now, group by group, and lets nothing new start.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+    signal_groups(Signal::TERM);
+    // Whoever does not listen has had its chance; nothing that they leave counts as finished.
+    std::thread::sleep(Duration::from_millis(300));
+    signal_groups(Signal::KILL);
+}
+
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+fn signal_groups(signal: Signal) {
+    let groups = GROUPS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    for group in groups.iter() {
+        if let Some(group) = Pid::from_raw(*group) {
+            let _ = rustix::process::kill_process_group(group, signal);
+        }
+    }
+}
+
+/// A program to run.
+#[derive(Debug, Clone)]
+pub struct Program {
+    pub program: OsString,
+    pub arguments: Vec<OsString>,
+    pub directory: PathBuf,
+    pub environment: Environment,
+}
+
+impl Program {
+    pub fn new(program: impl Into<OsString>, directory: &Path, environment: &Environment) -> Program {
+        Program {
+            program: program.into(),
+            arguments: Vec::new(),
+            directory: directory.to_owned(),
+            environment: environment.clone(),
+        }
+    }
+
+    #[must_use]
+    pub fn argument(mut self, argument: impl Into<OsString>) -> Program {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    #[must_use]
+    pub fn arguments<A: Into<OsString>>(mut self, arguments: impl IntoIterator<Item = A>) -> Program {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    #[must_use]
+    pub fn set(mut self, name: &str, value: impl Into<OsString>) -> Program {
+        self.environment.set(name, value);
+        self
+    }
+
+    /// As a person would type it, for logs.
+    fn shown(&self) -> String {
+        let words = std::iter::once(&self.program).chain(&self.arguments);
+        words.map(|word| text::visible_bytes(word.as_encoded_bytes())).collect::<Vec<_>>().join(" ")
+    }
+
+    fn expression(&self) -> duct::Expression {
+        duct::cmd(&self.program, &self.arguments)
+            .dir(&self.directory)
+            .full_env(self.environment.iter())
+            .stdin_null()
+            .unchecked()
+            .before_spawn(|command| {
+                command.process_group(0);
+                end_with_parent(command);
+                Ok(())
+            })
+    }
+
+    fn cannot_start(&self, error: &std::io::Error) -> Error {
+        let program = text::path(Path::new(&self.program));
+        let failed = Error::machine(format!("cannot run {program}: {}", text::io_reason(error)));
+        match error.kind() {
+            std::io::ErrorKind::NotFound => failed.hint("install it, or put it on PATH"),
+            _ => failed,
+        }
+    }
+
+    /// Runs to the end; both streams go to `log` and, line by line, to `on_line`.
+    pub fn run(&self, log: &mut Log, on_line: &dyn Fn(&str)) -> Result<Finished> {
+        if is_interrupted() {
+            return Err(Error::interrupted());
+        }
+        log.line(&format!("$ {}", self.shown()))?;
+        let start = log.position;
+        let reader =
+            self.expression().stderr_to_stdout().reader().map_err(|error| self.cannot_start(&error))?;
+        let group = Group::of(&reader.pids());
+        let mut lines = BufReader::new(&reader);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let length =
+                lines.read_until(b'\n', &mut line).at("read the output of", Path::new(&self.program))?;
+            if length == 0 {
+                break;
+            }
+            log.bytes(&line)?;
+            // A progress bar rewrites its line: what is after the last return is what a terminal would show.
+            let shown = line.trim_ascii_end().rsplit(|byte| *byte == b'\r').next().unwrap_or_default();
+            on_line(&text::visible_bytes(shown));
+        }
+        let status = reader.try_wait().at("wait for", Path::new(&self.program))?.map(|output| output.status);
+        drop(group);
+        if is_interrupted() {
+            return Err(Error::interrupted());
+        }
+        let code = status.and_then(|status| status.code());
+        Ok(Finished { code, output: log.since(start) })
+    }
+
+    /// Runs to the end and returns standard output, for short questions such as `--version`.
+    pub fn ask(&self) -> Result<String> {
+        if is_interrupted() {
+            return Err(Error::interrupted());
+        }
+        let handle = self
+            .expression()
+            .stdout_capture()
+            .stderr_capture()
+            .start()
+            .map_err(|error| self.cannot_start(&error))?;
+        let _group = Group::of(&handle.pids());
+        let output = handle.wait().at("wait for", Path::new(&self.program))?;
+        if !output.status.success() {
+            let reason = String::from_utf8_lossy(&output.stderr);
+            let reason = reason.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
+            return Err(Error::machine(format!("`{}` failed: {}", self.shown(), text::visible(reason))));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// A child must not outlive this process, however that ends.
+#[allow(unsafe_code)]
+fn end_with_parent(command: &mut std::process::Command) {
+    // SAFETY: prctl is a single system call and allocates nothing, so it may run between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            Ok(())
+        });
+    }
+}
+
+/// Known to [`interrupt`] while it lives.
+struct Group(Vec<i32>);
+
+impl Group {
+    fn of(pids: &[u32]) -> Group {
+        let pids: Vec<i32> = pids.iter().filter_map(|pid| i32::try_from(*pid).ok()).collect();
+        GROUPS.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend(&pids);
+        if is_interrupted() {
+            signal_groups(Signal::KILL);
+        }
+        Group(pids)
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let mut groups = GROUPS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        for pid in &self.0 {
+            groups.remove(pid);
+        }
+    }
+}
+
+/// A program that ran to its end.
+#[derive(Debug)]
+pub struct Finished {
+    /// `None` where a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to both streams.
+    pub output: String,
+}
+
+impl Finished {
+    pub fn succeeded(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// `exit code 2`, or that a signal ended it.
+    pub fn ending(&self) -> String {
+        match self.code {
+            Some(code) => format!("exit code {code}"),
+            None => "a signal ended it".to_owned(),
+        }
+    }
+}
+
+/// The log file of one task: what was run and everything that it wrote.
+pub struct Log {
+    file: File,
+    path: PathBuf,
+    content: Vec<u8>,
+    position: usize,
+}
+
+impl Log {
+    pub fn create(path: &Path) -> Result<Log> {
+        Ok(Log {
+            file: crate::fs::create_file(path)?,
+            path: path.to_owned(),
+            content: Vec::new(),
+            position: 0,
+        })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn line(&mut self, line: &str) -> Result<()> {
+        self.bytes(format!("{line}\n").as_bytes())
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).at("write", &self.path)?;
+        self.content.extend_from_slice(bytes);
+        self.position = self.content.len();
+        Ok(())
+    }
+
+    fn since(&self, position: usize) -> String {
+        String::from_utf8_lossy(&self.content[position..]).into_owned()
+    }
+
+    /// Everything so far, safe to print, colours of the tool taken out.
+    pub fn text(&self) -> String {
+        let content = String::from_utf8_lossy(&self.content);
+        content.lines().map(text::visible).collect::<Vec<_>>().join("\n")
+    }
+}

@@ -1,0 +1,429 @@
+//! The TOML of recipes and of a plugin's `mwp.toml`: its shape, and what is refused.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use serde::Deserialize;
+
+use super::makefile::states_rule;
+use super::{Action, Recipes, Target, Task};
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::text;
+
+/// A plugin's own recipe, in its directory.
+pub const PLUGIN_RECIPE_FILE: &str = "mwp.toml";
+
+/// The actions that a task may name.
+const ACTIONS: [&str; 10] = [
+    "check",
+    "python-freeze",
+    "python-wheels",
+    "python-virtualenv",
+    "npm-lock",
+    "npm-modules",
+    "pnpm-lock",
+    "pnpm-modules",
+    "yarn-lock",
+    "yarn-modules",
+];
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RecipeFile {
+    #[serde(skip)]
+    origin: String,
+    #[allow(dead_code)] // read by people
+    name: String,
+    #[allow(dead_code)] // read by people
+    summary: String,
+    when: When,
+    #[serde(default)]
+    tasks: TaskTable,
+    #[serde(default)]
+    clean: Removal,
+    #[serde(default)]
+    superclean: Removal,
+}
+
+/// `mwp.toml`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PluginRecipe {
+    /// Names of built-in tasks that this plugin does without.
+    #[serde(default)]
+    disable: Vec<String>,
+    #[serde(default)]
+    tasks: TaskTable,
+    #[serde(default)]
+    clean: Removal,
+    #[serde(default)]
+    superclean: Removal,
+}
+
+/// In the order of the names.
+type TaskTable = BTreeMap<toml::Spanned<String>, TaskEntry>;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct When {
+    /// Any of these paths.
+    #[serde(default)]
+    exists: Vec<String>,
+    /// None of these paths.
+    #[serde(default)]
+    absent: Vec<String>,
+    /// The Makefile states a rule for this target.
+    makefile_rule: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Removal {
+    #[serde(default)]
+    remove: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TaskEntry {
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    when: When,
+    action: Option<String>,
+    command: Option<Vec<String>>,
+    #[serde(default)]
+    inputs: Vec<String>,
+    #[serde(default)]
+    optional_inputs: Vec<String>,
+    #[serde(default)]
+    outputs: Vec<String>,
+    #[serde(default)]
+    environment: Vec<String>,
+    #[serde(default)]
+    set: BTreeMap<String, String>,
+    #[serde(default)]
+    tools: Vec<String>,
+    #[serde(default)]
+    dependencies: Vec<String>,
+    #[serde(default)]
+    after: Vec<String>,
+    #[serde(default)]
+    before: Vec<String>,
+    #[serde(default)]
+    always: bool,
+    #[serde(default = "yes")]
+    cache: bool,
+    keep_foreign: Option<bool>,
+    #[serde(default)]
+    keep_outputs: bool,
+    #[serde(default = "all_targets")]
+    targets: Vec<Target>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn all_targets() -> Vec<Target> {
+    vec![Target::Build, Target::Release]
+}
+
+impl RecipeFile {
+    pub(super) fn parse(origin: &str, content: &str) -> Result<RecipeFile> {
+        let mut recipe: RecipeFile = parse(origin, content)?;
+        origin.clone_into(&mut recipe.origin);
+        for (name, task) in &recipe.tasks {
+            task.validate(&Place { file: origin, content, name })?;
+        }
+        Ok(recipe)
+    }
+
+    /// Adds the tasks that apply to the plugin in `dir`. What is generated is removed by `clean` whether or not
+    /// the recipe still applies.
+    pub(super) fn add_to(self, recipes: &mut Recipes, dir: &Path) -> Result<()> {
+        if self.when.holds(dir)? {
+            for (name, task) in self.tasks {
+                if task.when.holds(dir)? {
+                    recipes.tasks.push(task.into_task(name.into_inner(), self.origin.clone()));
+                }
+            }
+        }
+        recipes.clean.extend(self.clean.remove);
+        recipes.superclean.extend(self.superclean.remove);
+        Ok(())
+    }
+}
+
+/// Reads `mwp.toml`, where the plugin has one.
+pub(super) fn read_plugin_recipe(dir: &Path) -> Result<Option<PluginRecipe>> {
+    let path = dir.join(PLUGIN_RECIPE_FILE);
+    let Some(content) = fs::read_text_optional(&path)? else { return Ok(None) };
+    let file = path.to_string_lossy();
+    let recipe: PluginRecipe = parse(&file, &content)?;
+    for (name, task) in &recipe.tasks {
+        task.validate(&Place { file: &file, content: &content, name })?;
+    }
+    for pattern in recipe.clean.remove.iter().chain(&recipe.superclean.remove) {
+        inside_plugin(pattern).map_err(|allowed| {
+            Error::input(format!(
+                "{}: [clean] remove: found `{}`; {allowed}",
+                text::path(&path),
+                text::visible(pattern)
+            ))
+        })?;
+    }
+    Ok(Some(recipe))
+}
+
+impl PluginRecipe {
+    pub(super) fn apply_to(self, recipes: &mut Recipes) -> Result<()> {
+        for name in &self.disable {
+            disable(recipes, name)?;
+        }
+        for (name, task) in self.tasks {
+            let task = task.into_task(name.into_inner(), PLUGIN_RECIPE_FILE.to_owned());
+            // A task of the same name replaces the built-in one, in its place.
+            match recipes.tasks.iter_mut().find(|known| known.name == task.name) {
+                Some(known) => *known = task,
+                None => recipes.tasks.push(task),
+            }
+        }
+        recipes.clean.extend(self.clean.remove);
+        recipes.superclean.extend(self.superclean.remove);
+        Ok(())
+    }
+}
+
+/// Takes a task out; whoever waited for it waits for what it waited for.
+fn disable(recipes: &mut Recipes, name: &str) -> Result<()> {
+    let Some(position) = recipes.tasks.iter().position(|task| task.name == name) else {
+        let names: Vec<&str> = recipes.tasks.iter().map(|task| task.name.as_str()).collect();
+        let error = Error::input(format!(
+            "`{PLUGIN_RECIPE_FILE}`: disable: there is no task `{}` here; the tasks are {}",
+            text::visible(name),
+            names.join(", ")
+        ));
+        return Err(match text::nearest(name, names.iter().copied()) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint("take it out of the list"),
+        });
+    };
+    let gone = recipes.tasks.remove(position);
+    for task in &mut recipes.tasks {
+        if task.dependencies.iter().any(|dependency| *dependency == gone.name) {
+            task.dependencies.retain(|dependency| *dependency != gone.name);
+            task.dependencies.extend(gone.dependencies.iter().cloned());
+        }
+        task.after.extend(
+            gone.after.iter().filter(|_| task.after.contains(&gone.name)).cloned().collect::<Vec<_>>(),
+        );
+    }
+    Ok(())
+}
+
+impl When {
+    fn holds(&self, dir: &Path) -> Result<bool> {
+        if let Some(rule) = &self.makefile_rule {
+            let makefile = fs::read_optional(&dir.join("Makefile"))?.unwrap_or_default();
+            return Ok(states_rule(&String::from_utf8_lossy(&makefile), rule));
+        }
+        let is_there = |path: &String| fs::exists(&dir.join(path));
+        Ok((self.exists.is_empty() || self.exists.iter().any(is_there)) && !self.absent.iter().any(is_there))
+    }
+}
+
+impl TaskEntry {
+    fn validate(&self, place: &Place<'_>) -> Result<()> {
+        let name = place.name.get_ref();
+        let good = name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+        if !good {
+            return Err(place.error(None, "a task's name is made of letters, digits, `_`, `-` and `.`"));
+        }
+        match (&self.action, &self.command) {
+            (Some(action), None) if ACTIONS.contains(&action.as_str()) => {}
+            (Some(action), None) => {
+                let allowed = format!("found `{}`; allowed: {}", text::visible(action), ACTIONS.join(", "));
+                return Err(place.error(Some("action"), &allowed));
+            }
+            (None, Some(command)) if command.first().is_some_and(|program| !program.is_empty()) => {}
+            (None, Some(_)) => {
+                return Err(place.error(Some("command"), "is empty; a program and its arguments are allowed"));
+            }
+            (None, None) => return Err(place.error(None, "has neither `command` nor `action`; give one")),
+            (Some(_), Some(_)) => return Err(place.error(None, "has both `command` and `action`; give one")),
+        }
+        for (key, patterns) in [("inputs", &self.inputs), ("optional_inputs", &self.optional_inputs)] {
+            for pattern in patterns {
+                let plain = pattern.strip_prefix('!').unwrap_or(pattern);
+                let valid = inside_plugin(plain).and_then(|()| {
+                    globset::Glob::new(plain)
+                        .map(drop)
+                        .map_err(|error| format!("a glob is allowed ({})", error.kind()))
+                });
+                valid.map_err(|allowed| place.found(key, pattern, &allowed))?;
+            }
+        }
+        for output in &self.outputs {
+            let valid = inside_plugin(output).and_then(|()| match output.contains(['*', '?', '[', '{']) {
+                true => Err("a file or a directory without wildcards is allowed".to_owned()),
+                false => Ok(()),
+            });
+            valid.map_err(|allowed| place.found("outputs", output, &allowed))?;
+        }
+        if self.action.is_none() && self.inputs.is_empty() && self.optional_inputs.is_empty() && !self.always
+        {
+            let allowed =
+                "has no `inputs`, so that nobody can tell when to run it; give some, or `always = true`";
+            return Err(place.error(None, allowed));
+        }
+        if self.targets.is_empty() {
+            return Err(place.error(Some("targets"), "is empty; `build` and `release` are allowed"));
+        }
+        for variable in self.environment.iter().chain(self.set.keys()) {
+            if variable.is_empty() || variable.contains(['=', '\0']) {
+                return Err(place.found(
+                    "environment",
+                    variable,
+                    "names of environment variables are allowed",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn into_task(self, name: String, origin: String) -> Task {
+        let action = match (self.action, self.command) {
+            (Some(action), _) => Action::Builtin(action),
+            (None, command) => Action::Command(command.unwrap_or_default()),
+        };
+        // A command writes beside files that it did not make; a built-in action owns its output directories.
+        let keep_foreign = self.keep_foreign.unwrap_or(matches!(action, Action::Command(_)));
+        Task {
+            name,
+            summary: self.summary,
+            action,
+            inputs: self.inputs,
+            optional_inputs: self.optional_inputs,
+            cache: self.cache && !self.outputs.is_empty() && !self.always,
+            outputs: self.outputs,
+            environment: self.environment,
+            set: self.set,
+            tools: self.tools,
+            dependencies: self.dependencies,
+            after: self.after,
+            before: self.before,
+            always: self.always,
+            keep_foreign,
+            keep_outputs: self.keep_outputs,
+            targets: self.targets,
+            origin,
+        }
+    }
+}
+
+/// A relative path that stays in the plugin's directory; says what is allowed where it is not.
+fn inside_plugin(path: &str) -> Result<(), String> {
+    let plain =
+        Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    let names_something = Path::new(path).components().any(|part| matches!(part, Component::Normal(_)));
+    match plain && names_something && !path.contains('\0') {
+        true => Ok(()),
+        false => Err("a relative path inside the plugin's directory is allowed".to_owned()),
+    }
+}
+
+/// Where a task stands, for messages.
+struct Place<'a> {
+    file: &'a str,
+    content: &'a str,
+    name: &'a toml::Spanned<String>,
+}
+
+impl Place<'_> {
+    fn error(&self, key: Option<&str>, what: &str) -> Error {
+        let line = line_of(self.content, self.name.span().start);
+        let name = text::visible(self.name.get_ref());
+        let key = key.map_or(String::new(), |key| format!("`{key}` "));
+        Error::input(format!("{}:{line}: [tasks.{name}] {key}{what}", text::path(Path::new(self.file))))
+            .hint("the README describes every key of a task, with an example")
+    }
+
+    fn found(&self, key: &str, value: &str, allowed: &str) -> Error {
+        self.error(Some(key), &format!("found `{}`; {allowed}", text::visible(value)))
+    }
+}
+
+fn line_of(content: &str, offset: usize) -> usize {
+    content[..offset.min(content.len())].matches('\n').count() + 1
+}
+
+/// TOML to a struct; an error names file, line, key and what is allowed.
+fn parse<T: for<'a> Deserialize<'a>>(file: &str, content: &str) -> Result<T> {
+    toml::from_str(content).map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| line_of(content, span.start));
+        let reason = error.message().trim().replace('\n', "; ");
+        Error::input(format!("{}:{line}: {}", text::path(Path::new(file)), text::visible(&reason)))
+            .hint("the README describes every key of a recipe, with an example")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(toml: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write_atomic(&dir.path().join(PLUGIN_RECIPE_FILE), toml.as_bytes()).unwrap();
+        read_plugin_recipe(dir.path())
+            .and_then(|recipe| recipe.unwrap().apply_to(&mut Recipes::default()))
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn a_bad_recipe_is_refused_with_its_file_line_key_and_what_is_allowed() {
+        for (toml, wanted) in [
+            ("[tasks.a]\ncommand = [\"x\"]\ninput = [\"y\"]\n", ":3: unknown field `input`"),
+            ("[tasks.a]\ninputs = [\"y\"]\n", ":1: [tasks.a] has neither `command` nor `action`"),
+            ("[tasks.a]\naction = \"magic\"\n", "`action` found `magic`; allowed: check, python-freeze"),
+            ("[tasks.a]\ncommand = []\nalways = true\n", "`command` is empty"),
+            ("[tasks.a]\ncommand = \"tsc\"\nalways = true\n", ":2: invalid type: string"),
+            ("[tasks.a]\ncommand = [\"x\"]\ninputs = [\"../y\"]\n", "`inputs` found `../y`"),
+            ("[tasks.a]\ncommand = [\"x\"]\ninputs = [\"a[\"]\n", "`inputs` found `a[`; a glob is allowed"),
+            ("[tasks.a]\ncommand = [\"x\"]\nalways = true\noutputs = [\"/etc\"]\n", "`outputs` found `/etc`"),
+            ("[tasks.a]\ncommand = [\"x\"]\nalways = true\noutputs = [\"*.js\"]\n", "without wildcards"),
+            ("[tasks.a]\ncommand = [\"x\"]\n", "has no `inputs`"),
+            ("[tasks.\"a b\"]\ncommand = [\"x\"]\nalways = true\n", "a task's name"),
+            (
+                "[tasks.a]\ncommand = [\"x\"]\nalways = true\ntargets = [\"deploy\"]\n",
+                "unknown variant `deploy`",
+            ),
+            ("disable = [\"virtualenv\"]\n", "there is no task `virtualenv`"),
+            ("tasks = 1\n", ":1: "),
+            ("[clean]\nremove = [\"/\"]\n", "[clean] remove: found `/`"),
+            ("[tasks.a\n", ":1: "),
+        ] {
+            let refusal = refusal(toml);
+            assert!(refusal.contains("mwp.toml`") && refusal.contains(wanted), "{toml}\n-> {refusal}");
+        }
+    }
+
+    #[test]
+    fn whoever_waited_for_a_disabled_task_waits_for_what_it_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in [
+            (".layerapi2_label", "plugin_a@mfserv"),
+            ("python3_virtualenv_sources/requirements-to-freeze.txt", "six"),
+            (PLUGIN_RECIPE_FILE, "disable = [\"wheels\"]"),
+        ] {
+            fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            fs::write_atomic(&dir.path().join(name), content.as_bytes()).unwrap();
+        }
+        let recipes = Recipes::of_plugin(dir.path()).unwrap();
+        let virtualenv = recipes.tasks.iter().find(|task| task.name == "virtualenv").unwrap();
+        assert_eq!(virtualenv.dependencies, ["freeze"]);
+    }
+}

@@ -1,0 +1,26 @@
+//! Which rules a Makefile states, without running make.
+
+/// Whether a rule for `target` stands at the start of a line: `custom:`, `custom::`, `precustom custom:: x`.
+pub(super) fn states_rule(makefile: &str, target: &str) -> bool {
+    makefile.lines().any(|line| {
+        let Some((targets, rest)) = line.split_once(':') else { return false };
+        let is_rule = !line.starts_with(['\t', '#', ' ']) && !rest.starts_with('=') && !targets.contains('=');
+        is_rule && targets.split_whitespace().any(|name| name == target)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_found_at_the_start_of_a_line_only() {
+        let makefile =
+            "include x.mk\n# custom:: no\nprecustom:: a\n\techo custom::\nX := custom:: y\nall: custom\n";
+        assert!(states_rule(makefile, "precustom"));
+        assert!(!states_rule(makefile, "custom"));
+        assert!(states_rule("custom:\n\ttrue\n", "custom"));
+        assert!(states_rule("a custom :: b\n", "custom"));
+        assert!(!states_rule("custom := 1\ncustom=::\n", "custom"));
+    }
+}

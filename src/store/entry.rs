@@ -1,0 +1,128 @@
+//! One entry of the store: a tar in a zstd frame with a checksum.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use tar::{Archive, Builder, EntryType, Header};
+
+use crate::error::{At, Result};
+use crate::fs::{self, AtomicFile};
+
+/// Speed over size: an entry is written once and read on each restore.
+const LEVEL: i32 = 1;
+
+pub(super) enum Read {
+    Whole,
+    Absent,
+    Damaged,
+}
+
+/// Writes an entry; links stay links, `__pycache__` and anything that is no file, link or directory is left out.
+pub(super) fn write(path: &Path, dir: &Path, names: &[&Path]) -> Result<()> {
+    let mut file = AtomicFile::create(path, 0o600)?;
+    {
+        let mut encoder = zstd::Encoder::new(&mut file, LEVEL).at("write", path)?;
+        encoder.include_checksum(true).at("write", path)?;
+        let mut builder = Builder::new(encoder);
+        for name in names {
+            append(&mut builder, dir, name)?;
+        }
+        let encoder = builder.into_inner().at("write", path)?;
+        encoder.finish().at("write", path)?;
+    }
+    file.flush().at("write", path)?;
+    file.commit_without_sync()
+}
+
+fn append<W: Write>(builder: &mut Builder<W>, dir: &Path, name: &Path) -> Result<()> {
+    let path = dir.join(name);
+    let metadata = path.symlink_metadata().at("read", &path)?;
+    let mut header = Header::new_gnu();
+    header.set_mode(metadata.mode() & 0o777);
+    header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
+    header.set_size(0);
+    if metadata.is_dir() {
+        header.set_entry_type(EntryType::Directory);
+        builder.append_data(&mut header, name, io::empty()).at("store", &path)?;
+        for entry in fs::list(&path)? {
+            let Some(file_name) = entry.file_name().filter(|name| *name != "__pycache__") else { continue };
+            append(builder, dir, &name.join(file_name))?;
+        }
+    } else if metadata.is_symlink() {
+        let target = std::fs::read_link(&path).at("read", &path)?;
+        header.set_entry_type(EntryType::Symlink);
+        builder.append_link(&mut header, name, target).at("store", &path)?;
+    } else if metadata.is_file() {
+        header.set_size(metadata.size());
+        let file = fs::open(&path)?;
+        builder.append_data(&mut header, name, file.take(metadata.size())).at("store", &path)?;
+    }
+    Ok(())
+}
+
+/// Reads a whole entry into `into`. The entries are our own, written above, in a directory that only the user can
+/// write; still, a name that leaves `into` counts as damage.
+pub(super) fn read(path: &Path, into: &Path) -> Result<Read> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(_) => return Ok(Read::Absent),
+    };
+    let Ok(decoder) = zstd::Decoder::new(file) else { return Ok(Read::Damaged) };
+    let mut archive = Archive::new(decoder);
+    let Ok(entries) = archive.entries() else { return Ok(Read::Damaged) };
+    for entry in entries {
+        let Ok(mut entry) = entry else { return Ok(Read::Damaged) };
+        let Ok(name) = entry.path().map(|name| name.into_owned()) else { return Ok(Read::Damaged) };
+        if name.is_absolute()
+            || name.as_os_str().as_bytes().split(|byte| *byte == b'/').any(|part| part == b"..")
+        {
+            return Ok(Read::Damaged);
+        }
+        let target = into.join(&name);
+        let mode = entry.header().mode().unwrap_or(0o644) & 0o777;
+        match entry.header().entry_type() {
+            EntryType::Directory => {
+                fs::create_dir_all(&target)?;
+                fs::set_mode(&target, mode | 0o700)?;
+            }
+            EntryType::Symlink => {
+                let Ok(Some(link)) = entry.link_name() else { return Ok(Read::Damaged) };
+                fs::symlink(&link, &target)?;
+            }
+            _ => {
+                if let Some(parent) = target.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                let modified = entry.header().mtime().unwrap_or(0);
+                let mut file = fs::create_file_with_mode(&target, mode)?;
+                match io::copy(&mut entry, &mut file) {
+                    Ok(_) => {}
+                    Err(error) if is_write_error(&error) => return Err(error).at("write", &target),
+                    Err(_) => return Ok(Read::Damaged),
+                }
+                let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(modified);
+                let _ = file.set_modified(time);
+            }
+        }
+    }
+    Ok(Read::Whole)
+}
+
+/// A full disk is the machine's fault and not the entry's.
+fn is_write_error(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// The entry's time says when it was last used.
+pub(super) fn mark_used(path: &Path) {
+    if let Ok(file) = File::options().append(true).open(path) {
+        let _ = file.set_modified(SystemTime::now());
+    }
+}

@@ -1,0 +1,5 @@
+.PHONY: precustom custom
+precustom::
+	@:
+custom::
+	@:
