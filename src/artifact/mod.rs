@@ -33,6 +33,8 @@ mod metadata;
 mod pack;
 mod read;
 mod secrets;
+mod source;
+mod spool;
 mod tree;
 
 pub use description::Description;
