@@ -2,8 +2,16 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bootstrap;
+mod build;
 mod check;
+mod clean;
+mod freshness;
 mod info;
+mod interruption;
+mod node;
 mod pack;
 mod plugin_mk;
+mod python;
+mod recipes;
+mod release;
 mod support;
