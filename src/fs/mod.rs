@@ -1,7 +1,7 @@
 //! The only module that writes to the disk.
 //!
 //! Every error names the path. Whole files are written beside their target and renamed over it; whole
-//! directories are exchanged in one step ([`swap`]); work in progress lives in a [`Staging`] directory that
+//! directories are exchanged in one step ([`put_in_place`]); work in progress lives in a [`Staging`] directory that
 //! vanishes with its owner. A crash at any instant leaves the old or the new, never a mixture.
 #![allow(clippy::disallowed_methods)]
 
