@@ -22,5 +22,6 @@ pub mod recipe;
 pub mod shims;
 pub mod site;
 pub mod store;
+pub mod template;
 pub mod text;
 pub mod tools;

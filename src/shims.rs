@@ -1,26 +1,125 @@
-//! What stands in for MetWork's own files where no MetWork is installed.
+//! Files that stand in for those of an installed MetWork, so that what existing plugins refer to is there.
+
+use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::fs;
 use crate::site::{Environment, Site};
 
-const MAKE_FRAGMENT: &str = include_str!("../templates/shims/share/plugin.mk");
+const FILES: [(&str, &str); 2] = [
+    ("share/plugin.mk", include_str!("../templates/shims/share/plugin.mk")),
+    ("opt/misc/share/plugin.mk", include_str!("../templates/shims/opt/misc/share/plugin.mk")),
+];
 
-/// Points the variables that a plugin's Makefile includes by at our make fragment, where they point nowhere.
-pub fn provide_make_fragment(site: &Site, environment: &mut Environment) -> Result<()> {
-    let home = site.cache.join(concat!("share-", env!("CARGO_PKG_VERSION")));
-    for (variable, place) in
-        [("MFEXT_HOME", "share"), ("MFCOM_HOME", "share"), ("MFEXT_HOME", "opt/misc/share")]
-    {
-        if site.environment.path(variable).is_some() {
-            continue;
+/// The homes that Makefiles of plugins, old and new, include `plugin.mk` from.
+const HOMES: [&str; 2] = ["MFEXT_HOME", "MFCOM_HOME"];
+
+/// A directory to take for `MFEXT_HOME` where no MetWork is installed. It lies in the cache and is complete
+/// when this returns.
+pub fn home(site: &Site) -> Result<PathBuf> {
+    let home = site.cache.join("shims").join(env!("CARGO_PKG_VERSION"));
+    write_to(&home)?;
+    Ok(home)
+}
+
+/// Points the homes that the Makefile in `dir` may include `plugin.mk` from at ours, where they hold none: an
+/// installed MetWork keeps its own. `make` is to run in `dir`; `scratch` is a directory of ours there, by name.
+pub fn provide_make_fragment(
+    dir: &Path,
+    scratch: &str,
+    site: &Site,
+    environment: &mut Environment,
+) -> Result<()> {
+    let absent =
+        |name: &&str| !site.environment.path(name).is_some_and(|home| home.join("share/plugin.mk").is_file());
+    let absent: Vec<_> = HOMES.into_iter().filter(absent).collect();
+    if !absent.is_empty() {
+        let home = home_for_make(dir, scratch, site)?;
+        for name in absent {
+            environment.set(name, home.as_os_str());
         }
-        let file = home.join(place).join("plugin.mk");
-        if fs::read_optional(&file)?.as_deref() != Some(MAKE_FRAGMENT.as_bytes()) {
-            fs::create_dir_all(&home.join(place))?;
-            fs::write_atomic(&file, MAKE_FRAGMENT.as_bytes())?;
-        }
-        environment.set(variable, home.as_os_str());
     }
     Ok(())
+}
+
+/// `include` splits at white space and knows no quotes: where the cache has such a path, the files go into the
+/// scratch directory, named relative to the plugin.
+fn home_for_make(dir: &Path, scratch: &str, site: &Site) -> Result<PathBuf> {
+    let home = home(site)?;
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+@-".contains(byte);
+    if home.as_os_str().as_encoded_bytes().iter().all(is_plain) {
+        return Ok(home);
+    }
+    let relative = Path::new(scratch).join("shims");
+    write_to(&dir.join(&relative))?;
+    Ok(relative)
+}
+
+fn write_to(home: &Path) -> Result<()> {
+    for (name, content) in FILES {
+        let path = home.join(name);
+        if fs::read_optional(&path)?.is_some_and(|present| present == content.as_bytes()) {
+            continue;
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write_atomic(&path, content.as_bytes())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(cache: &Path, mfext_home: &Path) -> Site {
+        let mut environment = Environment::default();
+        environment.set("MWP_CACHE_DIR", cache);
+        environment.set("MFEXT_HOME", mfext_home);
+        Site::new(environment)
+    }
+
+    #[test]
+    fn an_installed_metwork_keeps_its_own_makefile() {
+        let root = tempfile::tempdir().unwrap();
+        let metwork = root.path().join("metwork");
+        let site = site(root.path(), &metwork);
+        let ours = home(&site).unwrap();
+        let provided = |name: &str| {
+            let mut environment = site.environment.clone();
+            provide_make_fragment(Path::new("/nowhere"), ".mwp", &site, &mut environment).unwrap();
+            environment.path(name).unwrap()
+        };
+        assert_eq!((provided("MFEXT_HOME"), provided("MFCOM_HOME")), (ours.clone(), ours.clone()));
+        fs::create_dir_all(&metwork.join("share")).unwrap();
+        fs::write_atomic(&metwork.join("share/plugin.mk"), b"").unwrap();
+        assert_eq!((provided("MFEXT_HOME"), provided("MFCOM_HOME")), (metwork.clone(), ours));
+    }
+
+    #[test]
+    fn make_finds_its_files_where_the_cache_has_a_space() {
+        let root = tempfile::tempdir().unwrap();
+        let (cache, plugin) = (root.path().join("my cache"), root.path().join("my plugin"));
+        fs::create_dir_all(&plugin).unwrap();
+        let makefile = b"include $(MFEXT_HOME)/share/plugin.mk\nprecustom::\n\t@echo $(NAME) was here\n";
+        fs::write_atomic(&plugin.join("Makefile"), makefile).unwrap();
+        fs::write_atomic(&plugin.join(".layerapi2_label"), b"plugin_foo@mfserv\n").unwrap();
+        let mut environment = Environment::default();
+        provide_make_fragment(&plugin, ".mwp", &site(&cache, root.path()), &mut environment).unwrap();
+        let mut make = std::process::Command::new("make");
+        make.args(["--no-print-directory", "precustom"]).current_dir(&plugin).envs(environment.iter());
+        let output = make.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "foo was here\n", "{output:?}");
+    }
+
+    #[test]
+    fn a_damaged_file_is_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let site = site(root.path(), root.path());
+        let file = home(&site).unwrap().join("share/plugin.mk");
+        fs::write_atomic(&file, b"damaged").unwrap();
+        home(&site).unwrap();
+        assert_eq!(fs::read_text(&file).unwrap(), FILES[0].1);
+    }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use crate::action::Job;
 use crate::error::{Error, Result};
-use crate::graph::Project;
+use crate::graph::{Project, STATE_DIR};
 use crate::process::{Log, Program};
 use crate::recipe::Task;
 use crate::text;
@@ -35,7 +35,7 @@ pub fn run_command(project: &Project<'_>, task: &Task, command: &[String], log: 
     for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"] {
         environment.remove(variable);
     }
-    crate::shims::provide_make_fragment(project.site, &mut environment)?;
+    crate::shims::provide_make_fragment(&dir, STATE_DIR, project.site, &mut environment)?;
     for (name, value) in &task.set {
         environment.set(name.as_str(), value.as_str());
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::Context;
@@ -17,6 +17,17 @@ use crate::text;
 pub(crate) struct Arguments {
     #[command(flatten)]
     common: Common,
+    /// Print one fact about the plugin and nothing else
+    #[arg(long, value_name = "FACT", conflicts_with_all = ["json", "quiet", "verbose"])]
+    print: Option<Fact>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Fact {
+    Name,
+    Module,
+    Version,
+    Release,
 }
 
 /// What `--json` prints per plugin.
@@ -56,7 +67,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
 }
 
 fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) {
-    for warning in &checked.warnings {
+    // A fact is asked for by scripts, often and beside a real check.
+    let warnings = if arguments.print.is_none() { checked.warnings.as_slice() } else { &[] };
+    for warning in warnings {
         context.output.warning(&warning.message);
         if let Some(hint) = &warning.hint {
             context.output.hint(hint);
@@ -69,6 +82,15 @@ fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) 
         return;
     }
     let general = &config.general;
+    if let Some(fact) = arguments.print {
+        context.output.line(match fact {
+            Fact::Name => label.name.as_str(),
+            Fact::Module => label.module.as_str(),
+            Fact::Version => &general.version,
+            Fact::Release => &general.release,
+        });
+        return;
+    }
     context.output.line(&format!(
         "{}: {label} {}-{} is good",
         text::path(dir),

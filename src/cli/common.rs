@@ -30,7 +30,6 @@ impl Common {
     }
 
     /// The one directory of a command that takes no more.
-    #[allow(dead_code)]
     pub(crate) fn directory(&self) -> Result<&Path> {
         match self.directories.as_slice() {
             [] => Ok(Path::new(".")),

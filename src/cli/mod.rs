@@ -1,5 +1,6 @@
 //! The command line: arguments in, plain structs to the library, text out. No logic.
 
+mod bootstrap;
 mod build;
 mod cache;
 mod check;
@@ -43,6 +44,7 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Bootstrap(bootstrap::Arguments),
     Build(build::Arguments),
     Check(check::Arguments),
     Clean(clean::Arguments),
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
 fn run(arguments: CommandLine, context: &Context) -> Result<()> {
     match arguments.command {
         None => build::run(&arguments.build, context),
+        Some(Command::Bootstrap(arguments)) => bootstrap::run(arguments, context),
         Some(Command::Build(arguments)) => build::run(&arguments, context),
         Some(Command::Check(arguments)) => check::run(&arguments, context),
         Some(Command::Clean(arguments)) => clean::run(&arguments, Depth::Clean, context),

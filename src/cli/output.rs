@@ -45,6 +45,12 @@ impl Output {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
+    /// A question that the person answers on the same line.
+    pub(crate) fn prompt(&self, text: &str) {
+        let mut stream = io::stderr();
+        let _ = write!(stream, "{text}").and_then(|()| stream.flush());
+    }
+
     pub(crate) fn warning(&self, text: &str) {
         self.labelled("warning", "33", text);
     }

@@ -129,7 +129,7 @@ impl Observer for Progress {
             _ if self.quiet => {}
             Event::Waiting { holder } => self.line(&self.about(project, &format!("waiting for {holder}"))),
             Event::Fresh { task } if self.verbose => {
-                self.line(&self.about(project, &format!("{task}: up to date")))
+                self.line(&self.about(project, &format!("{task}: up to date")));
             }
             Event::Fresh { .. } => {}
             Event::Started { task, summary, reasons } => {

@@ -126,7 +126,7 @@ fn look_at_outputs(dir: &Path, recorded: &Snapshot, now: Instant) -> Result<Outp
     let mut reasons: Vec<Reason> =
         gone.iter().map(|name| Reason::OutputMissing { path: shown(name.as_path()) }).collect();
     if !identical {
-        for entry in &snapshot.entries {
+        for entry in snapshot.entries.iter() {
             let old = recorded.get(entry.name.as_path());
             if let Some(old) = old.filter(|old| (old.kind(), old.digest) != (entry.kind(), entry.digest)) {
                 reasons.push(Reason::OutputChanged {

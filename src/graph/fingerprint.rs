@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +157,9 @@ fn changed<'a, K: Ord, V: PartialEq>(
 }
 
 fn input_differences(old: &Snapshot, new: &Snapshot) -> Vec<Reason> {
+    if Arc::ptr_eq(&old.entries, &new.entries) {
+        return Vec::new();
+    }
     let states = |snapshot: &Snapshot| -> BTreeMap<Name, String> {
         snapshot
             .entries

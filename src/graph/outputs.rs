@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::snapshot::Snapshot;
 use super::stat::Stat;
@@ -47,7 +48,7 @@ impl Made {
     /// Takes out of a snapshot what the task did not make.
     pub(super) fn restrict(&self, outputs: &mut Snapshot) {
         if let Made::Files(files) = self {
-            outputs.entries.retain(|entry| files.contains(entry.name.as_path()));
+            Arc::make_mut(&mut outputs.entries).retain(|entry| files.contains(entry.name.as_path()));
         }
     }
 

@@ -61,7 +61,7 @@ impl<'a> Project<'a> {
             observer,
             plan,
             tools: Tools::new(site, dir),
-            state: Mutex::new(State::load(dir)),
+            state: Mutex::new(State::unknown()),
         })
     }
 
@@ -83,12 +83,16 @@ impl<'a> Project<'a> {
         let lock = lock_directory(&self.dir, &mut |holder| {
             self.observer.event(&self.dir, Event::Waiting { holder });
         })?;
-        // Another process may have built while we waited.
-        *self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = State::load(&self.dir);
+        self.load_state();
         fs::remove_tree(&self.staging_parent())?;
         fs::create_dir_all(&self.staging_parent())?;
         fs::create_dir_all(&self.state_dir().join("log"))?;
         Ok(lock)
+    }
+
+    /// Reads the records; under the lock, because another process may be building.
+    pub fn load_state(&self) {
+        *self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = State::load(&self.dir);
     }
 
     /// Now, by the clock of the plugin's file system.

@@ -179,6 +179,7 @@ fn keep_record(project: &Project<'_>, task: &str, decision: &Decision) -> Result
 
 /// How every task stands, without running or writing anything.
 pub fn explain(project: &Project<'_>) -> Result<Vec<TaskStatus>> {
+    project.load_state();
     let mut statuses: Vec<TaskStatus> = Vec::new();
     let mut digests: BTreeMap<&str, Digest> = BTreeMap::new();
     for task in &project.plan.tasks {

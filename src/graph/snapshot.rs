@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::WalkBuilder;
@@ -44,6 +45,11 @@ impl Entry {
         Ok(Entry { name, stat, digest })
     }
 
+    /// Whether the record, read at that moment, still tells the content.
+    fn vouches_for(&self, stat: &Stat, read_at: Instant) -> bool {
+        self.stat == *stat && !stat.is_racy(read_at)
+    }
+
     /// What counts of the mode: the kind of file and whether it can be executed.
     pub fn kind(&self) -> Kind {
         match (self.stat.is_link(), self.stat.is_executable()) {
@@ -64,8 +70,8 @@ pub enum Kind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     patterns: Vec<String>,
-    /// Sorted by name.
-    pub entries: Vec<Entry>,
+    /// Sorted by name; shared, because an untouched snapshot is passed on as it is.
+    pub entries: Arc<Vec<Entry>>,
     /// The directories that were walked.
     directories: Vec<(Name, Stat)>,
     /// Optional files that were looked for and are not there.
@@ -112,18 +118,22 @@ impl Snapshot {
         let Listing { names, directories, absent, missing } = Listing::walk(dir, patterns)?;
         let known: HashMap<&Name, &Entry> = previous
             .iter()
-            .flat_map(|previous| &previous.entries)
+            .flat_map(|previous| previous.entries.iter())
             .map(|entry| (&entry.name, entry))
             .collect();
-        let looked: Vec<Option<(Entry, bool)>> = names
+        let vouched_until = previous.map_or(Instant::NEVER, |previous| previous.read_at);
+        let looked: Vec<Option<Entry>> = names
             .into_par_iter()
             .with_min_len(64)
             .map(|name| {
-                let known = known.get(&name).copied();
-                look(dir, &name, known, previous.map_or(Instant::NEVER, |previous| previous.read_at))
+                let Some(stat) = stat_of_file(dir, &name) else { return Ok(None) };
+                match known.get(&name).filter(|known| known.vouches_for(&stat, vouched_until)) {
+                    Some(known) => Ok(Some((*known).clone())),
+                    None => Entry::read(dir, name, stat).map(Some),
+                }
             })
             .collect::<Result<_>>()?;
-        let entries = looked.into_iter().flatten().map(|(entry, _)| entry).collect();
+        let entries = Arc::new(looked.into_iter().flatten().collect());
         let snapshot = Snapshot { patterns: wanted, entries, directories, absent, read_at };
         Ok(Taken { snapshot, identical: false, missing })
     }
@@ -137,27 +147,50 @@ impl Snapshot {
 
     /// The same names again and no others: what there is now, what is gone, and whether all records vouch.
     pub fn look_at_names(&self, dir: &Path, read_at: Instant) -> Result<(Snapshot, Vec<Name>, bool)> {
-        let looked: Vec<Option<(Entry, bool)>> = self
+        let root = crate::fs::open(dir)?;
+        let changed: Vec<(usize, Option<Stat>)> = self
             .entries
             .par_iter()
+            .enumerate()
             .with_min_len(256)
-            .map(|entry| look(dir, &entry.name, Some(entry), self.read_at))
+            .filter_map(|(index, entry)| {
+                let stat = Stat::at(&root, entry.name.as_path()).filter(|stat| !stat.is_dir());
+                match stat {
+                    Some(stat) if entry.vouches_for(&stat, self.read_at) => None,
+                    other => Some((index, other)),
+                }
+            })
+            .collect();
+        if changed.is_empty() {
+            return Ok((self.clone(), Vec::new(), true));
+        }
+        let mut gone = Vec::new();
+        let mut read = Vec::new();
+        for (index, stat) in changed {
+            match stat {
+                Some(stat) => read.push((index, stat)),
+                None => gone.push(index),
+            }
+        }
+        let read: Vec<(usize, Entry)> = read
+            .into_par_iter()
+            .map(|(index, stat)| Ok((index, Entry::read(dir, self.entries[index].name.clone(), stat)?)))
             .collect::<Result<_>>()?;
-        let is_gone = |(entry, now): (&Entry, &Option<_>)| now.is_none().then(|| entry.name.clone());
-        let gone: Vec<Name> = self.entries.iter().zip(&looked).filter_map(is_gone).collect();
-        let identical = gone.is_empty() && looked.iter().flatten().all(|(_, vouched)| *vouched);
-        let snapshot = Snapshot {
-            entries: looked.into_iter().flatten().map(|(entry, _)| entry).collect(),
-            read_at: if identical { self.read_at } else { read_at },
-            ..self.without_entries()
-        };
-        Ok((snapshot, gone, identical))
+        let mut entries = (*self.entries).clone();
+        for (index, entry) in read {
+            entries[index] = entry;
+        }
+        let names = gone.iter().map(|index| self.entries[*index].name.clone()).collect();
+        for index in gone.into_iter().rev() {
+            entries.remove(index);
+        }
+        Ok((Snapshot { entries: Arc::new(entries), read_at, ..self.without_entries() }, names, false))
     }
 
     fn without_entries(&self) -> Snapshot {
         Snapshot {
             patterns: self.patterns.clone(),
-            entries: Vec::new(),
+            entries: Arc::default(),
             directories: self.directories.clone(),
             absent: self.absent.clone(),
             read_at: self.read_at,
@@ -191,15 +224,8 @@ impl Patterns {
     }
 }
 
-/// One file, and whether its stat record vouched for the known digest; `None` where it is gone or a directory now.
-fn look(dir: &Path, name: &Name, known: Option<&Entry>, read_at: Instant) -> Result<Option<(Entry, bool)>> {
-    let Some(stat) = Stat::of(&dir.join(name.as_path())).filter(|stat| !stat.is_dir()) else {
-        return Ok(None);
-    };
-    match known.filter(|known| known.stat == stat && !stat.is_racy(read_at)) {
-        Some(known) => Ok(Some((known.clone(), true))),
-        None => Entry::read(dir, name.clone(), stat).map(|entry| Some((entry, false))),
-    }
+fn stat_of_file(dir: &Path, name: &Name) -> Option<Stat> {
+    Stat::of(&dir.join(name.as_path())).filter(|stat| !stat.is_dir())
 }
 
 /// The names behind a set of patterns.

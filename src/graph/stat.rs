@@ -1,9 +1,10 @@
 //! What the file system says about a file, to tell without reading it that nobody touched it.
 
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
@@ -24,6 +25,18 @@ impl Stat {
     /// Of the path itself, not of what a link points to; `None` where there is nothing.
     pub fn of(path: &Path) -> Option<Stat> {
         path.symlink_metadata().ok().as_ref().map(Stat::from)
+    }
+
+    /// As [`of`](Stat::of), for a path relative to an open directory: tens of thousands go faster so.
+    pub fn at(dir: &File, path: &Path) -> Option<Stat> {
+        let stat = rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        Some(Stat {
+            modified: nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            changed: nanoseconds(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            inode: stat.st_ino,
+            mode: stat.st_mode,
+        })
     }
 
     pub fn is_dir(&self) -> bool {

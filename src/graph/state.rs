@@ -40,6 +40,11 @@ pub struct State {
 }
 
 impl State {
+    /// Of a directory that nobody has looked at yet.
+    pub fn unknown() -> State {
+        State::default()
+    }
+
     pub fn load(plugin_dir: &Path) -> State {
         let path = plugin_dir.join(STATE_DIR).join("state");
         let records =
@@ -49,10 +54,6 @@ impl State {
 
     pub fn get(&self, task: &str) -> Option<&Record> {
         self.records.get(task)
-    }
-
-    pub fn take(&mut self, task: &str) -> Option<Record> {
-        self.records.remove(task)
     }
 
     pub fn insert(&mut self, task: &str, record: Record) {

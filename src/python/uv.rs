@@ -85,9 +85,8 @@ mod tests {
             reason(output).unwrap(),
             "Because nosuch was not found and you require nosuch, we give up."
         );
-        assert_eq!(
-            reason("error: Failed to fetch\n  Caused by: dns\n").unwrap(),
-            "Failed to fetch Caused by: dns"
-        );
+        let output = "error: No solution found\n  cause: Because a\n    and b.\n\nhint: x\n";
+        assert_eq!(reason(output).unwrap(), "Because a and b.");
+        assert_eq!(reason("error: Failed to parse\n").unwrap(), "Failed to parse");
     }
 }

@@ -37,6 +37,7 @@ pub use reader::{Document, Entry as WrittenEntry, Mistake, MistakeKind, Section 
 pub use rewrite::NewValue;
 pub use schema::{KeySchema, Kind, Schema, SectionSchema};
 pub use value::Value;
+pub(crate) use value::version_fault;
 pub use variant::{Fit, Key};
 
 /// The file that holds the configuration, in the plugin's directory.

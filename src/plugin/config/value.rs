@@ -164,7 +164,7 @@ fn float(text: &str) -> Read {
 }
 
 /// Versions and releases become parts of file names and of command lines.
-fn version_fault(text: &str) -> Option<&'static str> {
+pub(crate) fn version_fault(text: &str) -> Option<&'static str> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
     if text.is_empty() || !text.chars().all(allowed) {
         return Some("lower-case letters, digits, `-`, `_` and `.` are allowed");

@@ -1,0 +1,156 @@
+//! Templates: where new plugins come from.
+//!
+//! Their layout is cookiecutter's, because sites have templates of their own in it: a `cookiecutter.json` with
+//! questions and defaults, a directory `{{cookiecutter.name}}` whose files and names are Jinja2, and `hooks/`.
+//! Nothing of a template is run or rendered when templates are merely listed.
+
+mod after;
+mod create;
+mod hooks;
+mod python_methods;
+mod questions;
+mod render;
+mod shelf;
+mod tidy;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::plugin::Module;
+use crate::site::Site;
+use crate::text;
+use questions::Questions;
+use shelf::Found;
+
+pub use after::{keep_release_only, release};
+pub use create::{Request, create};
+pub use questions::Question;
+pub use shelf::Shelf;
+
+/// A template, read and ready to make plugins.
+#[derive(Debug)]
+pub struct Template {
+    pub name: String,
+    shelf: Shelf,
+    questions: Questions,
+    /// The plugin's files, names and content not yet rendered.
+    files: Vec<Found>,
+    hooks: Vec<Found>,
+}
+
+/// What a list of templates says of one.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Summary {
+    pub name: String,
+    pub description: String,
+}
+
+/// The templates for plugins of a module, by name.
+pub fn list(module: &Module, site: &Site) -> Result<Vec<Summary>> {
+    let mut found = BTreeMap::new();
+    for shelf in Shelf::of_module(module, site) {
+        for name in shelf.names()? {
+            if !found.contains_key(&name) {
+                let description = description(&shelf, &name)?;
+                found.insert(name.clone(), Summary { name, description });
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+fn description(shelf: &Shelf, name: &str) -> Result<String> {
+    let value: serde_json::Value = serde_json::from_str(&shelf.questions(name)?).unwrap_or_default();
+    Ok(value["_description"].as_str().unwrap_or_default().to_owned())
+}
+
+/// The template `name` of a module, or the one in a directory where `name` is a path.
+pub fn find(name: &str, module: &Module, site: &Site) -> Result<Template> {
+    if name.contains('/') || matches!(name, "." | "..") {
+        let path = Path::new(name);
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        // What ends in `..` has no name of its own. Other links are kept: what is shared lies beside the link.
+        let path = if path.file_name().is_none() { path.canonicalize().unwrap_or(path) } else { path };
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        return Template::read(&Shelf::Disk(parent.to_owned()), name);
+    }
+    let is_shared = name.starts_with(['_', '.']);
+    for shelf in Shelf::of_module(module, site) {
+        if !is_shared && shelf.has(name) {
+            return Template::read(&shelf, name);
+        }
+    }
+    let known = list(module, site)?;
+    let names: Vec<_> = known.iter().map(|template| template.name.as_str()).collect();
+    let error = Error::input(format!("there is no template `{}` for {module}", text::visible(name)));
+    Err(match text::nearest(name, names.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None if names.is_empty() => {
+            let own = site.etc.join("metwork.config.d").join(module.as_str()).join("templates");
+            error.hint(format!("put templates into {}, or give the path of one", text::path(&own)))
+        }
+        None => error.hint(format!("there are {}", names.join(", "))),
+    })
+}
+
+impl Template {
+    fn read(shelf: &Shelf, name: &str) -> Result<Template> {
+        let mut template = Template {
+            name: name.to_owned(),
+            shelf: shelf.clone(),
+            questions: Questions::default(),
+            files: Vec::new(),
+            hooks: Vec::new(),
+        };
+        let mut stack = Vec::new();
+        template.lay_over(shelf, name, &mut stack)?;
+        if template.files.is_empty() {
+            return Err(Error::input(format!(
+                "{} has no files; a directory named `{{{{cookiecutter.name}}}}` must hold them",
+                text::path(&shelf.path(name))
+            )));
+        }
+        Ok(template)
+    }
+
+    /// Adds the template `name` and, under it, what it builds upon.
+    fn lay_over(&mut self, shelf: &Shelf, name: &str, stack: &mut Vec<String>) -> Result<()> {
+        if stack.iter().any(|seen| seen == name) {
+            return Err(Error::input(format!(
+                "the template `{}` builds upon itself: {}",
+                text::visible(name),
+                text::visible(&stack.join(" → "))
+            )));
+        }
+        if name.contains('/') || name == ".." {
+            return Err(Error::input(format!(
+                "`_bases` holds `{}`; names of directories beside the template are allowed",
+                text::visible(name)
+            )));
+        }
+        let content = shelf.questions(name)?;
+        stack.push(name.to_owned());
+        for base in Questions::bases(&content) {
+            self.lay_over(shelf, &base, stack)?;
+        }
+        stack.pop();
+        self.questions.add(&format!("{name}/cookiecutter.json"), &content)?;
+        for directory in shelf.directories(name)? {
+            let path = format!("{name}/{directory}");
+            if directory == "hooks" {
+                lay(&mut self.hooks, shelf.walk(&path)?);
+            } else if directory.contains("{{") && directory.contains("cookiecutter") {
+                lay(&mut self.files, shelf.walk(&path)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts files over those with the same path.
+fn lay(under: &mut Vec<Found>, over: Vec<Found>) {
+    under.retain(|file| !over.iter().any(|new| new.path == file.path));
+    under.extend(over);
+}

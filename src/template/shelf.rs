@@ -1,0 +1,177 @@
+//! Where templates are kept: in the binary, or in directories of a site.
+//!
+//! A shelf is a directory of templates, each a directory with a `cookiecutter.json`; what starts with `_` is
+//! shared by the templates beside it. On a disk, files are shared by symbolic links, which are followed. The
+//! binary cannot hold links, so its templates name what they build upon: `"_bases": ["_common"]` lays the
+//! files, the questions and the hooks of `_common` under those of the template. A site's templates may do so too.
+
+use std::path::{Path, PathBuf};
+
+use include_dir::{Dir, include_dir};
+
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::plugin::Module;
+use crate::site::Site;
+use crate::text;
+
+static MFSERV: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/mfserv");
+
+/// What makes a directory a template.
+const QUESTIONS_FILE: &str = "cookiecutter.json";
+/// Deeper trees are links in a circle.
+const MAX_DEPTH: usize = 32;
+
+/// A directory of templates.
+#[derive(Debug, Clone)]
+pub enum Shelf {
+    Embedded(&'static Dir<'static>),
+    Disk(PathBuf),
+}
+
+/// A file of a template.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// Relative to the directory that was walked, with `/`.
+    pub(super) path: String,
+    pub(super) content: Vec<u8>,
+    pub(super) is_executable: bool,
+}
+
+impl Shelf {
+    /// The shelves of a module, the first to have a template wins: the site's own, then those in the binary,
+    /// then those of an installed MetWork module.
+    pub fn of_module(module: &Module, site: &Site) -> Vec<Shelf> {
+        let own = site.environment.path("MWP_TEMPLATES_DIR").filter(|path| path.is_absolute());
+        let etc = site.etc.join("metwork.config.d").join(module.as_str()).join("templates");
+        let embedded = (module.as_str() == "mfserv").then_some(Shelf::Embedded(&MFSERV));
+        let is_loaded = site.module.as_ref() == Some(module);
+        let home = site.environment.path("MFMODULE_HOME").filter(|path| is_loaded && path.is_absolute());
+        let home = home.map(|home| Shelf::Disk(home.join("share/templates/plugins")));
+        own.map(Shelf::Disk).into_iter().chain([Shelf::Disk(etc)]).chain(embedded).chain(home).collect()
+    }
+
+    /// The names of the templates here.
+    pub(super) fn names(&self) -> Result<Vec<String>> {
+        let mut names = self.directories("")?;
+        names.retain(|name| !name.starts_with(['_', '.']));
+        names.retain(|name| self.has(name));
+        Ok(names)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        let file = format!("{name}/{QUESTIONS_FILE}");
+        match self {
+            Shelf::Embedded(dir) => dir.get_file(file).is_some(),
+            Shelf::Disk(dir) => dir.join(file).is_file(),
+        }
+    }
+
+    /// The text of a template's `cookiecutter.json`.
+    pub(super) fn questions(&self, name: &str) -> Result<String> {
+        let file = format!("{name}/{QUESTIONS_FILE}");
+        let content = self.read(&file)?.ok_or_else(|| {
+            Error::input(format!(
+                "{} is no template: it has no `{QUESTIONS_FILE}`",
+                text::path(&self.path(name))
+            ))
+        })?;
+        String::from_utf8(content)
+            .map_err(|_| Error::input(format!("{} is not UTF-8 text", text::path(&self.path(&file)))))
+    }
+
+    /// A file, or `None` where there is none.
+    pub(super) fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        match self {
+            Shelf::Embedded(dir) => Ok(dir.get_file(path).map(|file| file.contents().to_vec())),
+            Shelf::Disk(dir) => {
+                let path = dir.join(path);
+                if path.is_file() { fs::read_optional(&path) } else { Ok(None) }
+            }
+        }
+    }
+
+    /// The names of the directories in a directory, sorted.
+    pub(super) fn directories(&self, path: &str) -> Result<Vec<String>> {
+        let mut names = match self {
+            Shelf::Embedded(root) => {
+                let dir = if path.is_empty() { Some(*root) } else { root.get_dir(path) };
+                dir.map(|dir| dir.dirs().filter_map(|dir| name_of(dir.path())).collect()).unwrap_or_default()
+            }
+            Shelf::Disk(root) => {
+                let entries = fs::list(&root.join(path))?;
+                entries
+                    .iter()
+                    .filter(|path| path.is_dir())
+                    .filter_map(|path| name_of(path))
+                    .collect::<Vec<_>>()
+            }
+        };
+        names.sort();
+        Ok(names)
+    }
+
+    /// All files below a directory, in the order of their paths.
+    pub(super) fn walk(&self, path: &str) -> Result<Vec<Found>> {
+        let mut found = Vec::new();
+        match self {
+            Shelf::Embedded(root) => {
+                if let Some(dir) = root.get_dir(path) {
+                    walk_embedded(dir, Path::new(path), &mut found);
+                }
+            }
+            Shelf::Disk(root) => walk_disk(&root.join(path), "", 0, &mut found)?,
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
+    /// For messages and for hooks; templates in the binary have a name but no place.
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Shelf::Embedded(_) => PathBuf::from(name),
+            Shelf::Disk(dir) => dir.join(name),
+        }
+    }
+}
+
+fn name_of(path: &Path) -> Option<String> {
+    path.file_name()?.to_str().map(str::to_owned)
+}
+
+fn walk_embedded(dir: &'static Dir<'static>, root: &Path, found: &mut Vec<Found>) {
+    for file in dir.files() {
+        let path = file.path().strip_prefix(root).unwrap_or(file.path()).to_string_lossy().into_owned();
+        let content = file.contents().to_vec();
+        // The binary keeps no modes: what names its interpreter is there to be run.
+        found.push(Found { path, is_executable: content.starts_with(b"#!"), content });
+    }
+    for dir in dir.dirs() {
+        walk_embedded(dir, root, found);
+    }
+}
+
+fn walk_disk(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Found>) -> Result<()> {
+    if depth > MAX_DEPTH {
+        let message = format!("{} is more than {MAX_DEPTH} directories deep", text::path(dir));
+        return Err(Error::input(message).hint("look for symbolic links in a circle"));
+    }
+    for entry in fs::list(dir)? {
+        let name = name_of(&entry).ok_or_else(|| {
+            Error::input(format!("{} has a name that is not UTF-8; UTF-8 is allowed", text::path(&entry)))
+        })?;
+        let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        if entry.is_dir() {
+            walk_disk(&entry, &path, depth + 1, found)?;
+        } else {
+            let content = fs::read(&entry)?;
+            found.push(Found { path, content, is_executable: is_executable(&entry) });
+        }
+    }
+    Ok(())
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o100 != 0)
+}
