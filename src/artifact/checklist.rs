@@ -30,14 +30,13 @@ impl Checklist {
                 return Err(Refusal::content("has a manifest that lists a member twice"));
             }
         }
+        let is_head = |path: &str| matches!(path, LABEL | METADATA | FILES);
+        if let Some((path, _)) = before.iter().find(|(path, _)| !is_head(path)) {
+            let path = text::visible(path);
+            return Err(Refusal::Content(format!("has its manifest too late, behind `{ROOT}/{path}`")));
+        }
         let mut checklist = Checklist { left };
         for (path, kind) in before {
-            if !matches!(path.as_str(), LABEL | METADATA | FILES) {
-                return Err(Refusal::Content(format!(
-                    "has its manifest too late, behind `{ROOT}/{}`",
-                    text::visible(path)
-                )));
-            }
             checklist.check(path, kind)?;
         }
         Ok(checklist)

@@ -16,7 +16,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { members: 200_000, bytes: 16 << 30, ratio: 400, name_bytes: 32 << 20, depth: 100 }
+        Limits { members: 200_000, bytes: 16 << 30, ratio: 100, name_bytes: 32 << 20, depth: 100 }
     }
 }
 

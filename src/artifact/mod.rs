@@ -43,6 +43,7 @@ mod spool;
 mod stream;
 mod tree;
 mod unpack;
+mod verify;
 
 pub use description::Description;
 pub use frame::Format;
@@ -53,6 +54,7 @@ pub use pack::{Options, Packed, pack};
 pub use read::Artifact;
 pub use stream::Compression;
 pub use unpack::{Unpacked, unpack};
+pub use verify::{Damage, DamageKind, verify};
 
 /// The directory that holds every member.
 pub const ROOT: &str = "metwork_plugin";

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use super::ROOT;
-use super::limits::Limits;
+use super::limits::{Limits, TooLarge};
 use super::links::{self, Links};
 use super::members::{Member, Refusal, Type};
 use crate::text;
@@ -58,6 +58,8 @@ pub(super) struct Collected {
 
 pub(super) struct Policy<'a> {
     limits: &'a Limits,
+    /// What the files may add up to.
+    most_bytes: u64,
     /// By path in lower case; the path itself where that differs.
     seen: HashMap<Box<str>, (Option<Box<str>>, Seen)>,
     members: usize,
@@ -67,9 +69,12 @@ pub(super) struct Policy<'a> {
 }
 
 impl<'a> Policy<'a> {
-    pub(super) fn new(limits: &'a Limits) -> Policy<'a> {
+    /// The files cannot add up to more than the `stream` that they are in may be long: what announces more is
+    /// refused before it is written.
+    pub(super) fn new(limits: &'a Limits, stream: u64) -> Policy<'a> {
         Policy {
             limits,
+            most_bytes: limits.bytes.min(stream),
             seen: HashMap::new(),
             members: 0,
             bytes: 0,
@@ -84,11 +89,8 @@ impl<'a> Policy<'a> {
             return Err(Refusal::Content(format!("has more than {} members", self.limits.members)));
         }
         self.bytes = self.bytes.saturating_add(member.size);
-        if self.bytes > self.limits.bytes {
-            let limit = text::size(self.limits.bytes);
-            return Err(Refusal::Content(format!(
-                "unpacks to more than {limit}, which is out of proportion"
-            )));
+        if self.bytes > self.most_bytes {
+            return Err(Refusal::Content(TooLarge { limit: self.most_bytes }.to_string()));
         }
         let is_directory = member.kind == Type::Directory;
         let Some(path) = self.path(&member.path, is_directory)? else { return Ok(Accepted::Root) };

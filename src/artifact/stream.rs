@@ -55,6 +55,11 @@ impl Stream {
         let limit = limits.stream(metadata.len());
         Ok((Stream { source, left: limit, limit }, compression))
     }
+
+    /// How long the stream may be.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
 }
 
 fn compression_of(start: &[u8]) -> Option<Compression> {

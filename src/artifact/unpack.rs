@@ -45,10 +45,11 @@ pub struct Unpacked {
 /// Unpacks `archive` as the directory `into`, which must not exist yet. After an error it does not exist either.
 pub fn unpack(archive: &Path, into: &Path, limits: &Limits) -> Result<Unpacked> {
     let (stream, _) = Stream::open(archive, Extent::Whole, limits)?;
+    let policy = Policy::new(limits, stream.limit());
     let mut unpacking = Unpacking {
         archive,
         members: Members::new(stream),
-        policy: Policy::new(limits),
+        policy,
         directory: Beneath::create(into)?,
         head: Head::default(),
         identity: None,

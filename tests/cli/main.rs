@@ -3,7 +3,9 @@
 
 mod bootstrap;
 mod check;
+mod hostile;
 mod info;
 mod pack;
 mod plugin_mk;
 mod support;
+mod unpack;
