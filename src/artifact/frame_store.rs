@@ -25,7 +25,7 @@ pub(super) struct FrameStore {
 impl FrameStore {
     /// The store in `directory`, or one that never has anything.
     pub(super) fn new(directory: Option<&Path>) -> FrameStore {
-        FrameStore { directory: directory.map(|directory| directory.join("v1")) }
+        FrameStore { directory: directory.map(Path::to_owned) }
     }
 
     pub(super) fn get(&self, key: &[u8; 32]) -> Option<Frame> {

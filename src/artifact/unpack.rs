@@ -116,7 +116,7 @@ impl Unpacking<'_> {
                 Accepted::Root | Accepted::LeftOut => {}
                 Accepted::Directory { path, mode } => {
                     self.directory.directory(&path, mode)?;
-                    self.tick(path, MemberKind::Directory)?;
+                    self.tick(&path, MemberKind::Directory)?;
                 }
                 Accepted::File { path, mode } => {
                     self.files += 1;
@@ -128,14 +128,14 @@ impl Unpacking<'_> {
                 }
                 Accepted::Link { path, target } => {
                     self.files += 1;
-                    self.tick(path, MemberKind::Link { target })?;
+                    self.tick(&path, MemberKind::Link { target })?;
                 }
                 Accepted::HardLink { path } if self.checklist.is_some() => {
                     return Err(checklist::differs(&path));
                 }
                 Accepted::HardLink { path } => {
                     self.files += 1;
-                    self.tick(path, MemberKind::Directory)?;
+                    self.tick(&path, MemberKind::Directory)?;
                 }
             }
             if failure.happened() {
@@ -151,7 +151,7 @@ impl Unpacking<'_> {
         if Head::wants(&path, member)? {
             let content = self.members.whole(member.size)?;
             file.write(&content, mode, member.modified)?;
-            self.tick(path.clone(), checklist::file(&content, mode))?;
+            self.tick(&path, checklist::file(&content, mode))?;
             self.head.set(&path, content)?;
             if self.head.is_complete() && self.identity.is_none() {
                 self.identity = Some(std::mem::take(&mut self.head).identity(self.archive)?);
@@ -211,11 +211,11 @@ impl Unpacking<'_> {
     }
 
     /// Compares a member with the manifest, now or when it comes.
-    fn tick(&mut self, path: String, found: MemberKind) -> Result<(), Refusal> {
+    fn tick(&mut self, path: &str, found: MemberKind) -> Result<(), Refusal> {
         match &mut self.checklist {
-            Some(checklist) => checklist.check(&path, &found),
+            Some(checklist) => checklist.check(path, &found),
             None => {
-                self.note_before_manifest(&path, found);
+                self.note_before_manifest(path, found);
                 Ok(())
             }
         }

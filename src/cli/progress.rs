@@ -104,7 +104,10 @@ impl Progress {
     }
 
     fn show_failure(&self, output: &str, log: &Path) {
-        self.line(output);
+        // Set apart, so that an `error:` of the tool is not taken for ours.
+        for line in output.lines() {
+            self.line(&format!("  | {line}"));
+        }
         self.line(&format!("the output is kept in {}", text::path(log)));
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn pip_options(site: &Site) -> BTreeMap<String, String> {
             enabled_quote: false,
             enabled_escape: false,
             enabled_indented_mutiline_value: true,
+            ..ParseOption::default()
         };
         let Ok(ini) = Ini::load_from_str_opt(&content, dialect) else { continue };
         for section in ["global", "install", "wheel"] {

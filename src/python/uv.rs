@@ -60,8 +60,19 @@ pub(super) fn freeze(
     Ok(lines
         .into_iter()
         .filter(|line| !matches!(line, Line::Option(_)))
-        .map(|line| line.text().to_owned())
+        .map(|line| without_egg(line.text()))
         .collect())
+}
+
+/// `name @ URL#egg=name` says the name twice, which pip refuses.
+fn without_egg(line: &str) -> String {
+    match line.split_once('#') {
+        Some((url, fragment)) if line.contains(" @ ") => {
+            let rest: Vec<&str> = fragment.split('&').filter(|part| !part.starts_with("egg=")).collect();
+            if rest.is_empty() { url.to_owned() } else { format!("{url}#{}", rest.join("&")) }
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// uv explains itself in `cause:` lines, the last of which is the root; older ones in a paragraph behind `╰─▶`.
@@ -77,6 +88,13 @@ fn reason(output: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_is_not_said_twice() {
+        assert_eq!(without_egg("a @ git+https://h/a@1#egg=a"), "a @ git+https://h/a@1");
+        assert_eq!(without_egg("a @ git+https://h/a@1#egg=a&subdirectory=b"), "a @ git+https://h/a@1#subdirectory=b");
+        assert_eq!(without_egg("-e git+https://h/a@1#egg=a"), "-e git+https://h/a@1#egg=a");
+    }
 
     #[test]
     fn the_reason_is_the_explanation_on_one_line() {

@@ -2,10 +2,18 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bootstrap;
+mod build;
 mod check;
+mod clean;
+mod freshness;
 mod hostile;
 mod info;
+mod interruption;
+mod node;
 mod pack;
 mod plugin_mk;
+mod python;
+mod recipes;
+mod release;
 mod support;
 mod unpack;
