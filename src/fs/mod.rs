@@ -6,6 +6,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod atomic;
+mod beneath;
 mod lock;
 mod swap;
 
@@ -20,6 +21,7 @@ use crate::error::{At, Error, Result};
 use crate::text;
 
 pub use atomic::{AtomicFile, write_atomic};
+pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
 pub use swap::{Staging, put_in_place, sync_filesystem};
 

@@ -1,5 +1,8 @@
 //! A sandbox for one test: its own home, cache, runtime home and `/etc`, and a builder for plugin directories.
 
+pub mod tar;
+pub mod unpacking;
+
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
