@@ -43,7 +43,8 @@ fn main() {
             let _ = fs::remove_dir_all(&dir);
             fs::create_dir(&dir).unwrap();
             fs::copy(&wanted, dir.join("wanted.txt")).unwrap();
-            fs::copy(plugin.join("python3_virtualenv_sources/requirements3.txt"), dir.join("lock.txt")).unwrap();
+            fs::copy(plugin.join("python3_virtualenv_sources/requirements3.txt"), dir.join("lock.txt"))
+                .unwrap();
             let mut command = Command::new("sh");
             command.arg("-ec").arg(steps.join("\n")).current_dir(dir);
             command

@@ -76,7 +76,11 @@ pub(super) fn freeze(job: &Job<'_>, log: &mut Log) -> Result<()> {
         pins = resolver.freeze(&requirements, &constraints, job.staging, log, &job.on_line()).map_err(
             |error| {
                 let is_about_requirements = error.fault == Fault::Input;
-            if constraints.is_empty() || !is_about_requirements { error } else { error.hint(HINT_OVERRIDE) }
+                if constraints.is_empty() || !is_about_requirements {
+                    error
+                } else {
+                    error.hint(HINT_OVERRIDE)
+                }
             },
         )?;
         let provided = provided_by_layers(&constraints)?;
