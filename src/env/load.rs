@@ -40,8 +40,8 @@ pub struct Loader<'a> {
     pub environment: Environment,
     /// Put directories in front that do not exist, too.
     pub force: bool,
-    /// Leave out what layers load beside themselves.
-    pub without_dependencies: bool,
+    /// Leave out the optional dependencies.
+    pub without_optional: bool,
     layers: &'a Layers,
     steps: Vec<Step>,
     /// The homes of layers whose loading has begun.
@@ -60,7 +60,7 @@ impl<'a> Loader<'a> {
         Loader {
             environment,
             force: false,
-            without_dependencies: false,
+            without_optional: false,
             layers,
             steps: Vec::new(),
             begun: Vec::new(),
@@ -101,15 +101,13 @@ impl<'a> Loader<'a> {
                 self.unload(&other)?;
             }
         }
-        let dependencies = match self.without_dependencies {
-            true => Vec::new(),
-            false => self.dependencies(layer)?,
-        };
+        let dependencies = self.dependencies(layer)?;
         for dependency in dependencies.iter().filter(|dependency| !dependency.optional) {
             self.load_required(dependency, Some(layer))?;
         }
         self.put_in_front(layer)?;
-        for dependency in dependencies.iter().filter(|dependency| dependency.optional) {
+        let optional = dependencies.iter().filter(|dependency| dependency.optional && !self.without_optional);
+        for dependency in optional.collect::<Vec<_>>() {
             self.load_if_possible(&dependency.label);
         }
         Ok(())

@@ -22,6 +22,7 @@ mod load;
 mod plugin;
 mod requirements;
 mod search_path;
+mod shell;
 mod variables;
 
 pub use changes::{Change, changes, quoted};
@@ -30,3 +31,4 @@ pub use layer::{Layer, Layers};
 pub use load::{Loader, Step};
 pub use plugin::{PluginEnvironment, Under, enclosing_plugin, of_plugin};
 pub use requirements::requirement_files;
+pub use shell::Shell;

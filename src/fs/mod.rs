@@ -7,6 +7,7 @@
 
 mod atomic;
 mod lock;
+mod rotate;
 mod swap;
 
 use std::fs;
@@ -21,6 +22,7 @@ use crate::text;
 
 pub use atomic::{AtomicFile, write_atomic};
 pub use lock::Lock;
+pub use rotate::RotatingFile;
 pub use swap::{Staging, put_in_place, sync_filesystem};
 
 pub fn read(path: &Path) -> Result<Vec<u8>> {
