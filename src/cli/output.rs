@@ -33,6 +33,12 @@ impl Output {
         let _ = writeln!(io::stdout(), "{text}");
     }
 
+    /// Data that need not be UTF-8, as it is.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        let mut stream = io::stdout();
+        let _ = stream.write_all(bytes).and_then(|()| stream.flush());
+    }
+
     /// Data for a machine: one JSON document on standard output.
     pub(crate) fn json(&self, value: &impl Serialize) {
         if let Ok(text) = serde_json::to_string_pretty(value) {

@@ -8,6 +8,7 @@
 mod atomic;
 mod beneath;
 mod lock;
+mod rotate;
 mod swap;
 
 use std::fs;
@@ -23,6 +24,7 @@ use crate::text;
 pub use atomic::{AtomicFile, write_atomic};
 pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
+pub use rotate::RotatingFile;
 pub use swap::{Staging, put_in_place, sync_filesystem};
 
 pub fn read(path: &Path) -> Result<Vec<u8>> {
