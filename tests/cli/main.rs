@@ -3,7 +3,12 @@
 
 mod bootstrap;
 mod check;
+mod cronwrap;
+mod env;
+mod exec;
 mod info;
+mod layers;
 mod pack;
 mod plugin_mk;
+mod shims;
 mod support;

@@ -1,5 +1,7 @@
 //! A sandbox for one test: its own home, cache, runtime home and `/etc`, and a builder for plugin directories.
 
+mod installed;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
