@@ -1,4 +1,4 @@
-//! What the benches share: a realistic tree, commands run with their peak memory, ratios of medians.
+//! What the benches share: a realistic tree, commands run with their peak memory, ratios of best times.
 //!
 //! Figures are ratios against a peer, taken in turns within one run: times alone say more about the machine.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
@@ -137,9 +137,9 @@ fn high_water_mark(status: &str) -> Option<f64> {
     line.split_whitespace().next()?.parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0 / 1e6)
 }
 
-pub fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
+/// The best of several runs: what else the machine does can only slow one down.
+pub fn best(times: &[Duration]) -> Duration {
+    times.iter().copied().min().unwrap()
 }
 
 /// A line of the report; says whether the bound holds.
@@ -152,6 +152,36 @@ pub fn report(what: &str, ours: Duration, peer: &str, theirs: Duration, bound: f
         theirs.as_secs_f64() * 1e3
     );
     ratio <= bound
+}
+
+/// As [`report`], where there is no peer: the bound is a time.
+pub fn report_limit(what: &str, ours: Duration, limit: Duration) -> bool {
+    let verdict = if ours <= limit { "ok" } else { "TOO SLOW" };
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    println!("{what}: {:.1} ms (at most {:.0} ms) {verdict}", milliseconds(ours), milliseconds(limit));
+    ours <= limit
+}
+
+/// The middle of the times of several runs, each of which has to succeed.
+pub fn median(rounds: usize, mut run: impl FnMut() -> Command) -> Duration {
+    let mut times: Vec<Duration> = (0..rounds)
+        .map(|_| {
+            let mut command = run();
+            let start = Instant::now();
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+            assert!(status.success(), "{command:?}: {status}");
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// `mwp` with a cache of its own.
+pub fn mwp(cache: &Path, directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mwp"));
+    command.args(arguments).current_dir(directory).env("MWP_CACHE_DIR", cache);
+    command
 }
 
 /// Ends the bench with what it found.

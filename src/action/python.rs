@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::action::{Job, Judgement};
 use crate::digest::Digest;
 use crate::env;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::graph::{Project, Reason};
 use crate::process::Log;
@@ -75,7 +75,12 @@ pub(super) fn freeze(job: &Job<'_>, log: &mut Log) -> Result<()> {
         let requirements = project.absolute_dir()?.join(WANTED);
         pins = resolver.freeze(&requirements, &constraints, job.staging, log, &job.on_line()).map_err(
             |error| {
-                if constraints.is_empty() { error } else { error.hint_if_none(HINT_OVERRIDE) }
+                let is_about_requirements = error.fault == Fault::Input;
+                if constraints.is_empty() || !is_about_requirements {
+                    error
+                } else {
+                    error.hint(HINT_OVERRIDE)
+                }
             },
         )?;
         let provided = provided_by_layers(&constraints)?;

@@ -98,7 +98,7 @@ fn is_never_shipped(path: &str, directory: bool) -> bool {
 }
 
 /// What a build makes: left behind unless `.releaseignore` asks for it with `!`.
-fn is_derived(path: &str, directory: bool, has_source: impl Fn() -> bool) -> bool {
+pub(super) fn is_derived(path: &str, directory: bool, has_source: impl Fn() -> bool) -> bool {
     let (parent, name) = split(path);
     match parent {
         None => {

@@ -43,50 +43,60 @@ pub(super) struct Frame {
 }
 
 /// Compresses frames one after the other; each thread has its own.
-pub(super) enum Encoder {
+pub(super) struct Encoder {
+    codec: Codec,
+    /// Kept from frame to frame: fresh memory is dear.
+    buffer: Vec<u8>,
+}
+
+enum Codec {
     Zstd(Compressor<'static>),
     Gzip(Compress),
 }
 
 impl Encoder {
     pub(super) fn new(format: Format) -> io::Result<Encoder> {
-        Ok(match format {
+        let codec = match format {
             Format::Zstd => {
                 let mut compressor = Compressor::new(format.level())?;
                 compressor.set_parameter(CParameter::ChecksumFlag(true))?;
                 compressor.set_parameter(CParameter::ContentSizeFlag(true))?;
-                Encoder::Zstd(compressor)
+                Codec::Zstd(compressor)
             }
             Format::Gzip => {
-                Encoder::Gzip(Compress::new(Compression::new(format.level().unsigned_abs()), false))
+                Codec::Gzip(Compress::new(Compression::new(format.level().unsigned_abs()), false))
             }
-        })
+        };
+        Ok(Encoder { codec, buffer: Vec::new() })
     }
 
     pub(super) fn frame(&mut self, content: &[u8]) -> io::Result<Frame> {
-        let size = content.len() as u64;
-        match self {
-            Encoder::Zstd(compressor) => {
-                Ok(Frame { bytes: compressor.compress(content)?, checksum: 0, size })
+        self.buffer.clear();
+        let checksum = match &mut self.codec {
+            Codec::Zstd(compressor) => {
+                self.buffer.reserve(zstd::zstd_safe::compress_bound(content.len()));
+                compressor.compress_to_buffer(content, &mut self.buffer)?;
+                0
             }
-            Encoder::Gzip(compress) => {
-                let checksum = crc32fast::hash(content);
-                Ok(Frame { bytes: deflate(compress, content)?, checksum, size })
+            Codec::Gzip(compress) => {
+                deflate(compress, content, &mut self.buffer)?;
+                crc32fast::hash(content)
             }
-        }
+        };
+        Ok(Frame { bytes: self.buffer.clone(), checksum, size: content.len() as u64 })
     }
 }
 
 /// A run of deflate blocks that ends on a byte and refers to nothing before it.
-fn deflate(compress: &mut Compress, content: &[u8]) -> io::Result<Vec<u8>> {
+fn deflate(compress: &mut Compress, content: &[u8], bytes: &mut Vec<u8>) -> io::Result<()> {
     compress.reset();
-    let mut bytes = Vec::with_capacity(content.len() / 2 + 1024);
+    bytes.reserve(content.len() / 2 + 1024);
     loop {
         let done = usize::try_from(compress.total_in()).map_err(io::Error::other)?;
-        let status = compress.compress_vec(&content[done..], &mut bytes, FlushCompress::Sync)?;
+        let status = compress.compress_vec(&content[done..], bytes, FlushCompress::Sync)?;
         let all_in = compress.total_in() == content.len() as u64;
         if status == Status::StreamEnd || (all_in && bytes.len() < bytes.capacity()) {
-            return Ok(bytes);
+            return Ok(());
         }
         bytes.reserve(bytes.capacity().max(64 * 1024));
     }

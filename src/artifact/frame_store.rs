@@ -1,19 +1,22 @@
 //! The frame store: compressed frames of earlier runs, by what went into them.
 //!
 //! It may be deleted at any time. An entry that cannot be read or is damaged is a miss, and one that cannot be
-//! written is not missed: packing goes on without it.
+//! written is not missed: packing goes on without it. A CRC is enough against accidents: the directory is the
+//! user's own, and whoever reads the `.plugin` file checks every member's SHA-256.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
+use crc32fast::Hasher;
 
 use super::frame::Frame;
 use super::metadata::hex;
-use crate::fs;
+use crate::error::{At, Result};
+use crate::fs::{self, AtomicFile};
 
-/// An entry is the SHA-256 of the rest, the checksum and the size of the piece, and the compressed bytes.
-const DIGEST: usize = 32;
-const HEAD: usize = DIGEST + 4 + 8;
+/// An entry is the CRC of the rest, the checksum and the size of the piece, and the compressed bytes.
+const CRC: usize = 4;
+const HEAD: usize = CRC + 4 + 8;
 
 pub(super) struct FrameStore {
     directory: Option<PathBuf>,
@@ -22,14 +25,14 @@ pub(super) struct FrameStore {
 impl FrameStore {
     /// The store in `directory`, or one that never has anything.
     pub(super) fn new(directory: Option<&Path>) -> FrameStore {
-        FrameStore { directory: directory.map(|directory| directory.join("v1")) }
+        FrameStore { directory: directory.map(Path::to_owned) }
     }
 
     pub(super) fn get(&self, key: &[u8; 32]) -> Option<Frame> {
         let path = self.path(key)?;
         let mut entry = fs::read_optional(&path).ok()??;
-        let (digest, rest) = entry.split_first_chunk::<DIGEST>()?;
-        if Sha256::digest(rest).as_slice() != digest {
+        let (crc, rest) = entry.split_first_chunk::<CRC>()?;
+        if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
             return None;
         }
         let (checksum, rest) = rest.split_first_chunk()?;
@@ -41,22 +44,29 @@ impl FrameStore {
     }
 
     pub(super) fn put(&self, key: &[u8; 32], frame: &Frame) {
-        let Some(path) = self.path(key) else { return };
-        let mut entry = vec![0; DIGEST];
-        entry.reserve_exact(HEAD - DIGEST + frame.bytes.len());
-        entry.extend(frame.checksum.to_le_bytes());
-        entry.extend(frame.size.to_le_bytes());
-        entry.extend(&frame.bytes);
-        let digest = Sha256::digest(&entry[DIGEST..]);
-        entry[..DIGEST].copy_from_slice(&digest);
-        let _ =
-            path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write_atomic(&path, &entry));
+        if let Some(path) = self.path(key) {
+            let _ = write(&path, frame);
+        }
     }
 
     fn path(&self, key: &[u8; 32]) -> Option<PathBuf> {
         let name = hex(key);
         Some(self.directory.as_ref()?.join(&name[..2]).join(name))
     }
+}
+
+fn write(path: &Path, frame: &Frame) -> Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let mut head = [0; HEAD];
+    head[CRC..8].copy_from_slice(&frame.checksum.to_le_bytes());
+    head[8..].copy_from_slice(&frame.size.to_le_bytes());
+    let mut crc = Hasher::new();
+    crc.update(&head[CRC..]);
+    crc.update(&frame.bytes);
+    head[..CRC].copy_from_slice(&crc.finalize().to_le_bytes());
+    let mut file = AtomicFile::create(path, 0o666)?;
+    file.write_all(&head).and_then(|()| file.write_all(&frame.bytes)).at("write", path)?;
+    file.commit_without_sync()
 }
 
 #[cfg(test)]
@@ -74,9 +84,7 @@ mod tests {
         assert_eq!(store.get(&key), Some(frame));
         let path = store.path(&key).unwrap();
         let whole = fs::read(&path).unwrap();
-        for (position, length) in
-            [(HEAD + 2, whole.len()), (3, whole.len()), (DIGEST, whole.len()), (0, 20), (0, 0)]
-        {
+        for (position, length) in [(HEAD + 2, whole.len()), (3, whole.len()), (CRC, whole.len()), (1, 10)] {
             let mut damaged = whole.clone();
             damaged[position] ^= 1;
             damaged.truncate(length);

@@ -8,6 +8,10 @@ use std::collections::HashMap;
 /// As many as the kernel follows.
 const MAX_FOLLOWED: usize = 40;
 
+/// How far links are followed, on average and beyond it.
+const STEPS_PER_LINK: usize = 100;
+const STEPS_PER_TREE: usize = 10_000;
+
 /// The links of a tree: path to target, both relative and with `/` between.
 pub(super) type Links<'a> = HashMap<&'a str, &'a str>;
 
@@ -31,38 +35,51 @@ impl Astray {
     }
 }
 
-/// Checks that the link at `path` leads to a place inside, whether or not something is there.
-pub(super) fn check(links: &Links<'_>, path: &str, target: &str) -> Result<(), Astray> {
+/// Checks that every link leads to a place inside, whether or not something is there; names the first that does
+/// not, in no particular order.
+pub(super) fn check<'a>(links: &Links<'a>) -> Vec<(&'a str, Astray)> {
+    // Links made to slow us down may cross each other for long; honest ones need a few steps each.
+    let mut budget = links.len() * STEPS_PER_LINK + STEPS_PER_TREE;
+    let mut astray = Vec::new();
+    for (path, target) in links {
+        if let Err(reason) = follow(links, path, target, &mut budget) {
+            astray.push((*path, reason));
+        }
+        if budget == 0 {
+            break;
+        }
+    }
+    astray
+}
+
+/// Walks from the link at `path`, component by component.
+fn follow<'a>(links: &Links<'a>, path: &'a str, target: &'a str, budget: &mut usize) -> Result<(), Astray> {
     if target.is_empty() {
         return Err(Astray::Empty);
     }
-    let mut place: Vec<&str> = path.split('/').collect();
-    place.pop();
+    // Where we are: the directory of the link, then one more or one less component per step.
+    let mut place = path.rsplit_once('/').map_or("", |(parent, _)| parent).to_owned();
     let mut left: Vec<&str> = Vec::new();
     push(&mut left, target)?;
     let mut followed = 0;
-    let mut joined = String::new();
     while let Some(step) = left.pop() {
+        *budget = budget.checked_sub(1).ok_or(Astray::Endless)?;
         match step {
             "" | "." => {}
-            ".." => {
-                place.pop().ok_or(Astray::Outside)?;
-            }
+            ".." if place.is_empty() => return Err(Astray::Outside),
+            ".." => place.truncate(place.rfind('/').unwrap_or(0)),
             name => {
-                place.push(name);
-                joined.clear();
-                for (index, part) in place.iter().enumerate() {
-                    if index > 0 {
-                        joined.push('/');
-                    }
-                    joined.push_str(part);
+                let before = place.len();
+                if before > 0 {
+                    place.push('/');
                 }
-                if let Some(next) = links.get(joined.as_str()) {
+                place.push_str(name);
+                if let Some(next) = links.get(place.as_str()) {
                     followed += 1;
                     if followed > MAX_FOLLOWED {
                         return Err(Astray::Endless);
                     }
-                    place.pop();
+                    place.truncate(before);
                     push(&mut left, next)?;
                 }
             }
@@ -105,7 +122,19 @@ mod tests {
             ("self", "self", Err(Astray::Endless)),
             ("l", "", Err(Astray::Empty)),
         ] {
-            assert_eq!(check(&links, path, target), expected, "{path} -> {target}");
+            assert_eq!(follow(&links, path, target, &mut 1000), expected, "{path} -> {target}");
         }
+    }
+
+    #[test]
+    fn links_that_cross_each_other_for_long_are_given_up() {
+        let long = "a/../".repeat(800);
+        let mut links: Links<'_> = Links::new();
+        let names: Vec<(String, String)> =
+            (0..30).map(|n| (format!("l{n}"), format!("{long}l{}", n + 1))).collect();
+        let many: Vec<String> = (0..2000).map(|n| format!("m{n}")).collect();
+        links.extend(names.iter().map(|(path, target)| (path.as_str(), target.as_str())));
+        links.extend(many.iter().map(|path| (path.as_str(), "l0")));
+        assert!(check(&links).iter().any(|(_, reason)| *reason == Astray::Endless));
     }
 }

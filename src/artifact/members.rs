@@ -4,14 +4,18 @@
 //! archive from elsewhere must not do: end in the middle, go on after its end, or give one member two names.
 //! Sizes in extension headers are bounded before anything is allocated.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use tar::{EntryType, Header};
 
 use super::header::{BLOCK, padding};
+use super::limits::TooLarge;
+use crate::error::Error;
 
 /// An extension header (a long name, a set of attributes) holds at most this.
 const MAX_EXTENSION: u64 = 64 * 1024;
+/// More of them before one member than any writer makes.
+const MAX_EXTENSIONS: usize = 8;
 
 /// Why an archive is not read on.
 #[derive(Debug)]
@@ -19,6 +23,8 @@ pub(super) enum Refusal {
     /// The content is at fault; the text completes "the archive …".
     Content(String),
     Read(io::Error),
+    /// Something else went wrong meanwhile.
+    Other(Error),
 }
 
 impl Refusal {
@@ -27,8 +33,17 @@ impl Refusal {
     }
 }
 
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Refusal {
+        Refusal::Other(error)
+    }
+}
+
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Refusal {
+        if let Some(large) = error.get_ref().and_then(|inner| inner.downcast_ref::<TooLarge>()) {
+            return Refusal::Content(large.to_string());
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Refusal::content("is truncated"),
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
@@ -82,7 +97,7 @@ struct Extensions {
     any: bool,
 }
 
-impl<R: Read> Members<R> {
+impl<R: BufRead> Members<R> {
     pub(super) fn new(source: R) -> Members<R> {
         Members { source, content_left: 0, padding_left: 0, ended: false }
     }
@@ -94,7 +109,7 @@ impl<R: Read> Members<R> {
         }
         self.skip_content()?;
         let mut extensions = Extensions::default();
-        loop {
+        for _ in 0..MAX_EXTENSIONS {
             let Some(header) = self.header()? else {
                 if extensions.any {
                     return Err(Refusal::content(
@@ -133,6 +148,7 @@ impl<R: Read> Members<R> {
             }
             extensions.any = true;
         }
+        Err(Refusal::content("has more extension headers before one member than any writer makes"))
     }
 
     fn member(&mut self, header: &Header, size: u64, extensions: Extensions) -> Result<Member, Refusal> {
@@ -233,32 +249,51 @@ impl<R: Read> Members<R> {
         Ok(value)
     }
 
-    fn skip_content(&mut self) -> Result<(), Refusal> {
-        let copied = io::copy(&mut (&mut self.source).take(self.content_left), &mut io::sink())?;
-        if copied < self.content_left {
+    /// The next bytes of the current member's content; empty when all was [taken](Members::take).
+    pub(super) fn content(&mut self) -> Result<&[u8], Refusal> {
+        if self.content_left == 0 {
+            return Ok(&[]);
+        }
+        let available = self.source.fill_buf()?;
+        if available.is_empty() {
             return Err(Refusal::content("is truncated"));
         }
-        self.content_left = 0;
+        let wanted =
+            usize::try_from(self.content_left).map_or(available.len(), |left| left.min(available.len()));
+        Ok(&available[..wanted])
+    }
+
+    pub(super) fn take(&mut self, amount: usize) {
+        self.content_left = self.content_left.saturating_sub(amount as u64);
+        self.source.consume(amount);
+    }
+
+    /// The whole content of the current member, which the caller knows to be small.
+    pub(super) fn whole(&mut self, size: u64) -> Result<Vec<u8>, Refusal> {
+        let mut content = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        loop {
+            let piece = self.content()?;
+            if piece.is_empty() {
+                return Ok(content);
+            }
+            content.extend_from_slice(piece);
+            let taken = piece.len();
+            self.take(taken);
+        }
+    }
+
+    fn skip_content(&mut self) -> Result<(), Refusal> {
+        loop {
+            let skipped = self.content()?.len();
+            if skipped == 0 {
+                break;
+            }
+            self.take(skipped);
+        }
         let mut rest = [0; BLOCK];
         self.source.read_exact(&mut rest[..self.padding_left])?;
         self.padding_left = 0;
         Ok(())
-    }
-}
-
-/// The content of the current member; an archive that ends in the middle of it is an error.
-impl<R: Read> Read for Members<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.content_left).map_or(buffer.len(), |left| left.min(buffer.len()));
-        if wanted == 0 {
-            return Ok(0);
-        }
-        let read = self.source.read(&mut buffer[..wanted])?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        self.content_left -= read as u64;
-        Ok(read)
     }
 }
 

@@ -20,27 +20,41 @@
 //! With `SOURCE_DATE_EPOCH` the same tree yields the same bytes; without it members keep their files' times
 //! (nginx derives ETags from them) and the metadata tells when and where the file was made.
 
+mod checklist;
 mod description;
 mod exclude;
 mod frame;
 mod frame_store;
+mod frames;
 mod group;
+mod head;
 mod header;
+mod limits;
 mod links;
 mod manifest;
 mod members;
 mod metadata;
 mod pack;
+mod policy;
 mod read;
 mod secrets;
+mod source;
+mod spool;
+mod stream;
 mod tree;
+mod unpack;
+mod verify;
 
 pub use description::Description;
 pub use frame::Format;
+pub use limits::Limits;
 pub use manifest::{Entry, Manifest, MemberKind};
 pub use metadata::Metadata;
 pub use pack::{Options, Packed, pack};
-pub use read::{Artifact, Compression};
+pub use read::Artifact;
+pub use stream::Compression;
+pub use unpack::{Unpacked, unpack};
+pub use verify::{Damage, DamageKind, verify};
 
 /// The directory that holds every member.
 pub const ROOT: &str = "metwork_plugin";

@@ -3,11 +3,10 @@
 //! The head of the file (metadata, manifest) depends on every byte of the tree, yet each file is read only once:
 //! the tree's frames are made first, side by side, and wait in a file without a name until the head is known.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
@@ -21,7 +20,9 @@ use super::frame_store::FrameStore;
 use super::group::{self, Group};
 use super::manifest::{Entry, Manifest, MemberKind};
 use super::metadata::{Metadata, hex};
-use super::tree::{self, Kind, Node, Stat, Tree};
+use super::source::Source;
+use super::spool::{Piece, Spool};
+use super::tree::{Kind, Node, Tree};
 use super::{FILES, LABEL, MANIFEST, METADATA, ROOT, header, secrets};
 use crate::error::{At, Error, Problem, Result};
 use crate::fs::{self, AtomicFile};
@@ -65,7 +66,7 @@ pub fn pack(dir: &Path, description: &Description, options: &Options<'_>) -> Res
         dir,
         options,
         store: FrameStore::new(options.frame_store),
-        spool: Spool::new(options.output)?,
+        spool: Spool::new(options.output),
         reused: AtomicUsize::new(0),
     };
     let (label, label_entry, label_warning) = packer.read_label(&tree.label)?;
@@ -112,33 +113,11 @@ impl Node {
     }
 }
 
-/// Frames that wait for their place in the file.
-struct Spool {
-    file: File,
-    directory: PathBuf,
-    length: AtomicU64,
-}
-
-/// Where a waiting frame is.
-struct Piece {
-    offset: u64,
-    length: u64,
-    checksum: u32,
-    size: u64,
-}
-
-impl Spool {
-    fn new(directory: &Path) -> Result<Spool> {
-        let file = fs::unnamed_file_in(directory)?;
-        Ok(Spool { file, directory: directory.to_owned(), length: AtomicU64::new(0) })
-    }
-
-    fn add(&self, frame: &Frame) -> Result<Piece> {
-        let length = frame.bytes.len() as u64;
-        let offset = self.length.fetch_add(length, Ordering::Relaxed);
-        self.file.write_all_at(&frame.bytes, offset).at("write in", &self.directory)?;
-        Ok(Piece { offset, length, checksum: frame.checksum, size: frame.size })
-    }
+/// What a thread keeps from group to group: fresh memory is dear.
+#[derive(Default)]
+struct Worker {
+    encoder: Option<Encoder>,
+    content: Vec<u8>,
 }
 
 /// What a group of members gave.
@@ -162,48 +141,75 @@ impl Packer<'_> {
         let groups = group::plan(nodes);
         // Large members first, one at a time: each keeps all processors busy by itself.
         let mut large = Vec::new();
-        for group in &groups {
-            if let Group::Large(index) = group {
-                large.push(self.large(&nodes[*index])?);
+        for (index, group) in groups.iter().enumerate() {
+            if let Group::Large(node) = group {
+                large.push((index, self.large(&nodes[*node])?));
             }
         }
-        let mut large = large.into_iter();
-        let small: Vec<Option<Part>> = groups
-            .into_par_iter()
-            .map_init(
-                || None,
-                |encoder, group| match group {
-                    Group::Members(range) => self.members(encoder, &nodes[range]).map(Some),
-                    Group::Large(_) => Ok(None),
-                },
-            )
-            .collect::<Result<_>>()?;
-        Ok(small.into_iter().filter_map(|part| part.or_else(|| large.next())).collect())
+        let small = groups.iter().enumerate().filter_map(|(index, group)| match group {
+            Group::Members(range) => Some((index, &nodes[range.clone()])),
+            Group::Large(_) => None,
+        });
+        let mut parts = self.side_by_side(&small.collect::<Vec<_>>())?;
+        parts.extend(large);
+        parts.sort_unstable_by_key(|(index, _)| *index);
+        Ok(parts.into_iter().map(|(_, part)| part).collect())
+    }
+
+    /// Makes the frames of small members, a thread per processor; the first failure ends them all.
+    fn side_by_side(&self, groups: &[(usize, &[Node])]) -> Result<Vec<(usize, Part)>> {
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Vec<(usize, Part)>> {
+            let mut worker = Worker::default();
+            let mut parts = Vec::new();
+            while let Some((index, nodes)) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
+                match self.members(&mut worker, nodes) {
+                    Ok(part) => parts.push((*index, part)),
+                    Err(error) => {
+                        next.store(groups.len(), Ordering::Relaxed);
+                        return Err(error);
+                    }
+                }
+            }
+            Ok(parts)
+        };
+        let threads = rayon::current_num_threads().min(groups.len());
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        });
+        let mut parts = Vec::with_capacity(groups.len());
+        for result in results {
+            parts.extend(result.map_err(|_| Error::machine("packing failed: a thread panicked"))??);
+        }
+        Ok(parts)
     }
 
     /// Members that share a frame.
-    fn members(&self, encoder: &mut Option<Encoder>, nodes: &[Node]) -> Result<Part> {
+    fn members(&self, worker: &mut Worker, nodes: &[Node]) -> Result<Part> {
         let mut part =
             Part { entries: Vec::with_capacity(nodes.len()), warnings: Vec::new(), pieces: Vec::new() };
-        let mut content = Vec::with_capacity(group::capacity(nodes));
+        let Worker { encoder, content } = worker;
+        content.clear();
+        content.reserve(group::capacity(nodes));
         let mut key = self.key();
         for node in nodes {
             let start = content.len();
-            header::append_node(&mut content, node, self.time_of(node));
+            header::append_node(content, node, self.time_of(node));
             key.update(&content[start..]);
             let Kind::File { executable, stat } = &node.kind else {
                 part.entries.push(entry_of(node));
                 continue;
             };
             let start = content.len();
-            self.open(node)?.whole(stat, &mut content)?;
+            self.open(node)?.whole(stat, content)?;
             let digest = Sha256::digest(&content[start..]);
             key.update(digest);
             part.warnings.extend(secrets::inspect(&node.path, &content[start..]));
             part.entries.push(file_entry(&node.path, *executable, stat.size, &digest));
-            header::pad(&mut content, stat.size);
+            header::pad(content, stat.size);
         }
-        part.pieces.push(self.frame(encoder, key, &content)?);
+        part.pieces.push(self.frame(encoder, key, content)?);
         Ok(part)
     }
 
@@ -249,7 +255,7 @@ impl Packer<'_> {
             let (pieces, ()) = rayon::join(compress_all, hash_all);
             part.pieces.extend(pieces?);
         }
-        source.end(stat)?;
+        source.check(stat)?;
         part.entries.push(file_entry(&node.path, *executable, stat.size, &digest.finalize()));
         Ok(part)
     }
@@ -259,11 +265,11 @@ impl Packer<'_> {
         let key: [u8; 32] = key.finalize().into();
         if let Some(frame) = self.store.get(&key).filter(|frame| frame.size == content.len() as u64) {
             self.reused.fetch_add(1, Ordering::Relaxed);
-            return self.spool.add(&frame);
+            return self.spool.add(frame);
         }
         let frame = compress(encoder, self.options.format, content)?;
         self.store.put(&key, &frame);
-        self.spool.add(&frame)
+        self.spool.add(frame)
     }
 
     /// What every frame's key starts with.
@@ -343,14 +349,7 @@ impl Packer<'_> {
         }
         for piece in pieces {
             envelope.add(piece.checksum, piece.size);
-            let mut spool = &self.spool.file;
-            spool.seek(SeekFrom::Start(piece.offset)).at("read in", &self.spool.directory)?;
-            let copied = io::copy(&mut spool.take(piece.length), file.as_file_mut()).at("write", target)?;
-            if copied != piece.length {
-                let short = io::Error::from(io::ErrorKind::UnexpectedEof);
-                return Err(Error::io("read in", &self.spool.directory, &short));
-            }
-            written += copied;
+            written += self.spool.take(piece, &mut file, target)?;
         }
         let end = compress(&mut encoder, self.options.format, &header::END_MARKER)?;
         envelope.add(end.checksum, end.size);
@@ -372,38 +371,7 @@ impl Packer<'_> {
     }
 
     fn open(&self, node: &Node) -> Result<Source> {
-        let path = self.dir.join(&node.path);
-        let file = fs::open_no_follow(&path).map_err(|error| tree::unreadable(&path, &error))?;
-        Ok(Source { file, path })
-    }
-}
-
-/// A file of the tree while it is read.
-struct Source {
-    file: File,
-    path: PathBuf,
-}
-
-impl Source {
-    /// Appends the whole content.
-    fn whole(&self, stat: &Stat, to: &mut Vec<u8>) -> Result<()> {
-        self.next(stat.size, to)?;
-        self.end(stat)
-    }
-
-    /// Appends the next `length` bytes.
-    fn next(&self, length: u64, to: &mut Vec<u8>) -> Result<()> {
-        match (&self.file).take(length).read_to_end(to) {
-            Ok(read) if read as u64 == length => Ok(()),
-            Ok(_) => Err(tree::changed(&self.path, "changed")),
-            Err(error) => Err(Error::io("read", &self.path, &error)),
-        }
-    }
-
-    /// Checks that the file still is what the walk saw.
-    fn end(&self, stat: &Stat) -> Result<()> {
-        let metadata = self.file.metadata().at("read", &self.path)?;
-        if Stat::of(&metadata) == *stat { Ok(()) } else { Err(tree::changed(&self.path, "changed")) }
+        Source::open(self.dir.join(&node.path))
     }
 }
 

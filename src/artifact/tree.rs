@@ -306,16 +306,15 @@ fn check_links(nodes: &[Node], problems: &mut Vec<Problem>) {
             _ => None,
         })
         .collect();
-    for (path, target) in &links {
-        if let Err(astray) = links::check(&links, path, target) {
-            problems.push(Problem {
-                message: format!("`{path}`: found a link to `{target}`, {}", astray.reason()),
-                hint: Some(
-                    "make it a relative link to something in the plugin, put a copy there, or exclude it in `.releaseignore`"
-                        .to_owned(),
-                ),
-            });
-        }
+    for (path, astray) in links::check(&links) {
+        let target = links[path];
+        problems.push(Problem {
+            message: format!("`{path}`: found a link to `{target}`, {}", astray.reason()),
+            hint: Some(
+                "make it a relative link to something in the plugin, put a copy there, or exclude it in `.releaseignore`"
+                    .to_owned(),
+            ),
+        });
     }
 }
 

@@ -70,6 +70,7 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
         }
         files.push(packed.file);
     }
+    store(context).make_room()?;
     if common.json {
         context.output.json(&reports);
     }

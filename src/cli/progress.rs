@@ -62,7 +62,8 @@ impl Progress {
 
     fn line(&self, text: &str) {
         match &self.bars {
-            Some(bars) => bars.suspend(|| self.output.note(text)),
+            // Under the lock of the bars: what another thread draws at this moment comes before or after.
+            Some(bars) => drop(bars.println(text)),
             None => self.output.note(text),
         }
     }
@@ -104,7 +105,10 @@ impl Progress {
     }
 
     fn show_failure(&self, output: &str, log: &Path) {
-        self.line(output);
+        // Set apart, so that an `error:` of the tool is not taken for ours.
+        for line in output.lines() {
+            self.line(&format!("  | {line}"));
+        }
         self.line(&format!("the output is kept in {}", text::path(log)));
     }
 }
@@ -114,10 +118,7 @@ impl Observer for Progress {
         match event {
             Event::Warning { task, text } => {
                 let text = self.about(project, &format!("{task}: {text}"));
-                match &self.bars {
-                    Some(bars) => bars.suspend(|| self.output.warning(&text)),
-                    None => self.output.warning(&text),
-                }
+                self.line(&self.output.warning_line(&text));
             }
             Event::Failed { task, error, output, log } => {
                 let interrupted = error.fault == crate::error::Fault::Interrupted;
@@ -129,7 +130,7 @@ impl Observer for Progress {
             _ if self.quiet => {}
             Event::Waiting { holder } => self.line(&self.about(project, &format!("waiting for {holder}"))),
             Event::Fresh { task } if self.verbose => {
-                self.line(&self.about(project, &format!("{task}: up to date")))
+                self.line(&self.about(project, &format!("{task}: up to date")));
             }
             Event::Fresh { .. } => {}
             Event::Started { task, summary, reasons } => {

@@ -76,7 +76,7 @@ fn restore(project: &Project<'_>, task: &Task, decision: &Decision, key: &Digest
     if !task.outputs.iter().all(|output| fs::exists(&staging.join(output))) {
         return Ok(None);
     }
-    put_in_place(project, task, decision, staging).map(Some)
+    put_in_place(project, task, decision, &staging).map(Some)
 }
 
 /// A built-in action makes its outputs in the staging directory.
@@ -87,10 +87,10 @@ fn run_builtin(project: &Project<'_>, task: &Task, decision: &Decision, log: &mu
     if process::is_interrupted() {
         return Err(Error::interrupted());
     }
-    put_in_place(project, task, decision, staging)
+    put_in_place(project, task, decision, &staging)
 }
 
-fn put_in_place(project: &Project<'_>, task: &Task, decision: &Decision, staging: Staging) -> Result<Made> {
+fn put_in_place(project: &Project<'_>, task: &Task, decision: &Decision, staging: &Staging) -> Result<Made> {
     let made = if task.keep_foreign { Made::in_staging(staging.path(), task)? } else { Made::Everything };
     for output in task.outputs.iter().map(Path::new).filter(|output| fs::exists(&staging.join(output))) {
         if task.keep_foreign {

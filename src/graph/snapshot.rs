@@ -24,6 +24,9 @@ use crate::text;
 /// Directories that never count: version control and our own state.
 const NEVER_COUNT: [&str; 4] = [".git", ".hg", ".svn", ".mwp"];
 
+/// Fewer files are looked at sooner than threads are started for it.
+const WORTH_THREADS: usize = 4000;
+
 /// One file or link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -140,7 +143,7 @@ impl Snapshot {
 
     /// No file was added or removed, as far as directories and their stat records tell.
     fn lists_the_same(&self, dir: &Path) -> bool {
-        self.directories.par_iter().with_min_len(64).all(|(name, stat)| {
+        self.directories.iter().all(|(name, stat)| {
             !stat.is_racy(self.read_at) && Stat::of(&dir.join(name.as_path())).is_some_and(|now| now == *stat)
         }) && self.absent.iter().all(|name| !crate::fs::exists(&dir.join(name.as_path())))
     }
@@ -148,19 +151,18 @@ impl Snapshot {
     /// The same names again and no others: what there is now, what is gone, and whether all records vouch.
     pub fn look_at_names(&self, dir: &Path, read_at: Instant) -> Result<(Snapshot, Vec<Name>, bool)> {
         let root = crate::fs::open(dir)?;
-        let changed: Vec<(usize, Option<Stat>)> = self
-            .entries
-            .par_iter()
-            .enumerate()
-            .with_min_len(256)
-            .filter_map(|(index, entry)| {
-                let stat = Stat::at(&root, entry.name.as_path()).filter(|stat| !stat.is_dir());
-                match stat {
-                    Some(stat) if entry.vouches_for(&stat, self.read_at) => None,
-                    other => Some((index, other)),
-                }
-            })
-            .collect();
+        let changed = |(index, entry): (usize, &Entry)| {
+            let stat = Stat::at(&root, entry.name.as_path()).filter(|stat| !stat.is_dir());
+            match stat {
+                Some(stat) if entry.vouches_for(&stat, self.read_at) => None,
+                other => Some((index, other)),
+            }
+        };
+        let changed: Vec<(usize, Option<Stat>)> = if self.entries.len() < WORTH_THREADS {
+            self.entries.iter().enumerate().filter_map(changed).collect()
+        } else {
+            self.entries.par_iter().enumerate().with_min_len(256).filter_map(changed).collect()
+        };
         if changed.is_empty() {
             return Ok((self.clone(), Vec::new(), true));
         }
@@ -330,4 +332,109 @@ fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> 
         set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(invalid)?);
     }
     set.build().map_err(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn now_in(dir: &Path) -> Instant {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        Instant::now(dir).unwrap()
+    }
+
+    fn take(dir: &Path, previous: Option<&Snapshot>) -> Taken {
+        let patterns = Patterns {
+            required: vec!["in/**/*.txt".into(), "!in/skip/**".into()],
+            optional: vec!["maybe".into()],
+            except: vec!["in/out".into()],
+        };
+        Snapshot::take(dir, &patterns, previous, now_in(dir)).unwrap()
+    }
+
+    fn write(dir: &Path, name: &str, content: &str) {
+        crate::fs::create_dir_all(dir.join(name).parent().unwrap()).unwrap();
+        crate::fs::write_atomic(&dir.join(name), content.as_bytes()).unwrap();
+    }
+
+    fn names(snapshot: &Snapshot) -> Vec<&str> {
+        snapshot.entries.iter().map(|entry| entry.name.as_path().to_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn patterns_include_exclude_and_leave_the_outputs_out() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "in/a.txt",
+            "in/deep/b.txt",
+            "in/c.md",
+            "in/skip/d.txt",
+            "in/out/e.txt",
+            "in/.git/f.txt",
+            "other.txt",
+        ] {
+            write(dir.path(), name, name);
+        }
+        assert_eq!(names(&take(dir.path(), None).snapshot), ["in/a.txt", "in/deep/b.txt"]);
+        write(dir.path(), "maybe", "");
+        assert_eq!(names(&take(dir.path(), None).snapshot), ["in/a.txt", "in/deep/b.txt", "maybe"]);
+    }
+
+    #[test]
+    fn an_untouched_file_is_not_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "in/a.txt", "a");
+        write(dir.path(), "in/b.txt", "b");
+        let mut before = take(dir.path(), None).snapshot;
+        // A digest that no content has: it can come from the record alone.
+        let marked = Digest::of(b"of nothing that is there");
+        Arc::make_mut(&mut before.entries)[0].digest = marked;
+        write(dir.path(), "in/b.txt", "B");
+        let after = take(dir.path(), Some(&before));
+        assert_eq!(after.snapshot.entries[0].digest, marked);
+        assert_eq!(after.snapshot.entries[1].digest, Digest::of(b"B"));
+        assert!(!after.identical);
+        assert!(take(dir.path(), Some(&after.snapshot)).identical);
+    }
+
+    #[test]
+    fn a_file_as_young_as_its_record_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "in/a.txt", "a");
+        let patterns = Patterns { required: vec!["in".into()], ..Patterns::default() };
+        let mut racy = Snapshot::take(dir.path(), &patterns, None, Instant::NEVER).unwrap().snapshot;
+        Arc::make_mut(&mut racy.entries)[0].digest = Digest::of(b"wrong");
+        let again = Snapshot::take(dir.path(), &patterns, Some(&racy), Instant::NEVER).unwrap().snapshot;
+        assert_eq!(again.entries[0].digest, Digest::of(b"a"));
+    }
+
+    #[test]
+    fn new_removed_and_now_present_names_are_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "in/a.txt", "a");
+        let first = take(dir.path(), None).snapshot;
+        write(dir.path(), "in/new/b.txt", "b");
+        let second = take(dir.path(), Some(&first)).snapshot;
+        assert_eq!(names(&second), ["in/a.txt", "in/new/b.txt"]);
+        write(dir.path(), "maybe", "");
+        let third = take(dir.path(), Some(&second)).snapshot;
+        assert_eq!(names(&third).last(), Some(&"maybe"));
+        crate::fs::remove_tree(&dir.path().join("in/new")).unwrap();
+        crate::fs::remove_file(&dir.path().join("maybe")).unwrap();
+        assert_eq!(names(&take(dir.path(), Some(&third)).snapshot), ["in/a.txt"]);
+    }
+
+    #[test]
+    fn names_that_are_not_utf_8_and_links_are_files_like_others() {
+        use std::ffi::OsStr;
+        let dir = tempfile::tempdir().unwrap();
+        crate::fs::create_dir_all(&dir.path().join("in")).unwrap();
+        let odd = Path::new(OsStr::from_bytes(b"in/\xff\n.txt"));
+        crate::fs::write_atomic(&dir.path().join(odd), b"x").unwrap();
+        crate::fs::symlink(Path::new("nowhere"), &dir.path().join("in/link.txt")).unwrap();
+        let snapshot = take(dir.path(), None).snapshot;
+        assert_eq!(snapshot.entries.len(), 2);
+        assert_eq!(snapshot.get(Path::new("in/link.txt")).unwrap().kind(), Kind::Link);
+        assert!(snapshot.get(odd).is_some());
+    }
 }

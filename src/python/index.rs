@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ini::Ini;
+use ini::{Ini, ParseOption};
 
 use crate::fs;
 use crate::site::Site;
@@ -16,7 +16,14 @@ pub(super) fn pip_options(site: &Site) -> BTreeMap<String, String> {
     let mut options = BTreeMap::new();
     for file in configuration_files(site) {
         let Ok(Some(content)) = fs::read_text_optional(&file) else { continue };
-        let Ok(ini) = Ini::load_from_str_noescape(&content) else { continue };
+        // Lists stand on indented lines; quotes and backslashes mean nothing, as in Python.
+        let dialect = ParseOption {
+            enabled_quote: false,
+            enabled_escape: false,
+            enabled_indented_mutiline_value: true,
+            ..ParseOption::default()
+        };
+        let Ok(ini) = Ini::load_from_str_opt(&content, dialect) else { continue };
         for section in ["global", "install", "wheel"] {
             for (key, value) in ini.section(Some(section)).into_iter().flat_map(|section| section.iter()) {
                 options.insert(key.trim().replace('_', "-"), value.trim().to_owned());

@@ -56,7 +56,7 @@ pub(super) fn wheels(
     on_line: &dyn Fn(&str),
 ) -> Result<()> {
     let list = into.with_extension("pins.txt");
-    let lines: Vec<&str> = pins.lines.iter().map(super::Line::text).collect();
+    let lines: Vec<String> = pins.lines.iter().map(|line| for_old_pip(line.text())).collect();
     fs::write_atomic(&list, (lines.join("\n") + "\n").as_bytes())?;
     let mut program = calm(resolver.pip()?, resolver)
         .arguments(["wheel", "--no-deps", "--wheel-dir"])
@@ -89,6 +89,17 @@ pub(super) fn wheels(
         }
     };
     Err(failure("pip", "make the wheels", &finished, reason(&finished.output)).hint_if_none(hint))
+}
+
+/// pip before 24.1 refuses `name @ URL` where the URL has no host, and takes the older way to say the same.
+fn for_old_pip(line: &str) -> String {
+    match line.split_once(" @ ") {
+        Some((name, url)) if url.starts_with("git+file:///") && !url.contains('#') => {
+            format!("{url}#egg={name}")
+        }
+        Some((name, url)) if url.starts_with("git+file:///") => format!("{url}&egg={name}"),
+        _ => line.to_owned(),
+    }
 }
 
 /// No questions, no progress bars, no word about newer versions of pip.

@@ -60,8 +60,19 @@ pub(super) fn freeze(
     Ok(lines
         .into_iter()
         .filter(|line| !matches!(line, Line::Option(_)))
-        .map(|line| line.text().to_owned())
+        .map(|line| without_egg(line.text()))
         .collect())
+}
+
+/// `name @ URL#egg=name` says the name twice, which pip refuses.
+fn without_egg(line: &str) -> String {
+    match line.split_once('#') {
+        Some((url, fragment)) if line.contains(" @ ") => {
+            let rest: Vec<&str> = fragment.split('&').filter(|part| !part.starts_with("egg=")).collect();
+            if rest.is_empty() { url.to_owned() } else { format!("{url}#{}", rest.join("&")) }
+        }
+        _ => line.to_owned(),
+    }
 }
 
 /// uv explains itself in `cause:` lines, the last of which is the root; older ones in a paragraph behind `╰─▶`.
@@ -79,15 +90,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_name_is_not_said_twice() {
+        assert_eq!(without_egg("a @ git+https://h/a@1#egg=a"), "a @ git+https://h/a@1");
+        assert_eq!(
+            without_egg("a @ git+https://h/a@1#egg=a&subdirectory=b"),
+            "a @ git+https://h/a@1#subdirectory=b"
+        );
+        assert_eq!(without_egg("-e git+https://h/a@1#egg=a"), "-e git+https://h/a@1#egg=a");
+    }
+
+    #[test]
     fn the_reason_is_the_explanation_on_one_line() {
         let output = "  × No solution found when resolving dependencies:\n  ╰─▶ Because nosuch was not found\n      and you require nosuch, we\n      give up.\n\n  hint: x\n";
         assert_eq!(
             reason(output).unwrap(),
             "Because nosuch was not found and you require nosuch, we give up."
         );
-        assert_eq!(
-            reason("error: Failed to fetch\n  Caused by: dns\n").unwrap(),
-            "Failed to fetch Caused by: dns"
-        );
+        let output = "error: No solution found\n  cause: Because a\n    and b.\n\nhint: x\n";
+        assert_eq!(reason(output).unwrap(), "Because a and b.");
+        assert_eq!(reason("error: Failed to parse\n").unwrap(), "Failed to parse");
     }
 }

@@ -212,7 +212,7 @@ fn disable(recipes: &mut Recipes, name: &str) -> Result<()> {
     };
     let gone = recipes.tasks.remove(position);
     for task in &mut recipes.tasks {
-        if task.dependencies.iter().any(|dependency| *dependency == gone.name) {
+        if task.dependencies.contains(&gone.name) {
             task.dependencies.retain(|dependency| *dependency != gone.name);
             task.dependencies.extend(gone.dependencies.iter().cloned());
         }

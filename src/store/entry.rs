@@ -76,7 +76,7 @@ pub(super) fn read(path: &Path, into: &Path) -> Result<Read> {
     let Ok(entries) = archive.entries() else { return Ok(Read::Damaged) };
     for entry in entries {
         let Ok(mut entry) = entry else { return Ok(Read::Damaged) };
-        let Ok(name) = entry.path().map(|name| name.into_owned()) else { return Ok(Read::Damaged) };
+        let Ok(name) = entry.path().map(std::borrow::Cow::into_owned) else { return Ok(Read::Damaged) };
         if name.is_absolute()
             || name.as_os_str().as_bytes().split(|byte| *byte == b'/').any(|part| part == b"..")
         {
@@ -118,11 +118,4 @@ fn is_write_error(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
     )
-}
-
-/// The entry's time says when it was last used.
-pub(super) fn mark_used(path: &Path) {
-    if let Ok(file) = File::options().append(true).open(path) {
-        let _ = file.set_modified(SystemTime::now());
-    }
 }

@@ -63,8 +63,8 @@ impl Store {
         Ok(freed + self.shrink(self.limit)?)
     }
 
-    /// Called after each new entry.
-    pub(super) fn make_room(&self) -> Result<()> {
+    /// Drops what was used longest ago where the store has grown above its limit; called after each new entry.
+    pub fn make_room(&self) -> Result<()> {
         if self.usage()?.size > self.limit {
             // Well below, so that the next entries do not each pay for a look at all of them.
             self.shrink(self.limit / 10 * 9)?;

@@ -2,13 +2,23 @@
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
 
 mod bootstrap;
+mod build;
 mod check;
+mod clean;
 mod cronwrap;
 mod env;
 mod exec;
+mod freshness;
+mod hostile;
 mod info;
+mod interruption;
 mod layers;
+mod node;
 mod pack;
 mod plugin_mk;
+mod python;
+mod recipes;
+mod release;
 mod shims;
 mod support;
+mod unpack;

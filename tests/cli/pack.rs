@@ -166,7 +166,7 @@ fn frames_of_an_earlier_run_are_reused_and_damage_is_a_miss() {
     let reused = pack()["frames_reused"].as_u64().unwrap();
     assert!((frames - 3..frames).contains(&reused), "{reused} of {frames}");
 
-    let store = sandbox.path("home/.cache/mwp/frames");
+    let store = sandbox.path("home/.cache/mwp/frames-v1");
     for entry in tree(&store).iter().map(|entry| store.join(entry)).filter(|entry| entry.is_file()) {
         let half = fs::read(&entry).unwrap().len() / 2;
         File::options().write(true).open(&entry).unwrap().set_len(half as u64).unwrap();
@@ -345,7 +345,7 @@ fn a_version_for_the_shell_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.plugin("hello");
     sandbox.write("hello/config.ini", crate::support::CONFIG.replace("0.0.1", "1;touch pwned"));
-    sandbox.fails(1, ["pack", "-C", "hello"]).says("error: the version is `1;touch pwned`");
+    sandbox.fails(1, ["pack", "-C", "hello"]).says("_version: found `1;touch pwned`");
     assert!(!sandbox.work().join("pwned").exists());
 }
 

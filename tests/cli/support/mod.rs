@@ -1,12 +1,15 @@
 //! A sandbox for one test: its own home, cache, runtime home and `/etc`, and a builder for plugin directories.
 
 mod installed;
+pub mod tar;
+pub mod unpacking;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 use tempfile::TempDir;
 
@@ -60,11 +63,44 @@ impl Sandbox {
         self.work().join(name)
     }
 
+    /// A plugin with these requirements, of which any may come as a ready-made wheel.
+    pub fn python_plugin(&self, name: &str, requirements: &str) -> PathBuf {
+        let dir = self.plugin(name);
+        self.write(&format!("{name}/python3_virtualenv_sources/requirements-to-freeze.txt"), requirements);
+        self.write(&format!("{name}/python3_virtualenv_sources/allow_binary_packages"), "");
+        dir
+    }
+
+    /// A plugin whose one task copies its inputs, `in/*`, into `out/`.
+    pub fn task_plugin(&self, name: &str) -> PathBuf {
+        let dir = self.plugin(name);
+        self.write(&format!("{name}/in/a.txt"), "a\n");
+        self.write(&format!("{name}/in/b.txt"), "b\n");
+        self.write(
+            &format!("{name}/mwp.toml"),
+            "[tasks.copy]\ninputs = [\"in/**\"]\noutputs = [\"out\"]\n\
+             command = [\"sh\", \"-c\", \"mkdir -p out && cp in/* out/ && echo ran >> ../ran.log\"]\n",
+        );
+        dir
+    }
+
+    /// How often the task of [`task_plugin`](Sandbox::task_plugin) ran.
+    pub fn runs(&self) -> usize {
+        fs::read_to_string(self.work().join("ran.log")).map_or(0, |log| log.lines().count())
+    }
+
     /// `mwp` with these arguments, in `work`, with nothing of the caller's set-up but PATH and the registries.
     pub fn mwp<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mwp"));
         command.args(arguments).current_dir(self.work()).env("HOME", self.path("home"));
         command.env("MWP_ETC_DIR", self.path("etc"));
+        // The package managers' own caches are shared by all tests: what they download is not what is tested.
+        for (variable, name) in
+            [("PIP_CACHE_DIR", "pip"), ("UV_CACHE_DIR", "uv"), ("npm_config_cache", "npm")]
+        {
+            command.env(variable, shared_dir(name));
+        }
+        command.env("PATH", path_without_uv());
         for variable in
             ["MWP_CACHE_DIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "MFMODULE", "MFCONFIG", "SOURCE_DATE_EPOCH"]
         {
@@ -84,6 +120,46 @@ impl Sandbox {
     pub fn fails<I: AsRef<OsStr>>(&self, code: i32, arguments: impl IntoIterator<Item = I>) -> Done {
         Done::of(&mut self.mwp(arguments)).exited(code)
     }
+}
+
+/// A directory that outlives the test run, below the build directory.
+pub fn shared_dir(name: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared").join(name);
+    fs::create_dir_all(&dir).unwrap();
+    dir
+}
+
+/// The PATH of this process less the directories that hold uv: a test says itself whether it has uv.
+pub fn path_without_uv() -> OsString {
+    let path = std::env::var_os("PATH").unwrap();
+    let dirs = std::env::split_paths(&path).filter(|dir| !dir.join("uv").exists());
+    std::env::join_paths(dirs).unwrap()
+}
+
+/// The same with a real uv in front, from PyPI, installed once.
+pub fn path_with_uv() -> OsString {
+    static UV: OnceLock<PathBuf> = OnceLock::new();
+    let bin = UV.get_or_init(|| {
+        let home = shared_dir("uv-tool");
+        let lock = fs::File::create(home.join("lock")).unwrap();
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        if !home.join("venv/bin/uv").exists() {
+            let run = |program: &Path, arguments: &[&str]| {
+                let done = Done::of(Command::new(program).args(arguments).current_dir(&home));
+                done.succeeded();
+            };
+            run(Path::new("python3"), &["-m", "venv", "venv"]);
+            run(&home.join("venv/bin/pip"), &["install", "--quiet", "uv"]);
+        }
+        // Nothing but uv: the virtualenv has a python3 of its own.
+        let bin = home.join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        let _ = std::os::unix::fs::symlink(home.join("venv/bin/uv"), bin.join("uv"));
+        bin
+    });
+    let rest = path_without_uv();
+    let dirs = std::iter::once(bin.clone()).chain(std::env::split_paths(&rest).collect::<Vec<_>>());
+    std::env::join_paths(dirs).unwrap()
 }
 
 pub const CONFIG: &str = "\
@@ -124,6 +200,13 @@ impl Done {
     #[track_caller]
     pub fn succeeded(self) -> Done {
         self.exited(0)
+    }
+
+    /// Asserts that standard error does not hold `text`.
+    #[track_caller]
+    pub fn never_says(self, text: &str) -> Done {
+        assert!(!self.stderr.contains(text), "{text:?} in:\n{}", self.stderr);
+        self
     }
 
     /// Asserts that standard error holds `text`.

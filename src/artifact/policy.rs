@@ -1,0 +1,248 @@
+//! What an archive may put into a plugin's directory, and what it is refused for.
+//!
+//! Judges member by member, before anything of it is written. Regular files, directories and links that stay
+//! inside are allowed; names are relative, plain and used once. Links are only collected here: they are judged and
+//! made when every file is written, so that none of them can lead a file astray.
+
+use std::collections::HashMap;
+
+use super::ROOT;
+use super::limits::{Limits, TooLarge};
+use super::links::{self, Links};
+use super::members::{Member, Refusal, Type};
+use crate::text;
+
+/// Upstream reads this by executing it, and it is made anew wherever it is missing: never unpacked.
+const EXECUTED_CACHE: &str = ".configuration_cache";
+
+/// What to do with a member; paths are relative to the plugin.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Accepted {
+    /// The plugin's own directory.
+    Root,
+    Directory {
+        path: String,
+        mode: u32,
+    },
+    File {
+        path: String,
+        mode: u32,
+    },
+    /// To be made at the end.
+    Link {
+        path: String,
+        target: String,
+    },
+    /// To be made at the end.
+    HardLink {
+        path: String,
+    },
+    LeftOut,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    /// Only named in the paths of others so far.
+    Above,
+    Directory,
+    File,
+    Link,
+}
+
+/// Links of both kinds, in the order of the archive.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    pub(super) links: Vec<(String, String)>,
+    pub(super) hard_links: Vec<(String, String)>,
+}
+
+pub(super) struct Policy<'a> {
+    limits: &'a Limits,
+    /// What the files may add up to.
+    most_bytes: u64,
+    /// By path in lower case; the path itself where that differs.
+    seen: HashMap<Box<str>, (Option<Box<str>>, Seen)>,
+    members: usize,
+    bytes: u64,
+    name_bytes: usize,
+    collected: Collected,
+}
+
+impl<'a> Policy<'a> {
+    /// The files cannot add up to more than the `stream` that they are in may be long: what announces more is
+    /// refused before it is written.
+    pub(super) fn new(limits: &'a Limits, stream: u64) -> Policy<'a> {
+        Policy {
+            limits,
+            most_bytes: limits.bytes.min(stream),
+            seen: HashMap::new(),
+            members: 0,
+            bytes: 0,
+            name_bytes: 0,
+            collected: Collected::default(),
+        }
+    }
+
+    pub(super) fn accept(&mut self, member: &Member) -> Result<Accepted, Refusal> {
+        self.members += 1;
+        if self.members > self.limits.members {
+            return Err(Refusal::Content(format!("has more than {} members", self.limits.members)));
+        }
+        self.bytes = self.bytes.saturating_add(member.size);
+        if self.bytes > self.most_bytes {
+            return Err(Refusal::Content(TooLarge { limit: self.most_bytes }.to_string()));
+        }
+        let is_directory = member.kind == Type::Directory;
+        let Some(path) = self.path(&member.path, is_directory)? else { return Ok(Accepted::Root) };
+        let kind = match &member.kind {
+            Type::Directory => Seen::Directory,
+            Type::File | Type::HardLink { .. } => Seen::File,
+            Type::Link { .. } => Seen::Link,
+            Type::Other(what) => return Err(refuse(&member.path, &format!("which is {what}"))),
+        };
+        self.enter(path, kind, &member.path)?;
+        let path = path.to_owned();
+        Ok(match &member.kind {
+            Type::Directory => Accepted::Directory { path, mode: member.mode & 0o755 | 0o700 },
+            Type::File if path == EXECUTED_CACHE => Accepted::LeftOut,
+            // Who may read stays as it is; nobody else may write, and set-user-ID and the like are dropped.
+            Type::File => Accepted::File { path, mode: member.mode & 0o755 | 0o600 },
+            Type::Link { target } => {
+                let target =
+                    self.text(target).map_err(|what| refuse(&member.path, &format!("a link {what}")))?;
+                self.collected.links.push((path.clone(), target.to_owned()));
+                Accepted::Link { path, target: target.to_owned() }
+            }
+            Type::HardLink { target } => {
+                self.hard_link(&path, target, &member.path)?;
+                Accepted::HardLink { path }
+            }
+            Type::Other(_) => Accepted::LeftOut,
+        })
+    }
+
+    /// What is to be linked, once it is known that every link stays inside.
+    pub(super) fn links(self) -> Result<Collected, Refusal> {
+        let links: Links<'_> =
+            self.collected.links.iter().map(|(path, target)| (path.as_str(), target.as_str())).collect();
+        if let Some((path, astray)) = links::check(&links).into_iter().min_by_key(|(path, _)| *path) {
+            let (path, target) = (text::visible(path), text::visible(links[path]));
+            return Err(Refusal::Content(format!(
+                "has `{ROOT}/{path}`, a link to `{target}`, {}",
+                astray.reason()
+            )));
+        }
+        Ok(self.collected)
+    }
+
+    /// The path below the plugin's directory, or `None` for that directory itself.
+    fn path<'m>(&mut self, raw: &'m [u8], is_directory: bool) -> Result<Option<&'m str>, Refusal> {
+        let path = self.text(raw).map_err(|what| refuse(raw, &format!("a name {what}")))?;
+        if path.starts_with('/') {
+            return Err(refuse(raw, "a name that is absolute"));
+        }
+        let path = if is_directory { path.strip_suffix('/').unwrap_or(path) } else { path };
+        for name in path.split('/') {
+            match name {
+                "" => return Err(refuse(raw, "a name with an empty part")),
+                ".." => return Err(refuse(raw, "a name that leads out of the plugin")),
+                "." => return Err(refuse(raw, "a name with a `.` in it")),
+                name if name.len() > Limits::COMPONENT => {
+                    return Err(refuse(raw, "a name with a part of more than 255 bytes"));
+                }
+                _ => {}
+            }
+        }
+        if path == ROOT {
+            return if is_directory { Ok(None) } else { Err(refuse(raw, "which should be a directory")) };
+        }
+        let below = path.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('/'));
+        let below = below.ok_or_else(|| refuse(raw, &format!("a name that is not below `{ROOT}/`")))?;
+        if below.split('/').count() > self.limits.depth {
+            return Err(refuse(raw, &format!("which is deeper than {} directories", self.limits.depth)));
+        }
+        Ok(Some(below))
+    }
+
+    /// A name or a link's target as text, of bounded length.
+    fn text<'m>(&mut self, raw: &'m [u8]) -> Result<&'m str, String> {
+        self.name_bytes += raw.len();
+        if self.name_bytes > self.limits.name_bytes {
+            return Err(format!(
+                "that adds up to more than {} of names",
+                text::size(self.limits.name_bytes as u64)
+            ));
+        }
+        if raw.is_empty() {
+            return Err("that is empty".to_owned());
+        }
+        if raw.len() > Limits::PATH {
+            return Err(format!("of more than {} bytes", Limits::PATH));
+        }
+        let text = std::str::from_utf8(raw).map_err(|_| "that is not UTF-8".to_owned())?;
+        if text.chars().any(char::is_control) {
+            return Err("with a control character".to_owned());
+        }
+        Ok(text)
+    }
+
+    /// Takes a path, which must be free, below directories only.
+    fn enter(&mut self, path: &str, kind: Seen, raw: &[u8]) -> Result<(), Refusal> {
+        for (end, _) in path.match_indices('/') {
+            let above = &path[..end];
+            match self.look_up(above) {
+                None => self.insert(above, Seen::Above),
+                Some((other, _)) if other != above => return Err(collision(raw, other)),
+                Some((_, Seen::Above | Seen::Directory)) => {}
+                Some((_, Seen::File | Seen::Link)) => {
+                    let above = text::visible(above);
+                    return Err(refuse(raw, &format!("which is below `{ROOT}/{above}`, no directory")));
+                }
+            }
+        }
+        match self.look_up(path) {
+            None => {}
+            Some((other, _)) if other != path => return Err(collision(raw, other)),
+            Some((_, Seen::Above)) if kind == Seen::Directory => {}
+            Some((_, Seen::Above)) => return Err(refuse(raw, "which is a directory for other members")),
+            Some(_) => return Err(refuse(raw, "twice")),
+        }
+        self.insert(path, kind);
+        Ok(())
+    }
+
+    /// What was seen under the path, or under one that differs in case alone.
+    fn look_up<'s>(&'s self, path: &'s str) -> Option<(&'s str, Seen)> {
+        let folded = path.to_lowercase();
+        let (key, (original, kind)) = self.seen.get_key_value(folded.as_str())?;
+        Some((original.as_deref().unwrap_or(key), *kind))
+    }
+
+    fn insert(&mut self, path: &str, kind: Seen) {
+        let folded = path.to_lowercase();
+        let original = (folded != path).then(|| path.into());
+        self.seen.insert(folded.into(), (original, kind));
+    }
+
+    /// A hard link may only give a second name to a file that came before.
+    fn hard_link(&mut self, path: &str, target: &[u8], raw: &[u8]) -> Result<(), Refusal> {
+        let shown = text::visible_bytes(target);
+        let bad = || refuse(raw, &format!("a hard link to `{shown}`, which is no file that came before it"));
+        let Ok(Some(target)) = self.path(target, false) else { return Err(bad()) };
+        if target == path || self.look_up(target) != Some((target, Seen::File)) || target == EXECUTED_CACHE {
+            return Err(bad());
+        }
+        self.collected.hard_links.push((path.to_owned(), target.to_owned()));
+        Ok(())
+    }
+}
+
+fn refuse(path: &[u8], what: &str) -> Refusal {
+    // A name can be as long as it likes; a message should not be.
+    let shown = text::visible_bytes(&path[..path.len().min(300)]);
+    Refusal::Content(format!("has `{shown}`, {what}").replace(", twice", " twice"))
+}
+
+fn collision(path: &[u8], other: &str) -> Refusal {
+    refuse(path, &format!("which differs from `{ROOT}/{}` in case alone", text::visible(other)))
+}

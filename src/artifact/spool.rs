@@ -1,0 +1,106 @@
+//! Frames that wait until the head of the file is known: in memory up to a limit, then in a file without a name.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::frame::Frame;
+use crate::error::{At, Error, Result};
+use crate::fs::{self, AtomicFile};
+
+/// Memory is faster than a file, and there is little of it.
+const MEMORY: u64 = 128 * 1024 * 1024;
+
+pub(super) struct Spool {
+    directory: PathBuf,
+    in_memory: AtomicU64,
+    file: OnceLock<File>,
+    length: AtomicU64,
+}
+
+/// A frame that waits.
+pub(super) struct Piece {
+    pub(super) checksum: u32,
+    pub(super) size: u64,
+    place: Place,
+}
+
+enum Place {
+    Memory(Vec<u8>),
+    File { offset: u64, length: u64 },
+}
+
+impl Spool {
+    /// What is too much for the memory goes to `directory`.
+    pub(super) fn new(directory: &Path) -> Spool {
+        let (in_memory, length) = (AtomicU64::new(0), AtomicU64::new(0));
+        Spool { directory: directory.to_owned(), in_memory, file: OnceLock::new(), length }
+    }
+
+    pub(super) fn add(&self, frame: Frame) -> Result<Piece> {
+        let Frame { bytes, checksum, size } = frame;
+        let length = bytes.len() as u64;
+        if self.in_memory.fetch_add(length, Ordering::Relaxed) + length <= MEMORY {
+            return Ok(Piece { checksum, size, place: Place::Memory(bytes) });
+        }
+        let offset = self.length.fetch_add(length, Ordering::Relaxed);
+        self.file()?.write_all_at(&bytes, offset).at("write in", &self.directory)?;
+        Ok(Piece { checksum, size, place: Place::File { offset, length } })
+    }
+
+    /// Moves a frame to its place in the file; returns its length.
+    pub(super) fn take(&self, piece: Piece, to: &mut AtomicFile, target: &Path) -> Result<u64> {
+        match piece.place {
+            Place::Memory(bytes) => {
+                to.write_all(&bytes).at("write", target)?;
+                Ok(bytes.len() as u64)
+            }
+            Place::File { offset, length } => {
+                let mut spool = self.file()?;
+                spool.seek(SeekFrom::Start(offset)).at("read in", &self.directory)?;
+                let copied = io::copy(&mut spool.take(length), to.as_file_mut()).at("write", target)?;
+                if copied != length {
+                    let short = io::Error::from(io::ErrorKind::UnexpectedEof);
+                    return Err(Error::io("read in", &self.directory, &short));
+                }
+                Ok(copied)
+            }
+        }
+    }
+
+    fn file(&self) -> Result<&File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = fs::unnamed_file_in(&self.directory)?;
+        // Another thread may have been faster; its file is the one.
+        Ok(self.file.get_or_init(|| file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_back_whole_from_memory_and_from_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::new(directory.path());
+        let frame = |byte: u8| Frame { bytes: vec![byte; 1000], checksum: 0, size: 0 };
+        let first = spool.add(frame(1)).unwrap();
+        spool.in_memory.store(MEMORY, Ordering::Relaxed);
+        let second = spool.add(frame(2)).unwrap();
+        let third = spool.add(frame(3)).unwrap();
+        assert!(matches!(second.place, Place::File { .. }));
+        let target = directory.path().join("file");
+        let mut file = AtomicFile::create(&target, 0o644).unwrap();
+        for piece in [third, first, second] {
+            assert_eq!(spool.take(piece, &mut file, &target).unwrap(), 1000);
+        }
+        file.commit().unwrap();
+        assert_eq!(fs::read(&target).unwrap(), [[3; 1000], [1; 1000], [2; 1000]].concat());
+    }
+}

@@ -1,0 +1,114 @@
+//! From a file to its tar stream: told by content, bounded in length, several frames at a time where it can be.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::path::Path;
+
+use super::frames::Frames;
+use super::limits::{Limits, TooLarge};
+use crate::error::{At, Error, Result};
+use crate::fs;
+use crate::text;
+
+/// How the tar within is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// How much of the file will be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// The first members: nothing is decompressed ahead.
+    Start,
+    Whole,
+}
+
+/// The next step for whoever has a file that is not read.
+pub(super) const HINT: &str = "get or build the file again; `mwp pack` makes one from a plugin's directory";
+
+pub(super) struct Stream {
+    source: Box<dyn BufRead + Send>,
+    left: u64,
+    limit: u64,
+}
+
+impl Stream {
+    pub(super) fn open(path: &Path, extent: Extent, limits: &Limits) -> Result<(Stream, Compression)> {
+        let mut file = fs::open(path)?;
+        let metadata = file.metadata().at("read", path)?;
+        if !metadata.is_file() {
+            return Err(
+                Error::input(format!("{} is not a plugin file: it is no file", text::path(path))).hint(HINT)
+            );
+        }
+        let mut start = Vec::new();
+        (&file).take(265).read_to_end(&mut start).at("read", path)?;
+        file.rewind().at("read", path)?;
+        let compression = compression_of(&start).ok_or_else(|| {
+            Error::input(format!("{} is not a plugin file: it is no tar, gzip or zstd", text::path(path)))
+                .hint(HINT)
+        })?;
+        let source = decoder(file, compression, extent).at("read", path)?;
+        let limit = limits.stream(metadata.len());
+        Ok((Stream { source, left: limit, limit }, compression))
+    }
+
+    /// How long the stream may be.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+}
+
+fn compression_of(start: &[u8]) -> Option<Compression> {
+    match start {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Some(Compression::Zstd),
+        [0x1f, 0x8b, ..] => Some(Compression::Gzip),
+        plain if plain.get(257..262) == Some(b"ustar") => Some(Compression::None),
+        _ => None,
+    }
+}
+
+fn decoder(file: File, compression: Compression, extent: Extent) -> io::Result<Box<dyn BufRead + Send>> {
+    const BUFFER: usize = 128 * 1024;
+    Ok(match compression {
+        Compression::None => Box::new(BufReader::with_capacity(BUFFER, file)),
+        Compression::Gzip => {
+            Box::new(BufReader::with_capacity(BUFFER, flate2::read::MultiGzDecoder::new(file)))
+        }
+        Compression::Zstd => match extent {
+            Extent::Whole => match Frames::of(&file)? {
+                Some(frames) => Box::new(frames),
+                None => Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::new(file)?)),
+            },
+            Extent::Start => Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::new(file)?)),
+        },
+    })
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let available = self.fill_buf()?;
+        let read = available.len().min(buffer.len());
+        buffer[..read].copy_from_slice(&available[..read]);
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for Stream {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        let available = self.source.fill_buf()?;
+        if available.len() as u64 > self.left {
+            return Err(io::Error::other(TooLarge { limit: self.limit }));
+        }
+        Ok(available)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.left = self.left.saturating_sub(amount as u64);
+        self.source.consume(amount);
+    }
+}

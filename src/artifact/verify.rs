@@ -1,0 +1,140 @@
+//! An installed plugin against its manifest: what is missing, altered or added, as `rpm -V` tells it.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::MANIFEST;
+use super::exclude;
+use super::manifest::{Entry, Manifest, MemberKind};
+use super::metadata::hex;
+use crate::error::{At, Error, Result};
+use crate::fs;
+use crate::text;
+
+/// A member that is not as it was packed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Damage {
+    /// Relative to the plugin's directory. As it is on disk: to be escaped when printed.
+    pub path: String,
+    pub kind: DamageKind,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DamageKind {
+    Missing,
+    /// Other content, another target, or another kind of thing.
+    Altered,
+    /// Not in the manifest.
+    Added,
+    Mode {
+        expected: String,
+        found: String,
+    },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = text::visible(&self.path);
+        match &self.kind {
+            DamageKind::Missing => write!(f, "`{path}` is missing"),
+            DamageKind::Altered => write!(f, "`{path}` was altered"),
+            DamageKind::Added => write!(f, "`{path}` was added"),
+            DamageKind::Mode { expected, found } => {
+                write!(f, "`{path}` has mode {found} instead of {expected}")
+            }
+        }
+    }
+}
+
+/// Checks every file of the plugin installed at `home`, in the order of the paths. `made_after` names what the
+/// installation itself made, relative to the plugin; a directory stands for all below.
+pub fn verify(home: &Path, made_after: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Vec<Damage>> {
+    let file = home.join(MANIFEST);
+    let content = fs::read_optional(&file)?.ok_or_else(|| {
+        Error::input(format!("{} has no `{MANIFEST}` to be checked against", text::path(home)))
+            .hint("upstream's tools make none: pack the plugin with `mwp release` and install it again")
+    })?;
+    let manifest = Manifest::parse(&content).map_err(|error| {
+        Error::input(format!("{}: {error}", text::path(&file))).hint("install the plugin again")
+    })?;
+    let members: Vec<&Entry> =
+        manifest.members.iter().filter(|entry| !made_after(Path::new(&entry.path))).collect();
+    let checked: Vec<Option<Damage>> =
+        members.par_iter().map(|entry| check(home, entry)).collect::<Result<Vec<_>>>()?;
+    let mut damages: Vec<Damage> = checked.into_iter().flatten().collect();
+    let known: HashSet<&str> = manifest.members.iter().map(|entry| entry.path.as_str()).collect();
+    added(home, "", &known, made_after, &mut damages)?;
+    damages.sort();
+    Ok(damages)
+}
+
+fn check(home: &Path, entry: &Entry) -> Result<Option<Damage>> {
+    let path = home.join(&entry.path);
+    let damage = |kind| Ok(Some(Damage { path: entry.path.clone(), kind }));
+    let Ok(metadata) = path.symlink_metadata() else { return damage(DamageKind::Missing) };
+    match &entry.kind {
+        MemberKind::Directory if metadata.is_dir() => Ok(None),
+        MemberKind::Link { target } if metadata.is_symlink() => {
+            let found = std::fs::read_link(&path).at("read", &path)?;
+            if found.as_path() == Path::new(target) { Ok(None) } else { damage(DamageKind::Altered) }
+        }
+        MemberKind::File { size, mode, sha256 } if metadata.is_file() => {
+            if metadata.size() != *size || digest(&path)? != *sha256 {
+                return damage(DamageKind::Altered);
+            }
+            let found = format!("{:04o}", metadata.mode() & 0o7777);
+            if found == *mode {
+                return Ok(None);
+            }
+            damage(DamageKind::Mode { expected: mode.clone(), found })
+        }
+        _ => damage(DamageKind::Altered),
+    }
+}
+
+fn digest(path: &Path) -> Result<String> {
+    let mut file = fs::open_no_follow(path).at("read", path)?;
+    let mut digest = Sha256::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = file.read(&mut buffer).at("read", path)?;
+        if read == 0 {
+            return Ok(hex(&digest.finalize()));
+        }
+        digest.update(&buffer[..read]);
+    }
+}
+
+/// What is there and in no manifest. A directory that was added is told once, without what is in it.
+fn added(
+    home: &Path,
+    relative: &str,
+    known: &HashSet<&str>,
+    made_after: &(dyn Fn(&Path) -> bool + Sync),
+    damages: &mut Vec<Damage>,
+) -> Result<()> {
+    for path in fs::list(&home.join(relative))? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let below = if relative.is_empty() { name.into_owned() } else { format!("{relative}/{name}") };
+        let is_directory = path.is_dir() && !path.is_symlink();
+        let has_source = || path.with_extension("py").exists();
+        if below == MANIFEST
+            || made_after(Path::new(&below))
+            || exclude::is_derived(&below, is_directory, has_source)
+        {
+            continue;
+        }
+        if !known.contains(below.as_str()) {
+            damages.push(Damage { path: below, kind: DamageKind::Added });
+        } else if is_directory {
+            added(home, &below, known, made_after, damages)?;
+        }
+    }
+    Ok(())
+}

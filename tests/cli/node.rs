@@ -1,0 +1,127 @@
+//! Node.js: locks and node_modules, with the real npm.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::{Done, Sandbox};
+
+fn node_plugin(sandbox: &Sandbox, dependencies: &str) {
+    sandbox.plugin("p");
+    sandbox.write(
+        "p/package.json",
+        format!("{{\"name\": \"p\", \"version\": \"1.0.0\", \"dependencies\": {dependencies}}}"),
+    );
+}
+
+#[test]
+fn a_node_plugin_with_express_is_built_and_released() {
+    let sandbox = Sandbox::new();
+    node_plugin(&sandbox, "{\"express\": \"^4\"}");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: done").says("node_modules: done");
+    let script = "console.log(typeof require('express'))";
+    let mut node = Command::new("node");
+    Done::of(node.args(["-e", script]).current_dir(sandbox.work().join("p"))).succeeded().prints("function");
+    sandbox.ok(["build", "-C", "p"]).says("up to date");
+    sandbox.ok(["release", "-C", "p"]).prints("p-0.0.1-1.metwork.mfserv.plugin");
+    let mut tar = Command::new("tar");
+    tar.args(["--zstd", "-tf", "p-0.0.1-1.metwork.mfserv.plugin"]).current_dir(sandbox.work());
+    Done::of(&mut tar).succeeded().prints("metwork_plugin/node_modules/express/package.json");
+}
+
+#[test]
+fn clean_then_build_restores_and_another_checkout_too() {
+    let sandbox = Sandbox::new();
+    node_plugin(&sandbox, "{\"is-number\": \"7.0.0\"}");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.ok(["clean", "-C", "p"]);
+    sandbox.ok(["build", "-C", "p"]).says("node_modules: restored").never_says("node_lock: ");
+    Command::new("cp").args(["-r", "p", "q"]).current_dir(sandbox.work()).status().unwrap();
+    sandbox.ok(["clean", "-C", "q"]);
+    sandbox.ok(["build", "-C", "q"]).says("node_modules: restored");
+    assert!(sandbox.work().join("q/node_modules/is-number/index.js").exists());
+}
+
+#[test]
+fn a_lock_that_fits_is_kept_and_one_that_does_not_is_made_again() {
+    let sandbox = Sandbox::new();
+    node_plugin(&sandbox, "{\"is-number\": \"^6.0.0\"}");
+    sandbox.ok(["build", "-C", "p"]);
+    let lock = sandbox.read("p/package-lock.json");
+    fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
+    sandbox.ok(["build", "--locked", "-C", "p"]).never_says("node_lock: ");
+    assert_eq!(sandbox.read("p/package-lock.json"), lock);
+    node_plugin(&sandbox, "{\"is-number\": \"7.0.0\"}");
+    sandbox
+        .ok(["explain", "node_lock", "-C", "p"])
+        .prints("`dependencies` of package.json is not what package-lock.json was made from");
+    sandbox.fails(1, ["build", "--locked", "-C", "p"]).says("the lock `p/package-lock.json` is out of date");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: done");
+    assert!(sandbox.read("p/package-lock.json").contains("\"version\": \"7.0.0\""));
+}
+
+#[test]
+fn an_unknown_package_gives_npms_reason() {
+    let sandbox = Sandbox::new();
+    node_plugin(&sandbox, "{\"is-number\": \"9999.0.0\"}");
+    sandbox
+        .fails(1, ["build", "-C", "p"])
+        .says("error: npm cannot lock the dependencies: ")
+        .says("is-number@9999.0.0");
+    assert!(!sandbox.work().join("p/package-lock.json").exists());
+}
+
+#[test]
+fn broken_json_is_named_with_its_line() {
+    let sandbox = Sandbox::new();
+    node_plugin(&sandbox, "{\"is-number\":\n nonsense}");
+    sandbox.fails(1, ["build", "-C", "p"]).says("p/package.json`:2: found no valid JSON");
+}
+
+#[test]
+fn what_npm_install_added_is_reported_as_drift() {
+    let sandbox = Sandbox::new();
+    node_plugin(&sandbox, "{\"is-number\": \"7.0.0\"}");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.write("p/node_modules/left/package.json", "{}");
+    sandbox.ok(["build", "-C", "p"]).says("node_modules/ has drifted from its lock: left installed");
+    sandbox.ok(["build", "--force", "-C", "p"]);
+    assert!(!sandbox.work().join("p/node_modules/left").exists());
+}
+
+#[test]
+fn without_a_network_a_cached_build_works_and_another_says_so() {
+    let sandbox = Sandbox::new();
+    node_plugin(&sandbox, "{\"is-number\": \"7.0.0\"}");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.ok(["clean", "-C", "p"]);
+    let offline = |arguments: &[&str]| {
+        let mwp = sandbox.mwp(arguments);
+        let mut unshare = Command::new("unshare");
+        unshare.args(["-r", "-n"]).arg(mwp.get_program()).args(mwp.get_args()).current_dir(sandbox.work());
+        unshare.envs(mwp.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Done::of(&mut unshare)
+    };
+    offline(&["build", "-C", "p"]).succeeded();
+    sandbox.ok(["superclean", "-C", "p"]);
+    node_plugin(&sandbox, "{\"is-odd\": \"3.0.1\", \"left-pad\": \"0.0.3\"}");
+    let mut mwp = sandbox.mwp(["build", "--offline", "-C", "p"]);
+    Done::of(mwp.env("npm_config_cache", sandbox.path("empty")))
+        .exited(3)
+        .says("hint: run it once without --offline");
+}
+
+#[test]
+fn a_plugin_with_workspaces_is_installed_in_place() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    sandbox.write(
+        "p/package.json",
+        "{\"name\": \"p\", \"version\": \"1.0.0\", \"dependencies\": {\"lib\": \"file:./lib\"}}",
+    );
+    sandbox.write("p/lib/package.json", "{\"name\": \"lib\", \"version\": \"1.0.0\"}");
+    sandbox.write("p/lib/index.js", "module.exports = 42;");
+    sandbox.ok(["build", "-C", "p"]);
+    let mut node = Command::new("node");
+    let script = "console.log(require('lib'))";
+    Done::of(node.args(["-e", script]).current_dir(sandbox.work().join("p"))).succeeded().prints("42");
+}

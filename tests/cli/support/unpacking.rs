@@ -1,0 +1,80 @@
+//! Archives from anywhere, unpacked as an installation would.
+
+use std::fs;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use mwp::artifact::{Limits, Unpacked, unpack};
+use mwp::error::Error;
+
+use super::{Sandbox, tree};
+
+/// Unpacks `archive` in the sandbox, as an installation would.
+pub fn try_unpack(sandbox: &Sandbox, archive: &[u8]) -> Result<Unpacked, Error> {
+    let file = sandbox.write("x.plugin", archive);
+    unpack(&file, &sandbox.work().join("staging/hello"), &Limits::default())
+}
+
+/// Asserts that every archive is refused for its reason, in time, and leaves no trace.
+pub fn all_refused(cases: Vec<(&str, Vec<u8>, &str)>) {
+    let names = cases.len();
+    let mut wrong = Vec::new();
+    for (name, archive, reason) in cases {
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.work().join("staging")).unwrap();
+        fs::write(sandbox.work().join("victim"), "untouched").unwrap();
+        let before = tree(&sandbox.path("."));
+        let start = Instant::now();
+        let result = try_unpack(&sandbox, &archive);
+        let took = start.elapsed();
+        fs::remove_file(sandbox.work().join("x.plugin")).unwrap();
+        match result {
+            Ok(_) => wrong.push(format!("{name}: was unpacked")),
+            Err(error) if !error.to_string().contains(reason) => wrong.push(format!("{name}: {error}")),
+            Err(error) if error.to_string().chars().any(char::is_control) => {
+                wrong.push(format!("{name}: steers"))
+            }
+            Err(error) if error.problems[0].hint.is_none() => wrong.push(format!("{name}: no hint")),
+            Err(_) => {}
+        }
+        if tree(&sandbox.path(".")) != before {
+            wrong.push(format!("{name}: left something: {:?}", tree(&sandbox.path("."))));
+        }
+        if fs::read_to_string(sandbox.work().join("victim")).unwrap() != "untouched" {
+            wrong.push(format!("{name}: wrote outside"));
+        }
+        if took > time_limit() {
+            wrong.push(format!("{name}: took {took:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {names}:\n{}", wrong.len(), wrong.join("\n"));
+    assert_memory();
+}
+
+/// A second; without optimisation the same work takes several.
+fn time_limit() -> Duration {
+    Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 })
+}
+
+/// With a process per test, as `cargo nextest` has it, the peak is that of this test.
+pub fn assert_memory() {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kilobytes: u64 = peak.split_whitespace().next().unwrap().parse().unwrap();
+    if std::env::var_os("NEXTEST").is_some() {
+        assert!(kilobytes < 200_000, "{kilobytes} kB");
+    }
+}
+
+pub fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub fn zstd(content: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
