@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_subreaper, wait};
 
 use crate::fs;
 
@@ -17,10 +17,12 @@ pub(super) fn adopt_orphans() {
     let _ = set_child_subreaper(Some(getpid()));
 }
 
-/// Kills every descendant, and those that are born meanwhile.
+/// Kills every descendant, and those that are born meanwhile. Whoever else waits for a child may miss its end.
 pub(super) fn kill_descendants() {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
+        // The dead are ours to bury: in a container nobody else may.
+        while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
         let alive = descendants(getpid().as_raw_nonzero().get());
         if alive.is_empty() || Instant::now() > deadline {
             return;

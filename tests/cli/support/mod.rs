@@ -1,5 +1,6 @@
 //! A sandbox for one test: its own home, cache, runtime home and `/etc`, and a builder for plugin directories.
 
+mod installed;
 pub mod tar;
 pub mod unpacking;
 
