@@ -26,7 +26,7 @@ pub struct Base {
 /// How an installed plugin stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    Installed(Metadata),
+    Installed(Box<Metadata>),
     /// A link to a development directory.
     Devlink(PathBuf),
     /// A link to nothing.
@@ -150,7 +150,7 @@ fn inspect(name: String, home: PathBuf) -> Installed {
     } else {
         match fs::read(&home.join(METADATA)).and_then(|content| Metadata::parse(&content)) {
             Ok(metadata) => match Label::read(&home) {
-                Ok(_) => Standing::Installed(metadata),
+                Ok(_) => Standing::Installed(Box::new(metadata)),
                 Err(error) => Standing::Corrupt(error.to_string()),
             },
             Err(error) => Standing::Corrupt(error.to_string()),

@@ -36,7 +36,7 @@ mod virtualenv;
 pub use base::{Base, Installed, Standing};
 pub use develop::develop;
 pub use package::{Installation, install};
-pub use provision::{Outcome, provision};
+pub use provision::{Outcome, Provisioned, provision};
 pub use repackage::repackage;
 pub use uninstall::uninstall;
 pub use verify::{Report, verify};

@@ -1,6 +1,6 @@
 //! Provisioning: the plugins that root wants installed, at the start of a module.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::base::{Base, Standing};
 use super::package::{Installation, install};
@@ -9,6 +9,12 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::plugin::{Module, PluginName};
 use crate::site::Site;
+
+/// What became of one file.
+pub struct Provisioned {
+    pub file: PathBuf,
+    pub result: Result<(PluginName, Outcome)>,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
@@ -24,24 +30,24 @@ pub enum Outcome {
 /// differs. A file that cannot be installed does not keep the others from it: each has its own result.
 pub fn provision(
     module: &Module,
-    plugins_base: Option<&std::path::Path>,
+    plugins_base: Option<&Path>,
     site: &Site,
     on_wait: &mut dyn FnMut(&str),
-) -> Result<Vec<(PathBuf, Result<(PluginName, Outcome)>)>> {
+) -> Result<Vec<Provisioned>> {
     let mut results = Vec::new();
     for file in fs::list(&site.provisioning(module))? {
         if file.extension().is_some_and(|extension| extension == "plugin") && file.is_file() {
             let result = one(&file, module, plugins_base, site, on_wait);
-            results.push((file, result));
+            results.push(Provisioned { file, result });
         }
     }
     Ok(results)
 }
 
 fn one(
-    file: &std::path::Path,
+    file: &Path,
     module: &Module,
-    plugins_base: Option<&std::path::Path>,
+    plugins_base: Option<&Path>,
     site: &Site,
     on_wait: &mut dyn FnMut(&str),
 ) -> Result<(PluginName, Outcome)> {
