@@ -11,6 +11,7 @@ mod exec;
 mod freshness;
 mod hostile;
 mod info;
+mod install;
 mod interruption;
 mod layers;
 mod node;

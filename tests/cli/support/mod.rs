@@ -122,6 +122,15 @@ impl Sandbox {
     }
 }
 
+/// Takes a file system off its directory at the end of a test.
+pub struct Unmount(pub PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
 /// A directory that outlives the test run, below the build directory.
 pub fn shared_dir(name: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("shared").join(name);
