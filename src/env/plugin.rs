@@ -67,7 +67,7 @@ impl PluginEnvironment {
             search_path::prepend(&mut environment, LAYERS_PATH, &dir);
         }
 
-        let layers = Layers::find(&environment);
+        let layers = Layers::with_plugins(&environment, &base);
         let own = Layer { label: plugin.label.to_string(), home: dir.clone() };
         let mut loader = Loader::new(&layers, environment);
         match under {
