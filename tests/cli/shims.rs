@@ -105,6 +105,30 @@ fn make_works_with_the_shims_alone() {
 }
 
 #[test]
+fn a_new_plugin_needs_the_commands_on_the_path_and_nothing_else() {
+    let sandbox = with_shims();
+    run(&sandbox, "bootstrap_plugin.py", &["create", "--no-input", "--template=static", "foo"]).succeeded();
+    let path = format!("{}:{}", sandbox.path("shims").display(), std::env::var("PATH").unwrap());
+    let mut make = Command::new("make");
+    make.arg("release").current_dir(sandbox.work().join("foo")).env("PATH", path);
+    make.env("HOME", sandbox.path("home"));
+    for variable in [
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+        "MWP",
+        "MFEXT_HOME",
+        "MWP_CACHE_DIR",
+        "XDG_CACHE_HOME",
+        "XDG_DATA_HOME",
+    ] {
+        make.env_remove(variable);
+    }
+    Done::of(&mut make).succeeded();
+    assert!(sandbox.work().join("foo/foo-0.0.1-1.metwork.mfserv.plugin").is_file());
+}
+
+#[test]
 fn plugin_wrapper_runs_a_command() {
     let sandbox = with_shims();
     let home = sandbox.installed("foo");
