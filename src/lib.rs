@@ -17,6 +17,7 @@ pub mod error;
 pub mod exit;
 pub mod fs;
 pub mod graph;
+pub mod install;
 pub mod plugin;
 pub mod process;
 pub mod python;

@@ -336,7 +336,7 @@ impl Packer<'_> {
 
     /// Puts everything together.
     fn write(&self, target: &Path, head: &[Vec<u8>; 2], pieces: Vec<Piece>) -> Result<u64> {
-        let mut file = AtomicFile::create(target, 0o666)?;
+        let mut file = AtomicFile::create_nameless(target, 0o666)?;
         let mut envelope = Envelope::new(self.options.format);
         let mut encoder = None;
         let mut written = envelope.start().len() as u64;

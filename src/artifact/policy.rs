@@ -62,7 +62,7 @@ pub(super) struct Policy<'a> {
     most_bytes: u64,
     /// By path in lower case; the path itself where that differs.
     seen: HashMap<Box<str>, (Option<Box<str>>, Seen)>,
-    members: usize,
+    root: bool,
     bytes: u64,
     name_bytes: usize,
     collected: Collected,
@@ -76,7 +76,7 @@ impl<'a> Policy<'a> {
             limits,
             most_bytes: limits.bytes.min(stream),
             seen: HashMap::new(),
-            members: 0,
+            root: false,
             bytes: 0,
             name_bytes: 0,
             collected: Collected::default(),
@@ -84,16 +84,18 @@ impl<'a> Policy<'a> {
     }
 
     pub(super) fn accept(&mut self, member: &Member) -> Result<Accepted, Refusal> {
-        self.members += 1;
-        if self.members > self.limits.members {
-            return Err(Refusal::Content(format!("has more than {} members", self.limits.members)));
-        }
         self.bytes = self.bytes.saturating_add(member.size);
         if self.bytes > self.most_bytes {
             return Err(Refusal::Content(TooLarge { limit: self.most_bytes }.to_string()));
         }
         let is_directory = member.kind == Type::Directory;
-        let Some(path) = self.path(&member.path, is_directory)? else { return Ok(Accepted::Root) };
+        let Some(path) = self.path(&member.path, is_directory)? else {
+            return if std::mem::replace(&mut self.root, true) {
+                Err(refuse(&member.path, "twice"))
+            } else {
+                Ok(Accepted::Root)
+            };
+        };
         let kind = match &member.kind {
             Type::Directory => Seen::Directory,
             Type::File | Type::HardLink { .. } => Seen::File,
@@ -109,7 +111,8 @@ impl<'a> Policy<'a> {
             Type::File => Accepted::File { path, mode: member.mode & 0o755 | 0o600 },
             Type::Link { target } => {
                 let target =
-                    self.text(target).map_err(|what| refuse(&member.path, &format!("a link {what}")))?;
+                    text_of(target).map_err(|what| refuse(&member.path, &format!("a link {what}")))?;
+                self.keep(target.len())?;
                 self.collected.links.push((path.clone(), target.to_owned()));
                 Accepted::Link { path, target: target.to_owned() }
             }
@@ -136,8 +139,8 @@ impl<'a> Policy<'a> {
     }
 
     /// The path below the plugin's directory, or `None` for that directory itself.
-    fn path<'m>(&mut self, raw: &'m [u8], is_directory: bool) -> Result<Option<&'m str>, Refusal> {
-        let path = self.text(raw).map_err(|what| refuse(raw, &format!("a name {what}")))?;
+    fn path<'m>(&self, raw: &'m [u8], is_directory: bool) -> Result<Option<&'m str>, Refusal> {
+        let path = text_of(raw).map_err(|what| refuse(raw, &format!("a name {what}")))?;
         if path.starts_with('/') {
             return Err(refuse(raw, "a name that is absolute"));
         }
@@ -164,34 +167,12 @@ impl<'a> Policy<'a> {
         Ok(Some(below))
     }
 
-    /// A name or a link's target as text, of bounded length.
-    fn text<'m>(&mut self, raw: &'m [u8]) -> Result<&'m str, String> {
-        self.name_bytes += raw.len();
-        if self.name_bytes > self.limits.name_bytes {
-            return Err(format!(
-                "that adds up to more than {} of names",
-                text::size(self.limits.name_bytes as u64)
-            ));
-        }
-        if raw.is_empty() {
-            return Err("that is empty".to_owned());
-        }
-        if raw.len() > Limits::PATH {
-            return Err(format!("of more than {} bytes", Limits::PATH));
-        }
-        let text = std::str::from_utf8(raw).map_err(|_| "that is not UTF-8".to_owned())?;
-        if text.chars().any(char::is_control) {
-            return Err("with a control character".to_owned());
-        }
-        Ok(text)
-    }
-
     /// Takes a path, which must be free, below directories only.
     fn enter(&mut self, path: &str, kind: Seen, raw: &[u8]) -> Result<(), Refusal> {
         for (end, _) in path.match_indices('/') {
             let above = &path[..end];
             match self.look_up(above) {
-                None => self.insert(above, Seen::Above),
+                None => self.insert(above, Seen::Above)?,
                 Some((other, _)) if other != above => return Err(collision(raw, other)),
                 Some((_, Seen::Above | Seen::Directory)) => {}
                 Some((_, Seen::File | Seen::Link)) => {
@@ -207,8 +188,7 @@ impl<'a> Policy<'a> {
             Some((_, Seen::Above)) => return Err(refuse(raw, "which is a directory for other members")),
             Some(_) => return Err(refuse(raw, "twice")),
         }
-        self.insert(path, kind);
-        Ok(())
+        self.insert(path, kind)
     }
 
     /// What was seen under the path, or under one that differs in case alone.
@@ -218,10 +198,26 @@ impl<'a> Policy<'a> {
         Some((original.as_deref().unwrap_or(key), *kind))
     }
 
-    fn insert(&mut self, path: &str, kind: Seen) {
+    /// Counts names that are kept in memory.
+    fn keep(&mut self, bytes: usize) -> Result<(), Refusal> {
+        self.name_bytes += bytes;
+        if self.name_bytes <= self.limits.name_bytes {
+            return Ok(());
+        }
+        let limit = text::size(self.limits.name_bytes as u64);
+        Err(Refusal::Content(format!("has more than {limit} of names")))
+    }
+
+    /// Keeps a path; directories that only others name are members like any other.
+    fn insert(&mut self, path: &str, kind: Seen) -> Result<(), Refusal> {
+        self.keep(path.len())?;
+        if self.seen.len() >= self.limits.members {
+            return Err(Refusal::Content(format!("has more than {} members", self.limits.members)));
+        }
         let folded = path.to_lowercase();
         let original = (folded != path).then(|| path.into());
         self.seen.insert(folded.into(), (original, kind));
+        Ok(())
     }
 
     /// A hard link may only give a second name to a file that came before.
@@ -232,9 +228,25 @@ impl<'a> Policy<'a> {
         if target == path || self.look_up(target) != Some((target, Seen::File)) || target == EXECUTED_CACHE {
             return Err(bad());
         }
+        self.keep(target.len())?;
         self.collected.hard_links.push((path.to_owned(), target.to_owned()));
         Ok(())
     }
+}
+
+/// A name or a link's target as text, of bounded length.
+fn text_of(raw: &[u8]) -> Result<&str, String> {
+    if raw.is_empty() {
+        return Err("that is empty".to_owned());
+    }
+    if raw.len() > Limits::PATH {
+        return Err(format!("of more than {} bytes", Limits::PATH));
+    }
+    let text = std::str::from_utf8(raw).map_err(|_| "that is not UTF-8".to_owned())?;
+    if text.chars().any(char::is_control) {
+        return Err("with a control character".to_owned());
+    }
+    Ok(text)
 }
 
 fn refuse(path: &[u8], what: &str) -> Refusal {

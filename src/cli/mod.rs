@@ -12,6 +12,8 @@ mod exec;
 mod explain;
 mod graph;
 mod info;
+mod install;
+mod installed;
 mod output;
 mod pack;
 mod progress;
@@ -63,6 +65,13 @@ enum Command {
     Pack(pack::Arguments),
     Info(info::Arguments),
     Hash(info::HashArguments),
+    Install(install::Arguments),
+    Provision(install::ProvisionArguments),
+    Develop(installed::DevelopArguments),
+    Uninstall(installed::UninstallArguments),
+    List(installed::ListArguments),
+    Verify(installed::VerifyArguments),
+    Repackage(installed::RepackageArguments),
     Env(env::Arguments),
     Exec(exec::Arguments),
     Cronwrap(cronwrap::Arguments),
@@ -119,6 +128,13 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Pack(arguments)) => pack::run(&arguments, context),
         Some(Command::Info(arguments)) => info::run(&arguments, context),
         Some(Command::Hash(arguments)) => info::run_hash(&arguments, context),
+        Some(Command::Install(arguments)) => install::run(&arguments, context),
+        Some(Command::Provision(arguments)) => install::provision(&arguments, context),
+        Some(Command::Develop(arguments)) => installed::develop(&arguments, context),
+        Some(Command::Uninstall(arguments)) => installed::uninstall(&arguments, context),
+        Some(Command::List(arguments)) => installed::list(&arguments, context),
+        Some(Command::Verify(arguments)) => installed::verify(&arguments, context),
+        Some(Command::Repackage(arguments)) => installed::repackage(&arguments, context),
     };
     done.map(|()| exit::DONE)
 }

@@ -2,41 +2,64 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use crate::error::{At, Error, Result};
 
+const PREFIX: &str = ".mwp-tmp-";
+
 /// A file that appears under its name only when [`commit`](AtomicFile::commit) is called.
 pub struct AtomicFile {
-    temporary: NamedTempFile,
+    temporary: Temporary,
     target: PathBuf,
+}
+
+enum Temporary {
+    Named(NamedTempFile),
+    /// Gone with the process, however that ends.
+    Nameless(File),
 }
 
 impl AtomicFile {
     /// Starts a file that is to become `target` with `mode`.
     pub fn create(target: &Path, mode: u32) -> Result<AtomicFile> {
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
         let temporary = tempfile::Builder::new()
-            .prefix(".mwp-tmp-")
+            .prefix(PREFIX)
             .permissions(std::fs::Permissions::from_mode(mode))
-            .tempfile_in(parent)
+            .tempfile_in(parent_of(target))
             .at("write", target)?;
-        Ok(AtomicFile { temporary, target: target.to_owned() })
+        Ok(AtomicFile { temporary: Temporary::Named(temporary), target: target.to_owned() })
+    }
+
+    /// As [`create`](AtomicFile::create), for large files: where the file system can, not even a kill leaves
+    /// anything.
+    pub fn create_nameless(target: &Path, mode: u32) -> Result<AtomicFile> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        match rustix::fs::openat(CWD, parent_of(target), flags, Mode::from_raw_mode(mode)) {
+            Ok(file) if Path::new("/proc/self/fd").is_dir() => {
+                Ok(AtomicFile { temporary: Temporary::Nameless(file.into()), target: target.to_owned() })
+            }
+            Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => AtomicFile::create(target, mode),
+            Err(errno) => Err(Error::io("write", target, &errno.into())),
+        }
     }
 
     pub fn as_file_mut(&mut self) -> &mut File {
-        self.temporary.as_file_mut()
+        match &mut self.temporary {
+            Temporary::Named(file) => file.as_file_mut(),
+            Temporary::Nameless(file) => file,
+        }
     }
 
     /// Makes the content durable and puts the file in place, over what was there.
-    pub fn commit(self) -> Result<()> {
-        self.temporary.as_file().sync_data().at("write", &self.target)?;
+    pub fn commit(mut self) -> Result<()> {
+        self.as_file_mut().sync_data().at("write", &self.target)?;
         self.place()
     }
 
@@ -46,20 +69,47 @@ impl AtomicFile {
     }
 
     fn place(self) -> Result<()> {
-        self.temporary
-            .persist(&self.target)
-            .map(drop)
-            .map_err(|failed| Error::io("write", &self.target, &failed.error))
+        let target = &self.target;
+        let failed = |error: &io::Error| Error::io("write", target, error);
+        match self.temporary {
+            Temporary::Named(file) => {
+                file.persist(target).map(drop).map_err(|persist| failed(&persist.error))
+            }
+            Temporary::Nameless(file) => match link(&file, target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    // A link cannot replace anything, a rename can.
+                    let named = tempfile::Builder::new()
+                        .prefix(PREFIX)
+                        .make_in(parent_of(target), |path| link(&file, path))
+                        .map_err(|error| failed(&error))?;
+                    named.persist(target).map(drop).map_err(|persist| failed(&persist.error))
+                }
+                result => result.map_err(|error| failed(&error)),
+            },
+        }
     }
+}
+
+fn parent_of(target: &Path) -> &Path {
+    match target.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Gives a file without a name one.
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    let open = format!("/proc/self/fd/{}", file.as_raw_fd());
+    Ok(rustix::fs::linkat(CWD, open, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
 }
 
 impl Write for AtomicFile {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.temporary.write(buffer)
+        self.as_file_mut().write(buffer)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.temporary.flush()
+        self.as_file_mut().flush()
     }
 }
 
@@ -68,4 +118,26 @@ pub fn write_atomic(target: &Path, content: &[u8]) -> Result<()> {
     let mut file = AtomicFile::create(target, 0o666)?;
     file.write_all(content).at("write", target)?;
     file.commit_without_sync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nameless_file_appears_when_committed_and_replaces_what_was_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let target = directory.path().join("file");
+        for content in ["first", "second"] {
+            let mut file = AtomicFile::create_nameless(&target, 0o644).unwrap();
+            file.write_all(content.as_bytes()).unwrap();
+            file.commit().unwrap();
+            assert_eq!(std::fs::read_to_string(&target).unwrap(), content);
+        }
+        let mut abandoned = AtomicFile::create_nameless(&target, 0o644).unwrap();
+        abandoned.write_all(b"third").unwrap();
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        drop(abandoned);
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "second");
+    }
 }

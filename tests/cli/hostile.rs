@@ -134,7 +134,7 @@ fn extension_headers_cannot_smuggle() {
         ("huge name", long(100_000), "an extension header of 100.0 kB"),
         (
             "size of a huge name only",
-            Tar::plugin().raw(header(b"x", b'L', 0o7777_7777_777, 0, b"")).end(),
+            Tar::plugin().raw(header(b"x", b'L', 0o77_777_777_777, 0, b"")).end(),
             "an extension header of 8.6 GB",
         ),
         ("name without a member", Tar::plugin().long_name("metwork_plugin/x").end(), "without a member"),
@@ -359,26 +359,15 @@ fn what_is_out_of_proportion_is_refused() {
         bytes
     };
     let many_files = {
-        let mut members = Tar(Vec::new());
-        for n in 0..1200 {
-            members =
-                members.raw(header(format!("metwork_plugin/{n}").as_bytes(), b'0', 1 << 20, 0o644, b""));
-            members = members.raw(&zeros[..1 << 20]);
-        }
-        zstd(&Tar::plugin().raw(std::mem::take(&mut members.0)[..300 << 20].to_vec()).0)
-    };
-    let declared = Tar::plugin().raw(header(b"metwork_plugin/a", b'0', 8 << 30, 0o644, b"")).0;
-    let names = {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
         let mut tar = Tar(&mut encoder).describe(LABEL, METADATA, "[]");
-        for n in 0..18_000 {
-            tar = tar
-                .long_name(format!("{IN}/{n:05}{}", format!("/{}", "x".repeat(240)).repeat(8)))
-                .file("x", "");
+        for n in 0..300 {
+            tar = tar.file(format!("metwork_plugin/{n}"), &zeros[..1 << 20]);
         }
         tar.end();
         encoder.finish().unwrap()
     };
+    let declared = Tar::plugin().raw(header(b"metwork_plugin/a", b'0', 8 << 30, 0o644, b"")).0;
     let members = {
         let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
         let mut tar = Tar(&mut encoder).describe(LABEL, METADATA, "[]");
@@ -393,7 +382,6 @@ fn what_is_out_of_proportion_is_refused() {
         ("gzip bomb", bomb(gzip), "out of proportion"),
         ("bomb of many files", many_files, "out of proportion"),
         ("announced only", declared, "out of proportion"),
-        ("very many names", names, "adds up to more than 33.6 MB of names"),
         ("very many members", members, "has more than 200000 members"),
         ("large label", Tar::with(&"x".repeat(5000), METADATA, "[]").end(), "which is too much"),
         ("large metadata", Tar::with(LABEL, &" ".repeat(2 << 20), "[]").end(), "which is too much"),

@@ -178,7 +178,7 @@ pub(super) fn develop(words: &[OsString], context: &Context) -> u8 {
             return ALREADY_INSTALLED;
         }
         let directory = Some(arguments.plugin_path.as_os_str());
-        Words::new("develop").option("-C", directory).base(&arguments.base).run(&DEVELOP, context)
+        Words::new("develop").flag("--no-build", true).option("-C", directory).base(&arguments.base).run(&DEVELOP, context)
     })
 }
 
