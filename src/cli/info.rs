@@ -92,7 +92,12 @@ fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known>
         Standing::Installed(metadata) => {
             let files = fs::read(&installed.home.join(FILES))?;
             let files = serde_json::from_slice(&files).unwrap_or_default();
-            Ok(Known { label: Label::read(&installed.home)?, metadata: *metadata, files, home: Some(installed.home) })
+            Ok(Known {
+                label: Label::read(&installed.home)?,
+                metadata: *metadata,
+                files,
+                home: Some(installed.home),
+            })
         }
         Standing::Devlink(target) => {
             let plugin = crate::plugin::Plugin::load(&installed.home, &context.site)?;
@@ -129,7 +134,8 @@ fn is_file(plugin: &Path) -> bool {
 
 fn name_of(plugin: &Path) -> Result<String> {
     plugin.to_str().map(str::to_owned).ok_or_else(|| {
-        Error::input(format!("the plugin {} is not installed", text::path(plugin))).hint("`mwp list` shows what is")
+        Error::input(format!("the plugin {} is not installed", text::path(plugin)))
+            .hint("`mwp list` shows what is")
     })
 }
 

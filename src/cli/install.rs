@@ -103,7 +103,8 @@ pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Re
     let mut fault = Fault::Input;
     for module in &modules {
         let base = arguments.base.plugins_base_dir.as_deref();
-        let results = install::provision(module, base, &context.site, &mut |holder| waiting(context, holder))?;
+        let results =
+            install::provision(module, base, &context.site, &mut |holder| waiting(context, holder))?;
         for install::Provisioned { file, result } in results {
             let (name, outcome) = match result {
                 Ok((name, outcome)) => (Some(name.to_string()), word(outcome)),

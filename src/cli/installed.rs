@@ -101,10 +101,15 @@ fn problem(plugin: &Installed) -> Option<Problem> {
     let name = text::visible(&plugin.name);
     let message = match &plugin.standing {
         Standing::Installed(_) | Standing::Devlink(_) => return None,
-        Standing::Broken(target) => format!("the plugin `{name}` is a link to nothing: {}", text::path(target)),
+        Standing::Broken(target) => {
+            format!("the plugin `{name}` is a link to nothing: {}", text::path(target))
+        }
         Standing::Corrupt(reason) => format!("the plugin `{name}` is damaged: {reason}"),
     };
-    Some(Problem { message, hint: Some(format!("remove it with `mwp uninstall {name}`, or install it again")) })
+    Some(Problem {
+        message,
+        hint: Some(format!("remove it with `mwp uninstall {name}`, or install it again")),
+    })
 }
 
 fn table(rows: &[Row<'_>]) -> String {

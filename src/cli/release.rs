@@ -41,7 +41,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
 
 /// The stages meet in the file alone: installing is another process.
 fn hand_over(files: &[PathBuf]) -> Result<()> {
-    let program = std::env::current_exe().map_err(|error| Error::machine(format!("cannot find mwp itself: {error}")))?;
+    let program = std::env::current_exe()
+        .map_err(|error| Error::machine(format!("cannot find mwp itself: {error}")))?;
     let status = Command::new(&program)
         .args(["install", "--force", "--"])
         .args(files)

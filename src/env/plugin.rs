@@ -38,7 +38,8 @@ pub fn of_plugin(dir: &Path, plugins_base: &Path, site: &Site) -> Result<Environ
 /// The plugin in whose environment we are.
 pub fn enclosing_plugin(environment: &Environment) -> Option<String> {
     let is_name = |name: &str| name.strip_suffix(NAME).is_some_and(|module| !module.is_empty());
-    let mut variables = environment.iter().filter(|(name, _)| name.to_str().is_some_and(is_name));
+    let mut variables =
+        environment.iter().filter(|(name, value)| name.to_str().is_some_and(is_name) && !value.is_empty());
     variables.next().map(|(_, value)| value.to_string_lossy().into_owned())
 }
 

@@ -25,7 +25,7 @@ pub use atomic::{AtomicFile, write_atomic};
 pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
 pub use rotate::RotatingFile;
-pub use swap::{exchange, sync_directory, Staging, put_in_place, sync_filesystem};
+pub use swap::{Staging, exchange, put_in_place, sync_directory, sync_filesystem};
 
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).at("read", path)

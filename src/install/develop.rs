@@ -34,11 +34,15 @@ pub fn develop(
             }
             Standing::Devlink(other) => {
                 let other = text::path(&other);
-                return Err(Error::input(format!("the plugin `{}` is a devlink to {other}", label.name)).hint(hint));
+                return Err(
+                    Error::input(format!("the plugin `{}` is a devlink to {other}", label.name)).hint(hint)
+                );
             }
             Standing::Broken(_) => {}
             _ => {
-                return Err(Error::input(format!("the plugin `{}` is already installed", label.name)).hint(hint));
+                return Err(
+                    Error::input(format!("the plugin `{}` is already installed", label.name)).hint(hint)
+                );
             }
         }
     }

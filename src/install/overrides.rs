@@ -62,7 +62,9 @@ fn template(config: &str, of: &Path, name: &PluginName) -> String {
     let mut pending = String::new();
     for line in config.lines() {
         let trimmed = line.trim();
-        if let Some(section) = trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name) {
+        if let Some(section) =
+            trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name)
+        {
             wanted = section != "general" && !section.starts_with('_');
             if wanted {
                 text.push_str(&std::mem::take(&mut pending));

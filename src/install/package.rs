@@ -33,8 +33,11 @@ pub fn install(
 ) -> Result<(Label, Metadata, PathBuf)> {
     let file = installation.file;
     if let Some(name) = env::enclosing_plugin(&site.environment) {
-        return Err(Error::input(format!("this is the environment of the plugin `{}`", text::visible(&name)))
-            .hint("leave it (`exit`), and install from outside"));
+        return Err(Error::input(format!(
+            "this is the environment of the plugin `{}`",
+            text::visible(&name)
+        ))
+        .hint("leave it (`exit`), and install from outside"));
     }
     // A first look at the label says which base; everything is checked again when the file is unpacked.
     let module = crate::artifact::Artifact::open(file)?.label().module.clone();

@@ -16,8 +16,9 @@ use crate::text;
 /// after a failure, into the error.
 pub(super) fn run(home: &Path, name: &PluginName, base: &Base, log_dir: &Path, site: &Site) -> Result<()> {
     let script = home.join("postinstall");
-    let is_executable =
-        script.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
+    let is_executable = script
+        .metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0);
     if !is_executable {
         return Ok(());
     }

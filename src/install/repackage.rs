@@ -26,12 +26,20 @@ pub fn repackage(
     match &installed.standing {
         Standing::Installed(_) => {}
         Standing::Devlink(target) => {
-            return Err(Error::input(format!("the plugin `{}` is a devlink to {}", text::visible(name), text::path(target)))
-                .hint("run `mwp release` in that directory"));
+            return Err(Error::input(format!(
+                "the plugin `{}` is a devlink to {}",
+                text::visible(name),
+                text::path(target)
+            ))
+            .hint("run `mwp release` in that directory"));
         }
         Standing::Broken(target) => {
-            return Err(Error::input(format!("the plugin `{}` is a link to nothing: {}", text::visible(name), text::path(target)))
-                .hint(format!("remove it with `mwp uninstall {}`", text::visible(name))));
+            return Err(Error::input(format!(
+                "the plugin `{}` is a link to nothing: {}",
+                text::visible(name),
+                text::path(target)
+            ))
+            .hint(format!("remove it with `mwp uninstall {}`", text::visible(name))));
         }
         Standing::Corrupt(reason) => {
             return Err(Error::input(format!("the plugin `{}` is damaged: {reason}", text::visible(name)))
@@ -123,11 +131,14 @@ fn with_keys(text: &str, added: &BTreeMap<String, Vec<(String, String)>>) -> Str
     let mut result = String::with_capacity(text.len());
     let mut left = added.clone();
     let lines = |keys: &[(String, String)]| {
-        keys.iter().map(|(key, value)| format!("{key} = {}\n", value.replace('\n', "\n  "))).collect::<String>()
+        keys.iter()
+            .map(|(key, value)| format!("{key} = {}\n", value.replace('\n', "\n  ")))
+            .collect::<String>()
     };
     for line in text.split_inclusive('\n') {
         result.push_str(line);
-        let header = line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name);
+        let header =
+            line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name);
         if let Some(keys) = header.and_then(|name| left.remove(name)) {
             if !line.ends_with('\n') {
                 result.push('\n');

@@ -65,7 +65,8 @@ impl Interpreter {
                     }
                     (python, "abi3") => cpython_minor(python).is_some_and(|version| version <= minor),
                     (python, abi) => {
-                        cpython_minor(python) == Some(minor) && (abi == "none" || abi == format!("cp3{minor}"))
+                        cpython_minor(python) == Some(minor)
+                            && (abi == "none" || abi == format!("cp3{minor}"))
                     }
                 };
             }
@@ -105,7 +106,8 @@ impl Interpreter {
             "manylinux2014" => (2, 17),
             _ => {
                 let (kind, version) = system.split_once('_').unwrap_or((system, ""));
-                let version = version.split_once('_').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+                let version =
+                    version.split_once('_').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
                 match (kind, version) {
                     ("manylinux", Some(version)) => version,
                     ("musllinux", Some(_)) => return self.glibc.is_none(),
