@@ -81,7 +81,7 @@ fn link(target: &Path, link: &Path) -> Result<()> {
 
 /// The program may lie in that very directory.
 fn is_same_file(target: &Path, link: &Path) -> bool {
-    target.is_absolute() && !link.is_symlink() && target == link
+    target.is_absolute() && !link.is_symlink() && std::fs::canonicalize(link).is_ok_and(|link| link == target)
 }
 
 fn write_to(home: &Path) -> Result<()> {

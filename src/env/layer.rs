@@ -1,5 +1,6 @@
 //! Layers: what each directory says of itself, and where all of them are.
 
+use std::cell::OnceCell;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -77,35 +78,37 @@ fn lines(file: &Path, environment: &Environment) -> Result<Vec<String>> {
     Ok(lines.map(str::to_owned).collect())
 }
 
-/// The layers of a machine.
+/// The layers of a machine: those in `LAYERAPI2_LAYERS_PATH`, where each absolute directory is a layer, or holds
+/// layers. What cannot be read is no layer: others must not suffer from it.
 #[derive(Debug, Clone, Default)]
-pub struct Layers(Vec<Layer>);
+pub struct Layers {
+    found: Vec<Layer>,
+    /// Comes before the others.
+    base: Option<Base>,
+}
+
+/// A directory of plugins, which may be many. It is read only where a plugin is not found by its name.
+#[derive(Debug, Clone)]
+struct Base {
+    dir: PathBuf,
+    environment: Environment,
+    plugins: OnceCell<Vec<Layer>>,
+}
 
 impl Layers {
-    /// Those in `LAYERAPI2_LAYERS_PATH`: each absolute directory there is a layer, or holds layers. What cannot
-    /// be read is no layer: others must not suffer from it.
     pub fn find(environment: &Environment) -> Layers {
-        let list = environment.get("LAYERAPI2_LAYERS_PATH").unwrap_or_default();
-        let mut layers = Vec::new();
-        let mut add = |home: &Path| match Layer::read(home, environment) {
-            Ok(Some(layer)) => {
-                layers.push(layer);
-                true
-            }
-            _ => false,
-        };
-        for dir in std::env::split_paths(list).filter(|dir| dir.is_absolute()) {
-            if !add(&dir) {
-                for home in fs::list(&dir).unwrap_or_default() {
-                    add(&home);
-                }
-            }
-        }
-        Layers(layers)
+        Layers { found: in_path(environment, None), base: None }
+    }
+
+    /// As [`find`](Layers::find), where the first in the path is a directory of plugins and of nothing else.
+    pub(super) fn with_plugins(environment: &Environment, dir: &Path) -> Layers {
+        let plugins = OnceCell::new();
+        let base = Base { dir: dir.to_owned(), environment: environment.clone(), plugins };
+        Layers { found: in_path(environment, Some(dir)), base: Some(base) }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Layer> {
-        self.0.iter()
+        self.base.iter().flat_map(Base::plugins).chain(&self.found)
     }
 
     /// By label – the first in the path wins – or by an absolute home, which need not be in the path.
@@ -113,13 +116,45 @@ impl Layers {
         if label_or_home.starts_with('/') {
             return Layer::read(Path::new(label_or_home), environment).ok().flatten();
         }
-        self.0.iter().find(|layer| layer.label == label_or_home).cloned()
+        let plugin = self.base.as_ref().and_then(|base| base.get(label_or_home));
+        plugin.or_else(|| self.found.iter().find(|layer| layer.label == label_or_home).cloned())
     }
 
     /// Whether the module itself is installed, as opposed to plugins for it.
     pub(super) fn has_module(&self, module: &str) -> bool {
-        self.0.iter().any(|layer| layer.module() == Some(module) && !layer.label.starts_with("plugin_"))
+        self.found.iter().any(|layer| layer.module() == Some(module) && !layer.label.starts_with(PLUGIN))
     }
+}
+
+const PLUGIN: &str = "plugin_";
+
+impl Base {
+    fn plugins(&self) -> &[Layer] {
+        self.plugins.get_or_init(|| in_dir(&self.dir, &self.environment))
+    }
+
+    fn get(&self, label: &str) -> Option<Layer> {
+        let (name, _) = label.strip_prefix(PLUGIN)?.split_once('@')?;
+        let by_name = Layer::read(&self.dir.join(name), &self.environment).ok().flatten();
+        by_name
+            .filter(|layer| layer.label == label)
+            .or_else(|| self.plugins().iter().find(|layer| layer.label == label).cloned())
+    }
+}
+
+fn in_path(environment: &Environment, except: Option<&Path>) -> Vec<Layer> {
+    let list = environment.get("LAYERAPI2_LAYERS_PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(list).filter(|dir| dir.is_absolute() && Some(dir.as_path()) != except);
+    dirs.flat_map(|dir| match Layer::read(&dir, environment) {
+        Ok(Some(layer)) => vec![layer],
+        _ => in_dir(&dir, environment),
+    })
+    .collect()
+}
+
+fn in_dir(dir: &Path, environment: &Environment) -> Vec<Layer> {
+    let homes = fs::list(dir).unwrap_or_default();
+    homes.iter().filter_map(|home| Layer::read(home, environment).ok().flatten()).collect()
 }
 
 #[cfg(test)]

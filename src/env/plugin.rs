@@ -38,7 +38,8 @@ pub fn of_plugin(dir: &Path, plugins_base: &Path, site: &Site) -> Result<Environ
 /// The plugin in whose environment we are.
 pub fn enclosing_plugin(environment: &Environment) -> Option<String> {
     let is_name = |name: &str| name.strip_suffix(NAME).is_some_and(|module| !module.is_empty());
-    let mut variables = environment.iter().filter(|(name, _)| name.to_str().is_some_and(is_name));
+    let mut variables =
+        environment.iter().filter(|(name, value)| name.to_str().is_some_and(is_name) && !value.is_empty());
     variables.next().map(|(_, value)| value.to_string_lossy().into_owned())
 }
 
@@ -67,7 +68,7 @@ impl PluginEnvironment {
             search_path::prepend(&mut environment, LAYERS_PATH, &dir);
         }
 
-        let layers = Layers::find(&environment);
+        let layers = Layers::with_plugins(&environment, &base);
         let own = Layer { label: plugin.label.to_string(), home: dir.clone() };
         let mut loader = Loader::new(&layers, environment);
         match under {

@@ -104,3 +104,30 @@ fn tmpdir_is_there() {
     let tmp = sandbox.path("home/.local/share/mwp/mfserv/tmp/foo");
     assert_eq!(done.stdout, format!("{}\n", tmp.display()));
 }
+
+/// With real packages from PyPI.
+#[test]
+fn pip_installs_into_the_plugin_and_the_next_build_says_so() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.python_plugin("p", "six");
+    sandbox.ok(["build", "-C", "p"]);
+    let script = "pip install -q --no-deps idna && python -c 'import idna, six; print(idna.__file__)'";
+    let done = sandbox.ok(["exec", "./p", "--", "sh", "-c", script]);
+    assert!(done.stdout.starts_with(&format!("{}/local/lib/", dir.display())), "{done:?}");
+    sandbox.ok(["build", "-C", "p"]).says("local/ has drifted from its lock: idna");
+}
+
+/// With a real package from npm's registry.
+#[test]
+fn npm_installs_into_the_plugin() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    sandbox.write("p/package.json", "{\"name\": \"p\", \"version\": \"1.0.0\", \"dependencies\": {}}");
+    sandbox.ok(["build", "-C", "p"]);
+    let script =
+        "npm install --silent is-number@7.0.0 && cd / && node -e 'console.log(require(\"is-number\")(3))'";
+    assert_eq!(
+        sandbox.ok(["exec", "--cwd", "./p", "--", "sh", "-c", script]).stdout.lines().last(),
+        Some("true")
+    );
+}

@@ -105,6 +105,30 @@ fn make_works_with_the_shims_alone() {
 }
 
 #[test]
+fn a_new_plugin_needs_the_commands_on_the_path_and_nothing_else() {
+    let sandbox = with_shims();
+    run(&sandbox, "bootstrap_plugin.py", &["create", "--no-input", "--template=static", "foo"]).succeeded();
+    let path = format!("{}:{}", sandbox.path("shims").display(), std::env::var("PATH").unwrap());
+    let mut make = Command::new("make");
+    make.arg("release").current_dir(sandbox.work().join("foo")).env("PATH", path);
+    make.env("HOME", sandbox.path("home"));
+    for variable in [
+        "MAKEFLAGS",
+        "MAKELEVEL",
+        "MFLAGS",
+        "MWP",
+        "MFEXT_HOME",
+        "MWP_CACHE_DIR",
+        "XDG_CACHE_HOME",
+        "XDG_DATA_HOME",
+    ] {
+        make.env_remove(variable);
+    }
+    Done::of(&mut make).succeeded();
+    assert!(sandbox.work().join("foo/foo-0.0.1-1.metwork.mfserv.plugin").is_file());
+}
+
+#[test]
 fn plugin_wrapper_runs_a_command() {
     let sandbox = with_shims();
     let home = sandbox.installed("foo");
@@ -190,6 +214,47 @@ fn a_plugin_in_service_is_exit_code_3_for_develop_unless_that_is_fine() {
     let arguments = ["--plugin-path", "foo", "foo"];
     run(&sandbox, "plugins.develop", &arguments).exited(3).says("installed already");
     run(&sandbox, "plugins.develop", &["--ignore-already-installed", "foo"]).succeeded();
+}
+
+/// Release with the network, then a shell script without: what an operator does.
+#[test]
+fn operators_work_without_a_network() {
+    let sandbox = with_shims();
+    sandbox.python_plugin("foo", "six");
+    sandbox.ok(["release", "-C", "foo"]);
+    let script = "
+        plugins.install foo-*.plugin 2>/dev/null && plugins.list --raw
+        plugin_wrapper foo -- python -c 'import six; print(six.__name__)'
+        plugins.install foo-*.plugin 2>/dev/null; echo again $?
+        plugins.install --new-name=bar foo-*.plugin 2>/dev/null
+        plugin_wrapper bar -- sh -c 'python -c \"import six\" && echo $MFSERV_CURRENT_PLUGIN_NAME'
+        plugins.info --just-home bar
+        plugins.repackage bar 2>/dev/null; ls bar-*.plugin
+        plugins.uninstall --clean bar 2>/dev/null && plugins.uninstall foo 2>/dev/null; plugins.list --raw
+        plugins.uninstall foo 2>/dev/null; echo gone $?
+        plugins.install nosuch.plugin 2>/dev/null; echo absent $?";
+    let mwp = sandbox.mwp([""; 0]);
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-r", "-n", "sh", "-c", script]).current_dir(sandbox.work());
+    unshare.envs(mwp.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let path = format!("{}:{}", sandbox.path("shims").display(), std::env::var("PATH").unwrap());
+    let done = Done::of(unshare.env("PATH", path)).succeeded();
+    let base = sandbox.base().display().to_string();
+    let file = "bar-0.0.1-1.metwork.mfserv.plugin";
+    let expected = format!(
+        "foo~~~0.0.1~~~1~~~{base}/foo\nsix\nagain 1\nbar\n{base}/bar\n{file}\n{file}\ngone 1\nabsent 1\n"
+    );
+    assert_eq!(done.stdout, expected, "{}", done.stderr);
+}
+
+#[test]
+fn a_development_directory_is_put_into_service_as_a_link() {
+    let sandbox = with_shims();
+    let dir = sandbox.plugin("foo");
+    run(&sandbox, "plugins.develop", &["--plugin-path", "foo", "foo"]).succeeded();
+    assert_eq!(fs::canonicalize(sandbox.base().join("foo")).unwrap(), fs::canonicalize(dir).unwrap());
+    run(&sandbox, "plugins.list", &["--raw"]).succeeded().prints("foo~~~dev_link~~~dev_link~~~");
+    run(&sandbox, "plugins.repackage", &["foo"]).exited(1);
 }
 
 #[test]

@@ -120,9 +120,11 @@ pub(super) fn install(words: &[OsString], context: &Context) -> u8 {
             context.output.error(&error);
             return BAD_NEW_NAME;
         }
+        // A file that is not there is a bad one, not a failure of the machine.
+        let machine = if arguments.file.is_file() { INSTALL.machine } else { INSTALL.input };
         let words = Words::new("install").flag("--force", arguments.force).base(&arguments.base);
         let words = words.option("--new-name", arguments.new_name.as_deref().map(OsStr::new));
-        words.operand(arguments.file.as_os_str()).run(&INSTALL, context)
+        words.operand(arguments.file.as_os_str()).run(&Codes { machine, ..INSTALL }, context)
     })
 }
 
