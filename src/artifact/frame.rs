@@ -7,6 +7,10 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
+/// One less than the level's own: its tables then fit into a processor's cache, for a tenth less time and 0.7 % more
+/// bytes.
+const HASH_LOG: u32 = 16;
+
 /// How a `.plugin` file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
@@ -27,7 +31,10 @@ impl Format {
     /// Everything that the compressed bytes depend on beside the content.
     pub(super) fn identity(self) -> String {
         match self {
-            Format::Zstd => format!("zstd {} level {}", zstd::zstd_safe::version_string(), self.level()),
+            Format::Zstd => {
+                let version = zstd::zstd_safe::version_string();
+                format!("zstd {version} level {} hash {HASH_LOG}", self.level())
+            }
             Format::Gzip => format!("deflate {} level {}", env!("CARGO_PKG_VERSION"), self.level()),
         }
     }
@@ -59,6 +66,7 @@ impl Encoder {
         let codec = match format {
             Format::Zstd => {
                 let mut compressor = Compressor::new(format.level())?;
+                compressor.set_parameter(CParameter::HashLog(HASH_LOG))?;
                 compressor.set_parameter(CParameter::ChecksumFlag(true))?;
                 compressor.set_parameter(CParameter::ContentSizeFlag(true))?;
                 Codec::Zstd(compressor)
