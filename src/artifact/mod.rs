@@ -21,6 +21,7 @@
 //! (nginx derives ETags from them) and the metadata tells when and where the file was made.
 
 mod checklist;
+mod compress;
 mod description;
 mod exclude;
 mod frame;
