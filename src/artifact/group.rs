@@ -16,7 +16,9 @@ const LEAST: u64 = MEGABYTE;
 /// How much more than the least a group holds on average.
 const SPREAD: u64 = 2 * MEGABYTE;
 /// What a frame holds at most, so that memory is bounded.
-pub(super) const MOST: u64 = 8 * MEGABYTE;
+const MOST: u64 = 8 * MEGABYTE;
+/// How much of a large member is in one frame.
+pub(super) const PIECE: u64 = 4 * MEGABYTE;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Group {

@@ -22,6 +22,7 @@
 
 mod amend;
 mod checklist;
+mod compress;
 mod description;
 mod exclude;
 mod frame;

@@ -4,6 +4,7 @@
 //! `site-packages`) is left out: test keys of libraries are no secrets.
 
 use crate::error::Problem;
+use crate::text;
 
 /// Larger files hold data, not settings.
 const MAX_INSPECTED: usize = 256 * 1024;
@@ -18,6 +19,20 @@ pub(super) fn inspect(path: &str, content: &[u8]) -> Option<Problem> {
         message: format!("`{path}` {found}, and is shipped"),
         hint: Some(format!("if it is a secret, add `/{path}` to `.releaseignore` and pack again")),
     })
+}
+
+/// As many as a person reads; the rest is only counted.
+pub(super) fn few(mut warnings: Vec<Problem>) -> Vec<Problem> {
+    const FEW: usize = 5;
+    let more = warnings.len().saturating_sub(FEW);
+    warnings.truncate(FEW);
+    if more > 0 {
+        let message = format!("{} more like these", text::count(more, "file"));
+        let hint =
+            Some("if they are secrets, add their directories to `.releaseignore` and pack again".to_owned());
+        warnings.push(Problem { message, hint });
+    }
+    warnings
 }
 
 fn suspicion(path: &str, content: &[u8]) -> Option<&'static str> {

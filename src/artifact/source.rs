@@ -1,7 +1,8 @@
 //! A file of the tree while it is read: what changes under the reader's hands is noticed.
 
 use std::fs::File;
-use std::io::Read;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use rustix::buffer::spare_capacity;
@@ -24,7 +25,7 @@ impl Source {
 
     /// Appends the whole content of a file that fits into memory.
     pub(super) fn whole(&self, stat: &Stat, to: &mut Vec<u8>) -> Result<()> {
-        let size = usize::try_from(stat.size).map_err(std::io::Error::other).at("read", &self.path)?;
+        let size = usize::try_from(stat.size).map_err(io::Error::other).at("read", &self.path)?;
         let end = to.len() + size;
         to.reserve(size + 1);
         while to.len() < end {
@@ -40,10 +41,15 @@ impl Source {
         self.check(stat)
     }
 
-    /// Appends the next `length` bytes.
-    pub(super) fn next(&self, length: u64, to: &mut Vec<u8>) -> Result<()> {
-        let read = (&self.file).take(length).read_to_end(to).at("read", &self.path)?;
-        if read as u64 == length { Ok(()) } else { Err(tree::changed(&self.path, "changed")) }
+    /// Appends a part of the content.
+    pub(super) fn part(&self, start: u64, length: u64, to: &mut Vec<u8>) -> Result<()> {
+        let length = usize::try_from(length).map_err(io::Error::other).at("read", &self.path)?;
+        let before = to.len();
+        to.resize(before + length, 0);
+        self.file.read_exact_at(&mut to[before..], start).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => tree::changed(&self.path, "changed"),
+            _ => Error::io("read", &self.path, &error),
+        })
     }
 
     /// Checks that the file still is what the walk saw.

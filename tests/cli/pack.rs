@@ -148,7 +148,7 @@ fn frames_of_an_earlier_run_are_reused_and_damage_is_a_miss() {
     for n in 0..40 {
         sandbox.write(&format!("hello/data/{n:02}"), noise(n, 200_000));
     }
-    sandbox.write("hello/large", vec![7; 20_000_000]);
+    sandbox.write("hello/large", noise(99, 13_000_000));
     let pack = || -> serde_json::Value {
         let mut command = sandbox.mwp(["pack", "--json", "-C", "hello"]);
         let done = Done::of(command.env("SOURCE_DATE_EPOCH", "1700000000")).succeeded();

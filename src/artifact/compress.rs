@@ -1,0 +1,293 @@
+//! The frames of the tree: files are read, hashed and compressed, a thread per processor.
+
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crc32fast::Hasher;
+use sha2::{Digest, Sha256};
+
+use super::frame::{Encoder, Format, Frame};
+use super::frame_store::FrameStore;
+use super::group::{self, Group, PIECE};
+use super::manifest::{Entry, MemberKind};
+use super::metadata::hex;
+use super::source::Source;
+use super::spool::{Piece, Spool};
+use super::tree::{self, Kind, Node, Stat};
+use super::{header, secrets};
+use crate::error::{Error, Problem, Result};
+
+pub(super) struct Compression<'a> {
+    pub(super) dir: &'a Path,
+    pub(super) format: Format,
+    pub(super) source_date_epoch: Option<i64>,
+    pub(super) store: FrameStore,
+    pub(super) spool: &'a Spool,
+}
+
+/// What the tree became, in the order of its members.
+#[derive(Default)]
+pub(super) struct Compressed {
+    pub(super) entries: Vec<Entry>,
+    pub(super) pieces: Vec<Piece>,
+    pub(super) warnings: Vec<Problem>,
+    /// How many of the frames were in the store.
+    pub(super) reused: usize,
+}
+
+/// A large file.
+#[derive(Clone, Copy)]
+struct Large<'a> {
+    node: &'a Node,
+    executable: bool,
+    stat: &'a Stat,
+}
+
+/// A unit of work, none of it large. A large file is read twice, as a whole for its digest and in pieces to be
+/// compressed: so no thread waits for another.
+enum Task<'a> {
+    Members(&'a [Node]),
+    Whole(Large<'a>),
+    Piece(Large<'a>, u64),
+}
+
+/// What a task gave.
+enum Made {
+    Members(Compressed),
+    /// The digest, and the checksum of every piece.
+    Whole(String, Vec<u32>),
+    Piece {
+        piece: Piece,
+        reused: bool,
+        checksum: u32,
+        warning: Option<Problem>,
+    },
+}
+
+/// What a thread keeps from task to task: fresh memory is dear.
+#[derive(Default)]
+struct Worker {
+    encoder: Option<Encoder>,
+    content: Vec<u8>,
+}
+
+impl Compression<'_> {
+    pub(super) fn run(&self, nodes: &[Node]) -> Result<Compressed> {
+        let groups = group::plan(nodes);
+        let tasks = tasks(nodes, &groups);
+        let mut made = self.side_by_side(&tasks)?.into_iter();
+        let mut all = Compressed::default();
+        // Pieces are taken with the whole that they are of.
+        for task in tasks.iter().filter(|task| !matches!(task, Task::Piece(..))) {
+            match (task, made.next()) {
+                (Task::Members(_), Some(Made::Members(members))) => {
+                    all.entries.extend(members.entries);
+                    all.pieces.extend(members.pieces);
+                    all.warnings.extend(members.warnings);
+                    all.reused += members.reused;
+                }
+                (Task::Whole(large), Some(Made::Whole(digest, checksums))) => {
+                    let Large { node, executable, stat } = large;
+                    all.entries.push(file_entry(&node.path, *executable, stat.size, digest));
+                    for expected in checksums {
+                        let Some(Made::Piece { piece, reused, checksum, warning }) = made.next() else {
+                            break;
+                        };
+                        if checksum != expected {
+                            return Err(tree::changed(&self.dir.join(&node.path), "changed"));
+                        }
+                        all.pieces.push(piece);
+                        all.warnings.extend(warning);
+                        all.reused += usize::from(reused);
+                    }
+                }
+                _ => return Err(Error::machine("packing failed: a result is missing")),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Does the tasks, a thread per processor; the first failure ends them all.
+    fn side_by_side(&self, tasks: &[Task<'_>]) -> Result<Vec<Made>> {
+        let next = AtomicUsize::new(0);
+        let work = || -> Result<Vec<(usize, Made)>> {
+            let mut worker = Worker::default();
+            let mut results = Vec::new();
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                let Some(task) = tasks.get(index) else { return Ok(results) };
+                match self.perform(task, &mut worker) {
+                    Ok(made) => results.push((index, made)),
+                    Err(error) => {
+                        next.store(tasks.len(), Ordering::Relaxed);
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        let threads = rayon::current_num_threads().min(tasks.len());
+        let results: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        });
+        let mut all = Vec::with_capacity(tasks.len());
+        for result in results {
+            all.extend(result.map_err(|_| Error::machine("packing failed: a thread panicked"))??);
+        }
+        all.sort_unstable_by_key(|(index, _)| *index);
+        Ok(all.into_iter().map(|(_, made)| made).collect())
+    }
+
+    fn perform(&self, task: &Task<'_>, worker: &mut Worker) -> Result<Made> {
+        match task {
+            Task::Members(nodes) => self.members(worker, nodes).map(Made::Members),
+            Task::Whole(large) => self.whole(worker, *large),
+            Task::Piece(large, start) => self.piece(worker, *large, *start),
+        }
+    }
+
+    /// Members that share a frame.
+    fn members(&self, worker: &mut Worker, nodes: &[Node]) -> Result<Compressed> {
+        let mut made = Compressed { entries: Vec::with_capacity(nodes.len()), ..Compressed::default() };
+        let Worker { encoder, content } = worker;
+        content.clear();
+        content.reserve(group::capacity(nodes));
+        let mut key = self.key();
+        for node in nodes {
+            let start = content.len();
+            header::append_node(content, node, self.time_of(node));
+            key.update(&content[start..]);
+            let Kind::File { executable, stat } = &node.kind else {
+                made.entries.push(entry_of(node));
+                continue;
+            };
+            let start = content.len();
+            self.open(node)?.whole(stat, content)?;
+            let digest = Sha256::digest(&content[start..]);
+            key.update(digest);
+            made.warnings.extend(secrets::inspect(&node.path, &content[start..]));
+            made.entries.push(file_entry(&node.path, *executable, stat.size, hex(&digest)));
+            header::pad(content, stat.size);
+        }
+        let (piece, reused) = self.frame(encoder, key, content)?;
+        made.pieces.push(piece);
+        made.reused = usize::from(reused);
+        Ok(made)
+    }
+
+    /// The digest of a large file.
+    fn whole(&self, worker: &mut Worker, large: Large<'_>) -> Result<Made> {
+        let source = self.open(large.node)?;
+        let mut digest = Sha256::new();
+        let mut checksums = Vec::new();
+        for start in large.starts() {
+            worker.content.clear();
+            source.part(start, large.length(start), &mut worker.content)?;
+            digest.update(&worker.content);
+            checksums.push(crc32fast::hash(&worker.content));
+        }
+        source.check(large.stat)?;
+        Ok(Made::Whole(hex(&digest.finalize()), checksums))
+    }
+
+    /// A frame of a large file: the first begins with the header, the last ends with the padding.
+    fn piece(&self, worker: &mut Worker, large: Large<'_>, start: u64) -> Result<Made> {
+        let Worker { encoder, content } = worker;
+        content.clear();
+        if start == 0 {
+            header::append_node(content, large.node, self.time_of(large.node));
+        }
+        let before = content.len();
+        let source = self.open(large.node)?;
+        source.part(start, large.length(start), content)?;
+        source.check(large.stat)?;
+        let mut checksum = Hasher::new();
+        checksum.update(&content[before..]);
+        let warning = if start == 0 { secrets::inspect(&large.node.path, &content[before..]) } else { None };
+        if start + large.length(start) == large.stat.size {
+            header::pad(content, large.stat.size);
+        }
+        let mut key = self.key();
+        key.update(Sha256::digest(&*content));
+        let (piece, reused) = self.frame(encoder, key, content)?;
+        Ok(Made::Piece { piece, reused, checksum: checksum.finalize(), warning })
+    }
+
+    /// Compresses, unless the store has the frame; tells which.
+    fn frame(&self, encoder: &mut Option<Encoder>, key: Sha256, content: &[u8]) -> Result<(Piece, bool)> {
+        let key: [u8; 32] = key.finalize().into();
+        if let Some(frame) = self.store.get(&key).filter(|frame| frame.size == content.len() as u64) {
+            return Ok((self.spool.add(frame)?, true));
+        }
+        let frame = compress(encoder, self.format, content)?;
+        self.store.put(&key, &frame);
+        Ok((self.spool.add(frame)?, false))
+    }
+
+    /// What every frame's key starts with.
+    fn key(&self) -> Sha256 {
+        Sha256::new_with_prefix(format!("{}\n", self.format.identity()))
+    }
+
+    fn time_of(&self, node: &Node) -> i64 {
+        self.source_date_epoch.unwrap_or(node.modified)
+    }
+
+    fn open(&self, node: &Node) -> Result<Source> {
+        Source::open(self.dir.join(&node.path))
+    }
+}
+
+impl Large<'_> {
+    /// Where its pieces start.
+    fn starts(self) -> impl Iterator<Item = u64> {
+        (0..self.stat.size.div_ceil(PIECE)).map(|piece| piece * PIECE)
+    }
+
+    /// How long the piece is that starts there.
+    fn length(self, start: u64) -> u64 {
+        (self.stat.size - start).min(PIECE)
+    }
+}
+
+/// The work for the groups: a large file's digest, then its pieces.
+fn tasks<'a>(nodes: &'a [Node], groups: &[Group]) -> Vec<Task<'a>> {
+    let mut tasks = Vec::new();
+    for group in groups {
+        match group {
+            Group::Members(range) => tasks.push(Task::Members(&nodes[range.clone()])),
+            Group::Large(index) => {
+                let node = &nodes[*index];
+                if let Kind::File { executable, stat } = &node.kind {
+                    let large = Large { node, executable: *executable, stat };
+                    tasks.push(Task::Whole(large));
+                    tasks.extend(large.starts().map(|start| Task::Piece(large, start)));
+                }
+            }
+        }
+    }
+    tasks
+}
+
+pub(super) fn compress(encoder: &mut Option<Encoder>, format: Format, content: &[u8]) -> Result<Frame> {
+    let failed = |error: io::Error| Error::machine(format!("cannot compress: {error}"));
+    let encoder = match encoder {
+        Some(encoder) => encoder,
+        None => encoder.insert(Encoder::new(format).map_err(failed)?),
+    };
+    encoder.frame(content).map_err(failed)
+}
+
+fn entry_of(node: &Node) -> Entry {
+    let kind = match &node.kind {
+        Kind::Link { target } => MemberKind::Link { target: target.clone() },
+        Kind::Directory | Kind::File { .. } => MemberKind::Directory,
+    };
+    Entry { path: node.path.clone(), kind }
+}
+
+pub(super) fn file_entry(path: &str, executable: bool, size: u64, sha256: String) -> Entry {
+    let mode = format!("{:04o}", header::file_mode(executable));
+    Entry { path: path.to_owned(), kind: MemberKind::File { size, mode, sha256 } }
+}
