@@ -55,7 +55,9 @@ fn main() {
 
 fn untar(root: &Path, file: &str) -> Run {
     let mut command = Command::new("sh");
-    run(command.args(["-ec", "tar -C by-tar --zstd -xf \"$1\"; sync -f by-tar", "sh", file]).current_dir(root))
+    run(command
+        .args(["-ec", "tar -C by-tar --zstd -xf \"$1\"; sync -f by-tar", "sh", file])
+        .current_dir(root))
 }
 
 /// What the run before left in memory shall not be written at the cost of the next.
@@ -70,7 +72,8 @@ fn small_plugins(root: &Path, template: &Path) {
     for number in 0..PLUGINS {
         let home = base.join(format!("plugin-of-number-{number}"));
         fs::create_dir_all(&home).unwrap();
-        fs::write(home.join(".layerapi2_label"), format!("plugin_plugin-of-number-{number}@mfserv\n")).unwrap();
+        fs::write(home.join(".layerapi2_label"), format!("plugin_plugin-of-number-{number}@mfserv\n"))
+            .unwrap();
         fs::write(home.join(".metadata.json"), metadata).unwrap();
         fs::copy(template.join("config.ini"), home.join("config.ini")).unwrap();
     }

@@ -23,3 +23,4 @@ mod release;
 mod shims;
 mod support;
 mod unpack;
+mod weaknesses;
