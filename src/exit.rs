@@ -12,3 +12,10 @@ pub const USAGE: u8 = 2;
 pub const MACHINE: u8 = 3;
 /// Interrupted by a signal (^C, SIGTERM, SIGHUP).
 pub const INTERRUPTED: u8 = 130;
+
+/// `exec` and `env`: the command is there and cannot be run, as shells have it.
+pub const NOT_EXECUTABLE: u8 = 126;
+/// `exec` and `env`: there is no such command, as shells have it.
+pub const NOT_FOUND: u8 = 127;
+/// `cronwrap`: the command did not end in time and was killed.
+pub const TIMED_OUT: u8 = 12;

@@ -2,19 +2,22 @@
 //!
 //! A plugin directory is a project ([`plugin`]); recipes say which tasks it needs ([`recipe`]); a task graph
 //! brings it up to date ([`graph`], [`action`], [`store`]); a release is one self-contained `.plugin` file
-//! ([`artifact`]). The stages meet only in that file. Arrows go one way:
-//! `cli → graph, action → recipe, store, python → plugin, tools, site → fs`.
+//! ([`artifact`]). The stages meet only in that file. A plugin's code runs in an environment of its own
+//! ([`env`](mod@env)), from a command line or from cron ([`cron`]). Arrows go one way:
+//! `cli → graph, action → recipe, store, python → env → plugin, tools, site → fs`.
 
 pub mod action;
 pub mod artifact;
 pub mod clean;
 pub mod cli;
+pub mod cron;
 pub mod digest;
+pub mod env;
 pub mod error;
 pub mod exit;
 pub mod fs;
 pub mod graph;
-pub mod layers;
+pub mod install;
 pub mod plugin;
 pub mod process;
 pub mod python;

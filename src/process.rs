@@ -44,6 +44,22 @@ fn signal_groups(signal: Signal) {
     }
 }
 
+/// Becomes another program, which sees this environment and, where one is given, starts in that directory. Where
+/// that cannot be, says why; `program` is looked for on the PATH of the new environment.
+pub fn become_program<A: AsRef<std::ffi::OsStr>>(
+    program: &std::ffi::OsStr,
+    arguments: &[A],
+    directory: Option<&Path>,
+    environment: &Environment,
+) -> std::io::Error {
+    let mut command = std::process::Command::new(program);
+    command.args(arguments).env_clear().envs(environment.iter());
+    if let Some(directory) = directory {
+        command.current_dir(directory);
+    }
+    command.exec()
+}
+
 /// A program to run.
 #[derive(Debug, Clone)]
 pub struct Program {

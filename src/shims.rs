@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs;
 use crate::site::{Environment, Site};
+use crate::text;
 
 const FILES: [(&str, &str); 2] = [
     ("share/plugin.mk", include_str!("../templates/shims/share/plugin.mk")),
@@ -53,6 +54,34 @@ fn home_for_make(dir: &Path, scratch: &str, site: &Site) -> Result<PathBuf> {
     let relative = Path::new(scratch).join("shims");
     write_to(&dir.join(&relative))?;
     Ok(relative)
+}
+
+/// Fills a directory with commands that are all links to `program`, which tells by its name what it is to be, and
+/// with the files for Makefiles. The directory can be on PATH and can be anyone's home: its `bin` is itself.
+pub fn write_commands(dir: &Path, program: &Path, names: &[&str]) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    for name in names.iter().chain(&["mwp"]) {
+        link(program, &dir.join(name))?;
+    }
+    link(Path::new("."), &dir.join("bin"))?;
+    write_to(dir)
+}
+
+fn link(target: &Path, link: &Path) -> Result<()> {
+    if std::fs::read_link(link).is_ok_and(|present| present == target) || is_same_file(target, link) {
+        return Ok(());
+    }
+    if fs::exists(link) && !link.is_symlink() {
+        return Err(Error::input(format!("{} is there, and is no link of ours", text::path(link)))
+            .hint("name a directory of its own for the commands"));
+    }
+    fs::remove_file(link)?;
+    fs::symlink(target, link)
+}
+
+/// The program may lie in that very directory.
+fn is_same_file(target: &Path, link: &Path) -> bool {
+    target.is_absolute() && !link.is_symlink() && std::fs::canonicalize(link).is_ok_and(|link| link == target)
 }
 
 fn write_to(home: &Path) -> Result<()> {

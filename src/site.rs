@@ -20,7 +20,12 @@ impl Environment {
     }
 
     pub fn get(&self, name: &str) -> Option<&OsStr> {
-        self.0.get(OsStr::new(name)).map(OsString::as_os_str)
+        self.get_os(OsStr::new(name))
+    }
+
+    /// As [`get`](Environment::get), for a name that need not be UTF-8.
+    pub fn get_os(&self, name: &OsStr) -> Option<&OsStr> {
+        self.0.get(name).map(OsString::as_os_str)
     }
 
     /// The value as text; one that is empty or not UTF-8 counts as unset.

@@ -154,6 +154,36 @@ pub fn report(what: &str, ours: Duration, peer: &str, theirs: Duration, bound: f
     ratio <= bound
 }
 
+/// As [`report`], where there is no peer: the bound is a time.
+pub fn report_limit(what: &str, ours: Duration, limit: Duration) -> bool {
+    let verdict = if ours <= limit { "ok" } else { "TOO SLOW" };
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    println!("{what}: {:.1} ms (at most {:.0} ms) {verdict}", milliseconds(ours), milliseconds(limit));
+    ours <= limit
+}
+
+/// The middle of the times of several runs, each of which has to succeed.
+pub fn median(rounds: usize, mut run: impl FnMut() -> Command) -> Duration {
+    let mut times: Vec<Duration> = (0..rounds)
+        .map(|_| {
+            let mut command = run();
+            let start = Instant::now();
+            let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+            assert!(status.success(), "{command:?}: {status}");
+            start.elapsed()
+        })
+        .collect();
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// `mwp` with a cache of its own.
+pub fn mwp(cache: &Path, directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mwp"));
+    command.args(arguments).current_dir(directory).env("MWP_CACHE_DIR", cache);
+    command
+}
+
 /// Ends the bench with what it found.
 pub fn finish(results: &[bool]) {
     assert!(results.iter().all(|result| *result), "a bound does not hold");

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::action::{Job, Judgement};
 use crate::digest::Digest;
+use crate::env;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::graph::{Project, Reason};
-use crate::layers;
 use crate::process::Log;
 use crate::python::{
     BinaryPolicy, Interpreter, Line, Lock, Pin, Requirements, Resolver, Verdict, Wheel, virtualenv as venv,
@@ -70,13 +70,17 @@ pub(super) fn freeze(job: &Job<'_>, log: &mut Log) -> Result<()> {
         let short_version = &resolver.interpreter().short_version;
         let constraints = match overrides_layers(&project.dir) {
             true => Vec::new(),
-            false => layers::requirement_files(project.site, &project.dir, short_version)?,
+            false => env::requirement_files(project.site, &project.dir, short_version)?,
         };
         let requirements = project.absolute_dir()?.join(WANTED);
         pins = resolver.freeze(&requirements, &constraints, job.staging, log, &job.on_line()).map_err(
             |error| {
                 let is_about_requirements = error.fault == Fault::Input;
-            if constraints.is_empty() || !is_about_requirements { error } else { error.hint(HINT_OVERRIDE) }
+                if constraints.is_empty() || !is_about_requirements {
+                    error
+                } else {
+                    error.hint(HINT_OVERRIDE)
+                }
             },
         )?;
         let provided = provided_by_layers(&constraints)?;

@@ -20,6 +20,7 @@
 //! With `SOURCE_DATE_EPOCH` the same tree yields the same bytes; without it members keep their files' times
 //! (nginx derives ETags from them) and the metadata tells when and where the file was made.
 
+mod amend;
 mod checklist;
 mod compress;
 mod description;
@@ -46,6 +47,7 @@ mod tree;
 mod unpack;
 mod verify;
 
+pub use amend::amend_manifest;
 pub use description::Description;
 pub use frame::Format;
 pub use limits::Limits;

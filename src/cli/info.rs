@@ -1,48 +1,142 @@
-//! `mwp info` and `mwp hash`: what a `.plugin` file says about itself.
+//! `mwp info` and `mwp hash`: what a `.plugin` file, or an installed plugin, says about itself.
 
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
 
 use super::Context;
-use crate::artifact::{Artifact, Metadata};
-use crate::error::Result;
+use super::exec::BaseOption;
+use super::installed::find;
+use crate::artifact::{Artifact, FILES, Metadata};
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::install::Standing;
+use crate::plugin::Label;
 use crate::text;
 
-/// Show what a `.plugin` file holds
+/// Show what a `.plugin` file or an installed plugin is and holds
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The `.plugin` file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// Print where it is installed and nothing else
+    #[arg(long)]
+    just_home: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    base: BaseOption,
+    /// An installed plugin, or a `.plugin` file
+    #[arg(value_name = "NAME|FILE")]
+    plugin: PathBuf,
 }
 
 /// Print the hash that tells one build of a plugin from another
 #[derive(Debug, Args)]
 pub(super) struct HashArguments {
-    /// The `.plugin` file
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[command(flatten)]
+    base: BaseOption,
+    /// An installed plugin, or a `.plugin` file
+    #[arg(value_name = "NAME|FILE")]
+    plugin: PathBuf,
+}
+
+/// What is known of a plugin.
+struct Known {
+    label: Label,
+    metadata: Metadata,
+    files: Vec<String>,
+    home: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
-    let artifact = Artifact::open(&arguments.file)?;
+    if arguments.just_home && !is_file(&arguments.plugin) {
+        let (_, _, installed) = find(&name_of(&arguments.plugin)?, &arguments.base, context)?;
+        context.output.line(&installed.home.to_string_lossy());
+        return Ok(());
+    }
+    let known = look_up(&arguments.plugin, &arguments.base, context)?;
+    if arguments.just_home {
+        return Err(Error::input(format!("{} is a file and not installed", text::path(&arguments.plugin)))
+            .hint("give the name of an installed plugin"));
+    }
     if arguments.json {
-        context.output.json(&Report::new(&artifact));
+        context.output.json(&Report::new(&known));
     } else {
-        context.output.line(layout(&artifact).trim_end());
+        context.output.line(layout(&known).trim_end());
     }
     Ok(())
 }
 
 pub(super) fn run_hash(arguments: &HashArguments, context: &Context) -> Result<()> {
-    context.output.line(&Artifact::open(&arguments.file)?.metadata().plugin_hash());
+    let known = look_up(&arguments.plugin, &arguments.base, context)?;
+    context.output.line(&known.metadata.plugin_hash());
     Ok(())
+}
+
+/// A file by its path, else an installed plugin by its name.
+fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known> {
+    if is_file(plugin) {
+        let artifact = Artifact::open(plugin)?;
+        return Ok(Known {
+            label: artifact.label().clone(),
+            metadata: artifact.metadata().clone(),
+            files: artifact.files().to_vec(),
+            home: None,
+        });
+    }
+    let (_, _, installed) = find(&name_of(plugin)?, base, context)?;
+    let shown = text::visible(&installed.name);
+    match installed.standing {
+        Standing::Installed(metadata) => {
+            let files = fs::read(&installed.home.join(FILES))?;
+            let files = serde_json::from_slice(&files).unwrap_or_default();
+            Ok(Known {
+                label: Label::read(&installed.home)?,
+                metadata: *metadata,
+                files,
+                home: Some(installed.home),
+            })
+        }
+        Standing::Devlink(target) => {
+            let plugin = crate::plugin::Plugin::load(&installed.home, &context.site)?;
+            let general = plugin.config.general;
+            let word = || "dev_link".to_owned();
+            let metadata = Metadata {
+                version: word(),
+                release: word(),
+                build_host: context.site.host_name(),
+                build_date: word(),
+                size: word(),
+                summary: general.summary,
+                license: general.license,
+                packager: general.maintainer,
+                vendor: general.vendor,
+                url: general.url,
+            };
+            Ok(Known { label: plugin.label, metadata, files: Vec::new(), home: Some(target) })
+        }
+        Standing::Broken(target) => {
+            Err(Error::input(format!("the plugin `{shown}` is a link to nothing: {}", text::path(&target)))
+                .hint(format!("remove it with `mwp uninstall {shown}`")))
+        }
+        Standing::Corrupt(reason) => Err(Error::input(format!("the plugin `{shown}` is damaged: {reason}"))
+            .hint("install it again from its .plugin file")),
+    }
+}
+
+/// A name has neither a slash nor the ending of a file.
+fn is_file(plugin: &Path) -> bool {
+    let bytes = plugin.as_os_str().as_encoded_bytes();
+    bytes.contains(&b'/') || bytes.ends_with(b".plugin") || plugin.is_file()
+}
+
+fn name_of(plugin: &Path) -> Result<String> {
+    plugin.to_str().map(str::to_owned).ok_or_else(|| {
+        Error::input(format!("the plugin {} is not installed", text::path(plugin)))
+            .hint("`mwp list` shows what is")
+    })
 }
 
 #[derive(Serialize)]
@@ -52,26 +146,28 @@ struct Report<'a> {
     #[serde(flatten)]
     metadata: &'a Metadata,
     hash: String,
+    home: Option<String>,
     files: &'a [String],
 }
 
 impl<'a> Report<'a> {
-    fn new(artifact: &'a Artifact) -> Report<'a> {
+    fn new(known: &'a Known) -> Report<'a> {
         Report {
-            name: artifact.label().name.as_str(),
-            module: artifact.label().module.as_str(),
-            metadata: artifact.metadata(),
-            hash: artifact.metadata().plugin_hash(),
-            files: artifact.files(),
+            name: known.label.name.as_str(),
+            module: known.label.module.as_str(),
+            metadata: &known.metadata,
+            hash: known.metadata.plugin_hash(),
+            home: known.home.as_ref().map(|home| home.to_string_lossy().into_owned()),
+            files: &known.files,
         }
     }
 }
 
 /// The layout of upstream's `plugins.info`.
-fn layout(artifact: &Artifact) -> String {
-    let metadata = artifact.metadata();
+fn layout(known: &Known) -> String {
+    let metadata = &known.metadata;
     let fields = [
-        ("Name", artifact.label().name.as_str()),
+        ("Name", known.label.name.as_str()),
         ("Version", &metadata.version),
         ("Release", &metadata.release),
         ("Summary", &metadata.summary),
@@ -88,7 +184,7 @@ fn layout(artifact: &Artifact) -> String {
         let _ = writeln!(page, "{name}: {}", text::visible(value));
     }
     page.push_str("\nList of files:\n\n");
-    for file in artifact.files() {
+    for file in &known.files {
         let _ = writeln!(page, "- {}", text::visible(file));
     }
     page

@@ -6,15 +6,23 @@ mod cache;
 mod check;
 mod clean;
 mod common;
+mod cronwrap;
+mod env;
+mod exec;
 mod explain;
 mod graph;
 mod info;
+mod install;
+mod installed;
 mod output;
 mod pack;
 mod progress;
 mod release;
+mod shim;
+mod shims;
 mod signals;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -57,6 +65,17 @@ enum Command {
     Pack(pack::Arguments),
     Info(info::Arguments),
     Hash(info::HashArguments),
+    Install(install::Arguments),
+    Provision(install::ProvisionArguments),
+    Develop(installed::DevelopArguments),
+    Uninstall(installed::UninstallArguments),
+    List(installed::ListArguments),
+    Verify(installed::VerifyArguments),
+    Repackage(installed::RepackageArguments),
+    Env(env::Arguments),
+    Exec(exec::Arguments),
+    Cronwrap(cronwrap::Arguments),
+    Shims(shims::Arguments),
 }
 
 /// What every command gets beside its own arguments.
@@ -67,23 +86,35 @@ struct Context {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let output = Output::of_process();
-    let arguments = match CommandLine::try_parse_from(std::env::args_os()) {
-        Ok(arguments) => arguments,
-        Err(refusal) => return refuse(&output, &refusal),
-    };
-    let context = Context { site: Site::new(Environment::of_process()), output };
-    match run(arguments, &context) {
-        Ok(()) => ExitCode::from(exit::DONE),
-        Err(error) => {
-            context.output.error(&error);
-            ExitCode::from(error.fault.exit_code())
-        }
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let context = Context { site: Site::new(Environment::of_process()), output: Output::of_process() };
+    // Under the name of an existing command, be that command.
+    ExitCode::from(shim::run(&words, &context).unwrap_or_else(|| execute(&words, &context)))
+}
+
+/// Runs a command line of `mwp` and returns its exit code.
+fn execute(words: &[OsString], context: &Context) -> u8 {
+    match CommandLine::try_parse_from(words) {
+        Ok(arguments) => code(run(arguments, context), context),
+        Err(refusal) => refuse(&context.output, &refusal),
     }
 }
 
-fn run(arguments: CommandLine, context: &Context) -> Result<()> {
-    match arguments.command {
+/// Says what went wrong and returns the exit code for it.
+fn code(result: Result<u8>, context: &Context) -> u8 {
+    result.unwrap_or_else(|error| {
+        context.output.error(&error);
+        error.fault.exit_code()
+    })
+}
+
+fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
+    let done = match arguments.command {
+        // These end as the program that they run does.
+        Some(Command::Env(arguments)) => return env::run(&arguments, context),
+        Some(Command::Exec(arguments)) => return exec::run(&arguments, context),
+        Some(Command::Cronwrap(arguments)) => return cronwrap::run(&arguments, context),
+        Some(Command::Shims(arguments)) => shims::run(&arguments, context),
         None => build::run(&arguments.build, context),
         Some(Command::Bootstrap(arguments)) => bootstrap::run(arguments, context),
         Some(Command::Build(arguments)) => build::run(&arguments, context),
@@ -97,11 +128,19 @@ fn run(arguments: CommandLine, context: &Context) -> Result<()> {
         Some(Command::Pack(arguments)) => pack::run(&arguments, context),
         Some(Command::Info(arguments)) => info::run(&arguments, context),
         Some(Command::Hash(arguments)) => info::run_hash(&arguments, context),
-    }
+        Some(Command::Install(arguments)) => install::run(&arguments, context),
+        Some(Command::Provision(arguments)) => install::provision(&arguments, context),
+        Some(Command::Develop(arguments)) => installed::develop(&arguments, context),
+        Some(Command::Uninstall(arguments)) => installed::uninstall(&arguments, context),
+        Some(Command::List(arguments)) => installed::list(&arguments, context),
+        Some(Command::Verify(arguments)) => installed::verify(&arguments, context),
+        Some(Command::Repackage(arguments)) => installed::repackage(&arguments, context),
+    };
+    done.map(|()| exit::DONE)
 }
 
 /// Help and version go to standard output with exit code 0, everything else is a usage error.
-fn refuse(output: &Output, refusal: &clap::Error) -> ExitCode {
+fn refuse(output: &Output, refusal: &clap::Error) -> u8 {
     output.usage(refusal);
-    ExitCode::from(if refusal.use_stderr() { exit::USAGE } else { exit::DONE })
+    if refusal.use_stderr() { exit::USAGE } else { exit::DONE }
 }

@@ -33,6 +33,12 @@ impl Output {
         let _ = writeln!(io::stdout(), "{text}");
     }
 
+    /// Data that need not be UTF-8, as it is.
+    pub(crate) fn bytes(&self, bytes: &[u8]) {
+        let mut stream = io::stdout();
+        let _ = stream.write_all(bytes).and_then(|()| stream.flush());
+    }
+
     /// Data for a machine: one JSON document on standard output.
     pub(crate) fn json(&self, value: &impl Serialize) {
         if let Ok(text) = serde_json::to_string_pretty(value) {
@@ -52,17 +58,22 @@ impl Output {
     }
 
     pub(crate) fn warning(&self, text: &str) {
-        self.labelled("warning", "33", text);
+        self.note(&self.warning_line(text));
+    }
+
+    /// A warning for whoever prints lines in another way.
+    pub(crate) fn warning_line(&self, text: &str) -> String {
+        self.labelled("warning", "33", text)
     }
 
     pub(crate) fn hint(&self, text: &str) {
-        self.labelled("hint", "36", text);
+        self.note(&self.labelled("hint", "36", text));
     }
 
     /// One `error:` line per problem, each with its `hint:` line.
     pub(crate) fn error(&self, error: &Error) {
         for problem in &error.problems {
-            self.labelled("error", "31", &problem.message);
+            self.note(&self.labelled("error", "31", &problem.message));
             if let Some(hint) = &problem.hint {
                 self.hint(hint);
             }
@@ -74,11 +85,11 @@ impl Output {
         let _ = refusal.print();
     }
 
-    fn labelled(&self, label: &str, color: &str, text: &str) {
-        let _ = if self.color {
-            writeln!(io::stderr(), "\u{1b}[1;{color}m{label}:\u{1b}[0m {text}")
+    fn labelled(&self, label: &str, color: &str, text: &str) -> String {
+        if self.color {
+            format!("\u{1b}[1;{color}m{label}:\u{1b}[0m {text}")
         } else {
-            writeln!(io::stderr(), "{label}: {text}")
-        };
+            format!("{label}: {text}")
+        }
     }
 }

@@ -62,7 +62,8 @@ impl Progress {
 
     fn line(&self, text: &str) {
         match &self.bars {
-            Some(bars) => bars.suspend(|| self.output.note(text)),
+            // Under the lock of the bars: what another thread draws at this moment comes before or after.
+            Some(bars) => drop(bars.println(text)),
             None => self.output.note(text),
         }
     }
@@ -117,10 +118,7 @@ impl Observer for Progress {
         match event {
             Event::Warning { task, text } => {
                 let text = self.about(project, &format!("{task}: {text}"));
-                match &self.bars {
-                    Some(bars) => bars.suspend(|| self.output.warning(&text)),
-                    None => self.output.warning(&text),
-                }
+                self.line(&self.output.warning_line(&text));
             }
             Event::Failed { task, error, output, log } => {
                 let interrupted = error.fault == crate::error::Fault::Interrupted;

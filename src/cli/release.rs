@@ -1,17 +1,24 @@
 //! `mwp release`: build what is stale, then pack.
 
+use std::path::PathBuf;
+use std::process::Command;
+
 use clap::Args;
 
 use super::Context;
 use super::build::{Building, build};
 use super::common::Common;
 use super::pack::{Packing, pack_all};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::exit;
 use crate::recipe::Target;
 
 /// Build what a release needs and pack it into one self-contained `.plugin` file
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    /// Hand the file over to `mwp install --force`
+    #[arg(long)]
+    install: bool,
     #[command(flatten)]
     building: Building,
     #[command(flatten)]
@@ -28,5 +35,24 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         }
         return Ok(());
     }
-    pack_all(&arguments.packing, &arguments.common, context).map(drop)
+    let files = pack_all(&arguments.packing, &arguments.common, context)?;
+    if arguments.install { hand_over(&files) } else { Ok(()) }
+}
+
+/// The stages meet in the file alone: installing is another process.
+fn hand_over(files: &[PathBuf]) -> Result<()> {
+    let program = std::env::current_exe()
+        .map_err(|error| Error::machine(format!("cannot find mwp itself: {error}")))?;
+    let status = Command::new(&program)
+        .args(["install", "--force", "--"])
+        .args(files)
+        .status()
+        .map_err(|error| Error::io("run", &program, &error))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        code => {
+            let fault = if code == Some(i32::from(exit::MACHINE)) { Error::machine } else { Error::input };
+            Err(fault("the release is made, and was not installed".to_owned()).hint("the reason is above"))
+        }
+    }
 }

@@ -23,6 +23,24 @@ impl Lock {
     /// Takes the lock on `path` (created where absent). While another process holds it, `on_wait` is told once
     /// who that is; after `timeout` the error says so too.
     pub fn acquire(path: &Path, doing: &str, timeout: Duration, on_wait: impl FnOnce(&str)) -> Result<Lock> {
+        Lock::wait(path, doing, timeout, on_wait)?.map_err(|holder| {
+            Error::machine(format!("{} is still held by {holder}", text::path(path)))
+                .hint("wait for that process to end, or end it, then run the same command again")
+        })
+    }
+
+    /// As [`acquire`](Lock::acquire) without a word; `None` where it was held all the time.
+    pub fn acquire_within(path: &Path, doing: &str, timeout: Duration) -> Result<Option<Lock>> {
+        Lock::wait(path, doing, timeout, |_| {}).map(std::result::Result::ok)
+    }
+
+    /// The lock, or who held it to the end.
+    fn wait(
+        path: &Path,
+        doing: &str,
+        timeout: Duration,
+        on_wait: impl FnOnce(&str),
+    ) -> Result<std::result::Result<Lock, String>> {
         let deadline = Instant::now() + timeout;
         let mut on_wait = Some(on_wait);
         loop {
@@ -39,7 +57,7 @@ impl Lock {
                     let holder = format!("process {} (mwp {doing})\n", std::process::id());
                     let _ = file.set_len(0).and_then(|()| file.rewind());
                     let _ = file.write_all(holder.as_bytes());
-                    return Ok(Lock { file, path: path.to_owned() });
+                    return Ok(Ok(Lock { file, path: path.to_owned() }));
                 }
                 Ok(()) => continue,
                 Err(Errno::WOULDBLOCK | Errno::INTR) => {}
@@ -47,8 +65,7 @@ impl Lock {
             }
             let holder = holder_of(&mut file);
             if Instant::now() >= deadline {
-                return Err(Error::machine(format!("{} is still held by {holder}", text::path(path)))
-                    .hint("wait for that process to end, or end it, then run the same command again"));
+                return Ok(Err(holder));
             }
             if let Some(tell) = on_wait.take() {
                 tell(&holder);

@@ -1,13 +1,14 @@
 //! The only module that writes to the disk.
 //!
 //! Every error names the path. Whole files are written beside their target and renamed over it; whole
-//! directories are exchanged in one step ([`swap`]); work in progress lives in a [`Staging`] directory that
+//! directories are exchanged in one step ([`put_in_place`]); work in progress lives in a [`Staging`] directory that
 //! vanishes with its owner. A crash at any instant leaves the old or the new, never a mixture.
 #![allow(clippy::disallowed_methods)]
 
 mod atomic;
 mod beneath;
 mod lock;
+mod rotate;
 mod swap;
 
 use std::fs;
@@ -23,7 +24,8 @@ use crate::text;
 pub use atomic::{AtomicFile, write_atomic};
 pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
-pub use swap::{Staging, put_in_place, sync_filesystem};
+pub use rotate::RotatingFile;
+pub use swap::{Staging, exchange, put_in_place, sync_directory, sync_filesystem};
 
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).at("read", path)

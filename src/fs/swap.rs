@@ -12,6 +12,7 @@ use crate::error::{At, Error, Result};
 /// A directory for work in progress, removed when dropped.
 pub struct Staging {
     directory: TempDir,
+    is_left: bool,
 }
 
 impl Staging {
@@ -20,11 +21,17 @@ impl Staging {
         create_dir_all(parent)?;
         let directory =
             tempfile::Builder::new().prefix("stage-").tempdir_in(parent).at("create in", parent)?;
-        Ok(Staging { directory })
+        Ok(Staging { directory, is_left: false })
     }
 
     pub fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Lets the directory be, for whoever comes next.
+    pub fn leave(mut self) {
+        self.directory.disable_cleanup(true);
+        self.is_left = true;
     }
 
     /// A path inside.
@@ -36,7 +43,9 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // TempDir gives up on directories without write permission; we do not.
-        let _ = remove_tree(self.directory.path());
+        if !self.is_left {
+            let _ = remove_tree(self.directory.path());
+        }
     }
 }
 
@@ -60,6 +69,16 @@ pub fn put_in_place(staged: &Path, target: &Path) -> Result<()> {
         }
         Err(errno) => Err(Error::io("put in place", target, &errno.into())),
     }
+}
+
+/// Exchanges two directories, files or links in one step.
+pub fn exchange(one: &Path, other: &Path) -> Result<()> {
+    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).at("exchange", other)
+}
+
+/// Makes the names in a directory durable.
+pub fn sync_directory(dir: &Path) -> Result<()> {
+    open(dir)?.sync_all().at("write to the disk of", dir)
 }
 
 /// Makes everything that was written to the file system of `path` durable, in one call.

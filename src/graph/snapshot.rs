@@ -24,6 +24,9 @@ use crate::text;
 /// Directories that never count: version control and our own state.
 const NEVER_COUNT: [&str; 4] = [".git", ".hg", ".svn", ".mwp"];
 
+/// Fewer files are looked at sooner than threads are started for it.
+const WORTH_THREADS: usize = 4000;
+
 /// One file or link.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -140,7 +143,7 @@ impl Snapshot {
 
     /// No file was added or removed, as far as directories and their stat records tell.
     fn lists_the_same(&self, dir: &Path) -> bool {
-        self.directories.par_iter().with_min_len(64).all(|(name, stat)| {
+        self.directories.iter().all(|(name, stat)| {
             !stat.is_racy(self.read_at) && Stat::of(&dir.join(name.as_path())).is_some_and(|now| now == *stat)
         }) && self.absent.iter().all(|name| !crate::fs::exists(&dir.join(name.as_path())))
     }
@@ -148,19 +151,18 @@ impl Snapshot {
     /// The same names again and no others: what there is now, what is gone, and whether all records vouch.
     pub fn look_at_names(&self, dir: &Path, read_at: Instant) -> Result<(Snapshot, Vec<Name>, bool)> {
         let root = crate::fs::open(dir)?;
-        let changed: Vec<(usize, Option<Stat>)> = self
-            .entries
-            .par_iter()
-            .enumerate()
-            .with_min_len(256)
-            .filter_map(|(index, entry)| {
-                let stat = Stat::at(&root, entry.name.as_path()).filter(|stat| !stat.is_dir());
-                match stat {
-                    Some(stat) if entry.vouches_for(&stat, self.read_at) => None,
-                    other => Some((index, other)),
-                }
-            })
-            .collect();
+        let changed = |(index, entry): (usize, &Entry)| {
+            let stat = Stat::at(&root, entry.name.as_path()).filter(|stat| !stat.is_dir());
+            match stat {
+                Some(stat) if entry.vouches_for(&stat, self.read_at) => None,
+                other => Some((index, other)),
+            }
+        };
+        let changed: Vec<(usize, Option<Stat>)> = if self.entries.len() < WORTH_THREADS {
+            self.entries.iter().enumerate().filter_map(changed).collect()
+        } else {
+            self.entries.par_iter().enumerate().with_min_len(256).filter_map(changed).collect()
+        };
         if changed.is_empty() {
             return Ok((self.clone(), Vec::new(), true));
         }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::wheel::Wheel;
 use crate::error::{Error, Result};
 use crate::tools::{self, Tools};
 
@@ -19,16 +20,23 @@ pub struct Interpreter {
     /// `cpython-311-x86_64-linux-gnu`: what compiled extensions are made for.
     pub abi: String,
     pub has_pip: bool,
+    /// `x86_64`
+    machine: String,
+    /// `[2, 36]`; `None` where the C library is not glibc.
+    glibc: Option<(u32, u32)>,
 }
 
 const QUESTION: &str = "\
 import importlib.util, json, platform, sys, sysconfig
+libc, libc_version = platform.libc_ver()
 base = getattr(sys, '_base_executable', None) or sys.executable
 print(json.dumps({
     'executable': base,
     'version': platform.python_version(),
     'short_version': '%d.%d' % sys.version_info[:2],
     'abi': sysconfig.get_config_var('SOABI') or sys.implementation.cache_tag,
+    'machine': platform.machine(),
+    'glibc': [int(part) for part in libc_version.split('.')[:2]] if libc == 'glibc' else None,
     'has_pip': importlib.util.find_spec('pip') is not None,
 }))
 ";
@@ -38,10 +46,124 @@ impl Interpreter {
     pub fn find(tools: &Tools<'_>) -> Result<Interpreter> {
         let path = tools.find("python3").ok_or_else(|| tools::missing("python3"))?;
         let answer =
-            tools.ask(&path, "interpreter-1", &tools.program(&path).arguments(["-I", "-c", QUESTION]))?;
+            tools.ask(&path, "interpreter-2", &tools.program(&path).arguments(["-I", "-c", QUESTION]))?;
         serde_json::from_str(&answer).map_err(|error| {
             Error::machine(format!("`{}` did not say what it is: {error}", path.display()))
                 .hint("check that this `python3` is a working Python 3 interpreter")
         })
+    }
+
+    /// Whether the wheel can be installed for this interpreter; says why not.
+    pub fn accepts(&self, wheel: &Wheel) -> Result<(), String> {
+        let minor = self.minor();
+        let mut fits_python = false;
+        for python in &wheel.python_tags {
+            for abi in &wheel.abi_tags {
+                fits_python |= match (python.as_str(), abi.as_str()) {
+                    (python, "none") if python.starts_with("py3") => {
+                        python[3..].parse::<u32>().map_or(python == "py3", |version| version <= minor)
+                    }
+                    (python, "abi3") => cpython_minor(python).is_some_and(|version| version <= minor),
+                    (python, abi) => {
+                        cpython_minor(python) == Some(minor)
+                            && (abi == "none" || abi == format!("cp3{minor}"))
+                    }
+                };
+            }
+        }
+        if !fits_python {
+            return Err(format!(
+                "is made for {}-{}; this machine has Python {}",
+                wheel.python_tags.join("."),
+                wheel.abi_tags.join("."),
+                self.version
+            ));
+        }
+        if wheel.platform_tags.iter().any(|platform| self.runs_on(platform)) {
+            return Ok(());
+        }
+        let here = match self.glibc {
+            Some((major, minor)) => format!("linux {} with glibc {major}.{minor}", self.machine),
+            None => format!("linux {} without glibc", self.machine),
+        };
+        Err(format!("is made for {}; this machine is {here}", wheel.platform_tags.join(".")))
+    }
+
+    fn minor(&self) -> u32 {
+        self.short_version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
+    }
+
+    /// The platform tags of PEP 425, 600 and 656.
+    fn runs_on(&self, platform: &str) -> bool {
+        if platform == "any" {
+            return true;
+        }
+        let Some(system) = platform.strip_suffix(&format!("_{}", self.machine)) else { return false };
+        let needed = match system {
+            "linux" => return true,
+            "manylinux1" => (2, 5),
+            "manylinux2010" => (2, 12),
+            "manylinux2014" => (2, 17),
+            _ => {
+                let (kind, version) = system.split_once('_').unwrap_or((system, ""));
+                let version =
+                    version.split_once('_').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+                match (kind, version) {
+                    ("manylinux", Some(version)) => version,
+                    ("musllinux", Some(_)) => return self.glibc.is_none(),
+                    _ => return false,
+                }
+            }
+        };
+        self.glibc.is_some_and(|glibc| glibc >= needed)
+    }
+}
+
+/// `cp311` → 11
+fn cpython_minor(tag: &str) -> Option<u32> {
+    tag.strip_prefix("cp3")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn a_wheel_for_another_python_or_another_machine_is_refused() {
+        let interpreter = Interpreter {
+            executable: "/usr/bin/python3.11".into(),
+            version: "3.11.2".into(),
+            short_version: "3.11".into(),
+            abi: "cpython-311-x86_64-linux-gnu".into(),
+            has_pip: false,
+            machine: "x86_64".into(),
+            glibc: Some((2, 36)),
+        };
+        let accepts = |tags: &str| {
+            interpreter.accepts(&Wheel::of(Path::new(&format!("a-1-{tags}.whl"))).unwrap()).err()
+        };
+        for tags in [
+            "py3-none-any",
+            "py2.py3-none-any",
+            "py37-none-any",
+            "cp311-cp311-linux_x86_64",
+            "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64",
+            "cp37-abi3-manylinux_2_28_x86_64",
+            "cp311-none-any",
+        ] {
+            assert_eq!(accepts(tags), None, "{tags}");
+        }
+        for (tags, reason) in [
+            ("cp312-cp312-linux_x86_64", "is made for cp312-cp312; this machine has Python 3.11.2"),
+            ("cp312-abi3-linux_x86_64", "this machine has Python 3.11.2"),
+            ("py2-none-any", "this machine has Python 3.11.2"),
+            ("cp311-cp311-linux_aarch64", "this machine is linux x86_64 with glibc 2.36"),
+            ("cp311-cp311-manylinux_2_38_x86_64", "this machine is linux x86_64 with glibc 2.36"),
+            ("cp311-cp311-musllinux_1_2_x86_64", "this machine is linux x86_64 with glibc 2.36"),
+            ("cp311-cp311-win_amd64", "this machine is linux"),
+        ] {
+            assert!(accepts(tags).is_some_and(|found| found.contains(reason)), "{tags}: {:?}", accepts(tags));
+        }
     }
 }

@@ -94,7 +94,9 @@ pub(super) fn wheels(
 /// pip before 24.1 refuses `name @ URL` where the URL has no host, and takes the older way to say the same.
 fn for_old_pip(line: &str) -> String {
     match line.split_once(" @ ") {
-        Some((name, url)) if url.starts_with("git+file:///") && !url.contains('#') => format!("{url}#egg={name}"),
+        Some((name, url)) if url.starts_with("git+file:///") && !url.contains('#') => {
+            format!("{url}#egg={name}")
+        }
         Some((name, url)) if url.starts_with("git+file:///") => format!("{url}&egg={name}"),
         _ => line.to_owned(),
     }

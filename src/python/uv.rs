@@ -92,7 +92,10 @@ mod tests {
     #[test]
     fn a_name_is_not_said_twice() {
         assert_eq!(without_egg("a @ git+https://h/a@1#egg=a"), "a @ git+https://h/a@1");
-        assert_eq!(without_egg("a @ git+https://h/a@1#egg=a&subdirectory=b"), "a @ git+https://h/a@1#subdirectory=b");
+        assert_eq!(
+            without_egg("a @ git+https://h/a@1#egg=a&subdirectory=b"),
+            "a @ git+https://h/a@1#subdirectory=b"
+        );
         assert_eq!(without_egg("-e git+https://h/a@1#egg=a"), "-e git+https://h/a@1#egg=a");
     }
 

@@ -55,7 +55,7 @@ impl Store {
             for file in self.files(bucket)? {
                 let age = now.duration_since(file.used).unwrap_or_default();
                 if all || age > OLD {
-                    fs::remove_file(&file.path)?;
+                    fs::remove_tree(&file.path)?;
                     freed += file.size;
                 }
             }
@@ -84,7 +84,7 @@ impl Store {
             if size <= limit {
                 break;
             }
-            fs::remove_file(&file.path)?;
+            fs::remove_tree(&file.path)?;
             size -= file.size;
         }
         Ok(before - size)

@@ -99,7 +99,7 @@ fn the_default_plugin_has_what_the_guide_says() {
     );
     assert_eq!(sandbox.read("foo/.layerapi2_label"), "plugin_foo@mfserv\n");
     assert_eq!(sandbox.read("foo/.plugin_format_version"), "1.0.0\n");
-    assert!(sandbox.read("foo/Makefile").starts_with("include $(MFEXT_HOME)/share/plugin.mk\n"));
+    assert!(sandbox.read("foo/Makefile").contains("\ninclude $(MFEXT_HOME)/share/plugin.mk\n"));
     assert!(sandbox.read("foo/main/templates/hello.html").contains("{{ plugin }}"));
     let config = sandbox.read("foo/config.ini");
     for text in [

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Done, Sandbox};
+use crate::support::{Done, Sandbox, Unmount};
 
 #[test]
 fn build_is_the_default_command() {
@@ -148,14 +148,6 @@ fn a_full_disk_loses_nothing_and_the_next_build_goes_on() {
     fs::remove_file(&filler).unwrap();
     build(0);
     assert_eq!(fs::read_to_string(disk.join("p/out/a.txt")).unwrap(), "new\n");
-}
-
-struct Unmount(std::path::PathBuf);
-
-impl Drop for Unmount {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A sandbox for one test: its own home, cache, runtime home and `/etc`, and a builder for plugin directories.
 
+mod installed;
 pub mod tar;
 pub mod unpacking;
 
@@ -118,6 +119,15 @@ impl Sandbox {
     #[track_caller]
     pub fn fails<I: AsRef<OsStr>>(&self, code: i32, arguments: impl IntoIterator<Item = I>) -> Done {
         Done::of(&mut self.mwp(arguments)).exited(code)
+    }
+}
+
+/// Takes a file system off its directory at the end of a test.
+pub struct Unmount(pub PathBuf);
+
+impl Drop for Unmount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
     }
 }
 

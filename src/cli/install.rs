@@ -1,0 +1,147 @@
+//! `mwp install` and `mwp provision`: `.plugin` files go onto the machine.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use super::exec::BaseOption;
+use super::signals;
+use crate::error::{Error, Fault, Result};
+use crate::install::{self, Installation, Outcome};
+use crate::plugin::{Module, PluginName};
+use crate::text;
+
+/// Install `.plugin` files: no network and no build tool is needed, and an update keeps the old version until the new
+/// one is complete
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Replace a plugin that is already installed
+    #[arg(long)]
+    force: bool,
+    /// Install under another name, so that the plugin can be there twice
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    new_name: Option<String>,
+    #[command(flatten)]
+    base: BaseOption,
+    /// Say nothing but warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
+    /// The `.plugin` files
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let new_name = match &arguments.new_name {
+        Some(_) if arguments.files.len() > 1 => {
+            return Err(Error::usage("`--new-name` goes with one file").hint("install the files one by one"));
+        }
+        Some(name) => Some(PluginName::parse(name)?),
+        None => None,
+    };
+    signals::end_programs_on_signal()?;
+    let mut problems = Vec::new();
+    let mut fault = Fault::Input;
+    for file in &arguments.files {
+        let installation = Installation {
+            file,
+            new_name: new_name.as_ref(),
+            replace: arguments.force,
+            plugins_base: arguments.base.plugins_base_dir.as_deref(),
+        };
+        match install::install(&installation, &context.site, &mut |holder| waiting(context, holder)) {
+            Ok((label, metadata, home)) if !arguments.quiet => context.output.note(&format!(
+                "installed {} {}-{} in {}",
+                label.name,
+                metadata.version,
+                metadata.release,
+                text::path(&home)
+            )),
+            Ok(_) => {}
+            Err(error) if error.fault == Fault::Interrupted => return Err(error),
+            Err(error) => {
+                fault = error.fault;
+                problems.extend(error.problems);
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }
+}
+
+/// Says on whom an operation waits.
+pub(super) fn waiting(context: &Context, holder: &str) {
+    context.output.note(&format!("waiting for {holder}"));
+}
+
+/// Install or update what is in the provisioning directory, as at the start of a module
+#[derive(Debug, Args)]
+pub(super) struct ProvisionArguments {
+    /// The module [default: the one whose environment is loaded]
+    #[arg(long)]
+    module: Option<String>,
+    #[command(flatten)]
+    base: BaseOption,
+    /// Print what a machine reads, as JSON on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Line {
+    file: String,
+    name: Option<String>,
+    outcome: &'static str,
+}
+
+pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Result<()> {
+    signals::end_programs_on_signal()?;
+    let modules = modules(arguments.module.as_deref(), context)?;
+    let mut reports = Vec::new();
+    let mut problems = Vec::new();
+    let mut fault = Fault::Input;
+    for module in &modules {
+        let base = arguments.base.plugins_base_dir.as_deref();
+        let results =
+            install::provision(module, base, &context.site, &mut |holder| waiting(context, holder))?;
+        for install::Provisioned { file, result } in results {
+            let (name, outcome) = match result {
+                Ok((name, outcome)) => (Some(name.to_string()), word(outcome)),
+                Err(error) => {
+                    fault = error.fault;
+                    problems.extend(error.problems);
+                    (None, "failed")
+                }
+            };
+            if !arguments.json {
+                context.output.note(&format!("{}: {outcome}", text::path(&file)));
+            }
+            reports.push(Line { file: file.to_string_lossy().into_owned(), name, outcome });
+        }
+    }
+    if arguments.json {
+        context.output.json(&reports);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Installed => "installed",
+        Outcome::Replaced => "replaced",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Devlinked => "left alone, because it is installed as a devlink",
+    }
+}
+
+/// The module that was named, or is loaded, or all that have plugins.
+pub(super) fn modules(named: Option<&str>, context: &Context) -> Result<Vec<Module>> {
+    if let Some(name) = named {
+        return Ok(vec![Module::parse(name)?]);
+    }
+    if let Some(module) = &context.site.module {
+        return Ok(vec![module.clone()]);
+    }
+    ["mfserv", "mfdata", "mfbase"].into_iter().map(Module::parse).collect()
+}

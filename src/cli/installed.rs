@@ -1,0 +1,280 @@
+//! Commands over installed plugins: `list`, `uninstall`, `develop`, `verify`, `repackage`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use super::build::{Building, build};
+use super::common::Common;
+use super::exec::BaseOption;
+use super::install::{modules, waiting};
+use super::signals;
+use crate::error::{Error, Fault, Problem, Result};
+use crate::install::{self, Base, Installed, Report, Standing};
+use crate::plugin::Module;
+use crate::recipe::Target;
+use crate::text;
+
+/// The bases to look in: the given one, else those of the modules. Half-done changes are undone first.
+pub(super) fn bases(option: &BaseOption, context: &Context) -> Result<Vec<(Base, Module)>> {
+    let given = option.plugins_base_dir.as_deref();
+    let mut bases: Vec<(Base, Module)> = Vec::new();
+    for module in modules(None, context)? {
+        let base = Base::new(given, &module, &context.site);
+        if !bases.iter().any(|(known, _)| known.dir == base.dir) {
+            base.settle(&context.site);
+            bases.push((base, module));
+        }
+    }
+    Ok(bases)
+}
+
+/// The plugin of that name, in the first base that has it.
+pub(super) fn find(name: &str, option: &BaseOption, context: &Context) -> Result<(Base, Module, Installed)> {
+    let mut first_error = None;
+    for (base, module) in bases(option, context)? {
+        match base.get(name) {
+            Ok(installed) => {
+                // The label knows the module better than the order in which we look.
+                let module = crate::plugin::Label::read(&installed.home).map_or(module, |label| label.module);
+                return Ok((base, module, installed));
+            }
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.unwrap_or_else(|| Error::input("there is no place where plugins are installed")))
+}
+
+/// List the installed plugins
+#[derive(Debug, Args)]
+pub(super) struct ListArguments {
+    /// `name~~~version~~~release~~~home` per line
+    #[arg(long, conflicts_with = "json")]
+    raw: bool,
+    /// A list of objects with `name`, `version`, `release` and `home`
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    base: BaseOption,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    name: &'a str,
+    version: &'a str,
+    release: &'a str,
+    home: String,
+}
+
+pub(super) fn list(arguments: &ListArguments, context: &Context) -> Result<()> {
+    let mut plugins = Vec::new();
+    for (base, _) in bases(&arguments.base, context)? {
+        plugins.extend(base.list()?);
+    }
+    let rows: Vec<Row<'_>> = plugins
+        .iter()
+        .map(|plugin| Row {
+            name: &plugin.name,
+            version: plugin.version(),
+            release: plugin.release(),
+            home: plugin.home.to_string_lossy().into_owned(),
+        })
+        .collect();
+    if arguments.json {
+        context.output.json(&rows);
+    } else if arguments.raw {
+        for row in &rows {
+            let fields = [row.name, row.version, row.release, &row.home];
+            context.output.line(&fields.map(text::visible).join("~~~"));
+        }
+    } else {
+        context.output.line(&table(&rows));
+    }
+    // Whoever reads the list must not take a damaged plugin for a good one.
+    let problems: Vec<Problem> = plugins.iter().filter_map(problem).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Error::many(Fault::Input, problems)) }
+}
+
+fn problem(plugin: &Installed) -> Option<Problem> {
+    let name = text::visible(&plugin.name);
+    let message = match &plugin.standing {
+        Standing::Installed(_) | Standing::Devlink(_) => return None,
+        Standing::Broken(target) => {
+            format!("the plugin `{name}` is a link to nothing: {}", text::path(target))
+        }
+        Standing::Corrupt(reason) => format!("the plugin `{name}` is damaged: {reason}"),
+    };
+    Some(Problem {
+        message,
+        hint: Some(format!("remove it with `mwp uninstall {name}`, or install it again")),
+    })
+}
+
+fn table(rows: &[Row<'_>]) -> String {
+    let mut cells = vec![["Name", "Version", "Release", "Home"].map(str::to_owned)];
+    cells.extend(rows.iter().map(|row| [row.name, row.version, row.release, &row.home].map(text::visible)));
+    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2)];
+    let lines = cells.iter().map(|[name, version, release, home]| {
+        format!("{name:0$}  {version:1$}  {release:2$}  {home}", widths[0], widths[1], widths[2])
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Remove installed plugins; what an administrator has overridden stays, unless --clean is given
+#[derive(Debug, Args)]
+pub(super) struct UninstallArguments {
+    /// Remove the override file too, even when it was edited
+    #[arg(long)]
+    clean: bool,
+    #[command(flatten)]
+    base: BaseOption,
+    /// The plugins' names
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+}
+
+pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Result<()> {
+    if let Some(name) = crate::env::enclosing_plugin(&context.site.environment) {
+        let inside = format!("this is the environment of the plugin `{}`", text::visible(&name));
+        return Err(Error::input(inside).hint("leave it (`exit`), and uninstall from outside"));
+    }
+    signals::end_programs_on_signal()?;
+    for name in &arguments.names {
+        let (base, module, _) = find(name, &arguments.base, context)?;
+        let on_wait = &mut |holder: &str| waiting(context, holder);
+        install::uninstall(&base, name, &module, arguments.clean, &context.site, on_wait)?;
+        context.output.note(&format!("uninstalled {}", text::visible(name)));
+    }
+    Ok(())
+}
+
+/// Build a plugin and put its directory into service as it is (devlink): edits take effect at once
+#[derive(Debug, Args)]
+pub(super) struct DevelopArguments {
+    /// Link only: the directory is taken as it is
+    #[arg(long)]
+    no_build: bool,
+    #[command(flatten)]
+    building: Building,
+    #[command(flatten)]
+    base: BaseOption,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result<()> {
+    if !arguments.no_build {
+        build(&arguments.building, &arguments.common, Target::Build, context)?;
+    }
+    if arguments.building.dry_run {
+        return Ok(());
+    }
+    for dir in arguments.common.directories() {
+        let given = arguments.base.plugins_base_dir.as_deref();
+        let on_wait = &mut |holder: &str| waiting(context, holder);
+        let (home, is_new) = install::develop(&dir, given, &context.site, on_wait)?;
+        if is_new {
+            context.output.note(&format!("{} is in service from here", text::path(&home)));
+        } else {
+            context.output.warning(&format!("{} is a devlink to this directory already", text::path(&home)));
+        }
+    }
+    Ok(())
+}
+
+/// Check every file of installed plugins against what was packed: missing, altered, added, mode
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    /// The plugins' names [default: all]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    #[command(flatten)]
+    base: BaseOption,
+    /// Print what a machine reads, as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// Say nothing but warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Serialize)]
+struct Verified {
+    name: String,
+    ok: bool,
+    /// Why it could not be checked.
+    unchecked: Option<&'static str>,
+    damages: Vec<String>,
+}
+
+pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<()> {
+    let mut plugins = Vec::new();
+    if arguments.names.is_empty() {
+        for (base, _) in bases(&arguments.base, context)? {
+            plugins.extend(base.list()?);
+        }
+    }
+    for name in &arguments.names {
+        plugins.push(find(name, &arguments.base, context)?.2);
+    }
+    let (mut verified, mut problems) = (Vec::new(), Vec::new());
+    for plugin in &plugins {
+        let shown = text::visible(&plugin.name);
+        let (unchecked, damages) = match install::verify(plugin)? {
+            Report::Checked(damages) => (None, damages.iter().map(ToString::to_string).collect()),
+            Report::Unchecked(reason) => (Some(reason), Vec::new()),
+            Report::Corrupt(reason) => (None, vec![reason]),
+        };
+        if !arguments.json && !arguments.quiet && damages.is_empty() {
+            match unchecked {
+                Some(reason) => context.output.note(&format!("{shown} was not checked: {reason}")),
+                None => context.output.note(&format!("{shown} is as it was packed")),
+            }
+        }
+        problems.extend(damages.iter().map(|damage: &String| Problem {
+            message: format!("{}: {damage}", text::path(&plugin.home)),
+            hint: None,
+        }));
+        verified.push(Verified { name: plugin.name.clone(), ok: damages.is_empty(), unchecked, damages });
+    }
+    if arguments.json {
+        context.output.json(&verified);
+    }
+    match problems.last_mut() {
+        None => Ok(()),
+        Some(last) => {
+            last.hint = Some("install the plugin again with `mwp install --force FILE`".to_owned());
+            Err(Error::many(Fault::Input, problems))
+        }
+    }
+}
+
+/// Make a `.plugin` file of an installed plugin, with its present name and its overridden configuration
+#[derive(Debug, Args)]
+pub(super) struct RepackageArguments {
+    #[command(flatten)]
+    base: BaseOption,
+    /// Where to write the file [default: the current directory]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// The plugin's name
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+pub(super) fn repackage(arguments: &RepackageArguments, context: &Context) -> Result<()> {
+    signals::end_programs_on_signal()?;
+    let (base, _, _) = find(&arguments.name, &arguments.base, context)?;
+    let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));
+    let on_wait = &mut |holder: &str| waiting(context, holder);
+    let packed = install::repackage(&base, &arguments.name, &output, &context.site, on_wait)?;
+    for warning in &packed.warnings {
+        context.output.warning(&warning.message);
+    }
+    let file = packed.file.strip_prefix(".").unwrap_or(&packed.file);
+    context.output.line(&text::visible_bytes(file.as_os_str().as_encoded_bytes()));
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! One run of a job.
+
+use std::collections::hash_map::RandomState;
+use std::ffi::{OsStr, OsString};
+use std::hash::{BuildHasher, Hasher};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use md5::{Digest, Md5};
+use rustix::process::Signal;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use super::capture::Capture;
+use super::tree;
+use crate::env::quoted;
+use crate::error::{At, Error, Result};
+use crate::fs::{self, Lock};
+use crate::site::Environment;
+use crate::text;
+
+/// What to run, and how.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Words for a shell, joined by spaces, as `ssh` does: `a && b` in one word is two commands. A script after
+    /// `-c` stays one word.
+    pub words: Vec<OsString>,
+    pub shell: PathBuf,
+    /// Read by the shell before the command.
+    pub settings: Option<PathBuf>,
+    pub environment: Environment,
+    /// Everything is killed after that time.
+    pub timeout: Option<Duration>,
+    /// Wait for a random time up to this.
+    pub random_sleep: Duration,
+    /// Where the locks are, and how long to wait for one: no two runs of the same command at once.
+    pub lock: Option<(PathBuf, Duration)>,
+    pub nice: Option<i32>,
+    /// The class of `ionice`.
+    pub io_class: Option<u8>,
+    /// Takes both streams.
+    pub log: Option<PathBuf>,
+}
+
+/// How it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// With this exit code; 128 and its number where a signal ended it.
+    Exit(u8),
+    TimedOut,
+    /// Another run of the same command holds the lock.
+    Locked,
+    /// This process was told to end by that signal, and ended the job.
+    Signal(i32),
+}
+
+enum Event {
+    Ended(std::io::Result<ExitStatus>),
+    Signal(i32),
+}
+
+impl Job {
+    /// Runs to the end. `warn` is told what does not keep the job from running.
+    pub fn run(&self, warn: &dyn Fn(&Error)) -> Result<Ended> {
+        std::thread::sleep(random_below(self.random_sleep));
+        let _lock = match &self.lock {
+            None => None,
+            Some((dir, timeout)) => match self.take_lock(dir, *timeout)? {
+                None => return Ok(Ended::Locked),
+                lock => lock,
+            },
+        };
+        if let Some(nice) = self.nice
+            && let Err(errno) = rustix::process::nice(nice)
+        {
+            let reason = text::io_reason(&errno.into());
+            warn(&Error::machine(format!("cannot set the priority to {nice}: {reason}")));
+        }
+        tree::adopt_orphans();
+        let (events, event) = channel();
+        report_signals(events.clone())?;
+        let capture = self.start(events, warn)?;
+        let ended = match self.timeout {
+            Some(timeout) => event.recv_timeout(timeout),
+            None => event.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let ended = match ended {
+            Ok(Event::Ended(status)) => {
+                let status = status.at("wait for", &self.shell)?;
+                let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+                Ended::Exit(u8::try_from(code).unwrap_or(u8::MAX))
+            }
+            Ok(Event::Signal(signal)) => Ended::Signal(signal),
+            Err(_) => Ended::TimedOut,
+        };
+        if !matches!(ended, Ended::Exit(_)) {
+            tree::kill_descendants();
+        }
+        if let Some(Err(error)) = capture.map(Capture::finish) {
+            warn(&error);
+        }
+        Ok(ended)
+    }
+
+    /// The command for the shell.
+    pub fn command_line(&self) -> OsString {
+        let mut line = OsString::new();
+        let mut is_script = false;
+        for word in &self.words {
+            if !line.is_empty() {
+                line.push(" ");
+            }
+            match is_script {
+                true => line.push(quoted(word)),
+                false => line.push(word),
+            }
+            is_script = is_script_option(word);
+        }
+        line
+    }
+
+    fn take_lock(&self, dir: &Path, timeout: Duration) -> Result<Option<Lock>> {
+        fs::create_dir_all(dir)?;
+        let digest = Md5::digest(self.command_line().as_bytes());
+        let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Lock::acquire_within(&dir.join(format!("{name}.lock")), "cronwrap", timeout)
+    }
+
+    /// Starts the command and has its end reported.
+    #[allow(unsafe_code)]
+    fn start(&self, events: Sender<Event>, warn: &dyn Fn(&Error)) -> Result<Option<Capture>> {
+        let mut command = self.command(warn);
+        let capture = match &self.log {
+            None => None,
+            Some(log) => {
+                let (reader, writer) = std::io::pipe().at("capture", log)?;
+                command.stdout(writer.try_clone().at("capture", log)?).stderr(writer);
+                Some(Capture::start(reader, log)?)
+            }
+        };
+        // SAFETY: setsid and prctl are single system calls and allocate nothing, so they may run between fork
+        // and exec.
+        unsafe {
+            command.pre_exec(|| {
+                rustix::process::setsid()?;
+                // A job without its wrapper would run without lock and time limit.
+                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+                Ok(())
+            });
+        }
+        let mut child = command.spawn().at("run", &self.shell)?;
+        std::thread::spawn(move || {
+            let _ = events.send(Event::Ended(child.wait()));
+        });
+        Ok(capture)
+    }
+
+    fn command(&self, warn: &dyn Fn(&Error)) -> Command {
+        let mut script = OsString::new();
+        if let Some(settings) = &self.settings {
+            let file = quoted(settings.as_os_str());
+            for part in [OsStr::new("if [ -f "), &file, OsStr::new(" ]; then . "), &file] {
+                script.push(part);
+            }
+            script.push("; fi >/dev/null 2>&1; ");
+        }
+        script.push(self.command_line());
+        let path = self.environment.get("PATH");
+        let ionice = self.io_class.and_then(|class| match which::which_in("ionice", path, "/") {
+            Ok(program) => Some((program, class)),
+            Err(_) => {
+                warn(&Error::machine("there is no `ionice` on PATH: the job runs without it"));
+                None
+            }
+        });
+        let mut command = match ionice {
+            None => Command::new(&self.shell),
+            Some((program, class)) => {
+                let mut command = Command::new(program);
+                command.arg("-c").arg(class.to_string()).arg(&self.shell);
+                command
+            }
+        };
+        command.arg("-c").arg(script).env_clear().envs(self.environment.iter());
+        command
+    }
+}
+
+/// `-c`, `-lc`: the next word is a script, which joining would tear apart.
+fn is_script_option(word: &OsStr) -> bool {
+    let bytes = word.as_bytes();
+    bytes.len() >= 2
+        && bytes[0] == b'-'
+        && bytes[bytes.len() - 1] == b'c'
+        && bytes[1..].iter().all(u8::is_ascii_alphabetic)
+        && bytes.len() <= 4
+}
+
+fn report_signals(events: Sender<Event>) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Error::machine(format!("cannot listen to signals: {error}")))?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let _ = events.send(Event::Signal(signal));
+        }
+    });
+    Ok(())
+}
+
+/// Any time up to `most`.
+fn random_below(most: Duration) -> Duration {
+    // Each RandomState is seeded by the operating system's randomness.
+    let random = RandomState::new().build_hasher().finish();
+    let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(if most == 0 { 0 } else { random % most.saturating_add(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_joined_and_a_script_stays_one_word() {
+        for (words, line) in [
+            (vec!["echo a; echo b"], "echo a; echo b"),
+            (vec!["plugin_wrapper", "foo", "--", "run me"], "plugin_wrapper foo -- run me"),
+            (vec!["sh", "-c", "echo a; exit 3", "x"], "sh -c 'echo a; exit 3' x"),
+            (vec!["python", "-Bc", "print('x')"], "python -Bc 'print('\\''x'\\'')'"),
+            (vec!["tool", "--exec", "$HOME"], "tool --exec $HOME"),
+        ] {
+            let job = Job {
+                words: words.into_iter().map(OsString::from).collect(),
+                shell: PathBuf::from("/bin/sh"),
+                settings: None,
+                environment: Environment::default(),
+                timeout: None,
+                random_sleep: Duration::ZERO,
+                lock: None,
+                nice: None,
+                io_class: None,
+                log: None,
+            };
+            assert_eq!(job.command_line(), line);
+        }
+    }
+
+    #[test]
+    fn a_random_time_is_within_its_bound() {
+        assert_eq!(random_below(Duration::ZERO), Duration::ZERO);
+        assert!((0..100).all(|_| random_below(Duration::from_millis(3)) <= Duration::from_millis(3)));
+    }
+}

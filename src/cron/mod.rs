@@ -1,0 +1,7 @@
+//! Jobs from cron: one command, alone where it has to be, for so long and no longer, with its output in a log.
+
+mod capture;
+mod job;
+mod tree;
+
+pub use job::{Ended, Job};

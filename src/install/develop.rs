@@ -1,0 +1,59 @@
+//! A development directory put into service by a link: a devlink.
+
+use std::path::{Path, PathBuf};
+
+use super::base::{Base, Standing};
+use super::overrides::OverrideFile;
+use super::package::touch_monitor;
+use super::transaction::{Transaction, is_taken};
+use crate::error::{At, Error, Result};
+use crate::fs;
+use crate::plugin::Plugin;
+use crate::site::Site;
+use crate::text;
+
+/// Links the plugin in `dir` into the base. `false` where it already is.
+pub fn develop(
+    dir: &Path,
+    plugins_base: Option<&Path>,
+    site: &Site,
+    on_wait: &mut dyn FnMut(&str),
+) -> Result<(PathBuf, bool)> {
+    let target = std::fs::canonicalize(dir).at("enter", dir)?;
+    let plugin = Plugin::load(&target, site)?;
+    let label = &plugin.label;
+    let base = Base::new(plugins_base, &label.module, site);
+    let _lock = base.lock(&format!("develop {}", label.name), site, on_wait)?;
+    let home = base.home(&label.name);
+    if is_taken(&base, &label.name) {
+        let installed = base.get(label.name.as_str())?;
+        let hint = format!("uninstall it first: `mwp uninstall {}`", label.name);
+        match installed.standing {
+            Standing::Devlink(_) if std::fs::canonicalize(&home).is_ok_and(|linked| linked == target) => {
+                return Ok((home, false));
+            }
+            Standing::Devlink(other) => {
+                let other = text::path(&other);
+                return Err(
+                    Error::input(format!("the plugin `{}` is a devlink to {other}", label.name)).hint(hint)
+                );
+            }
+            Standing::Broken(_) => {}
+            _ => {
+                return Err(
+                    Error::input(format!("the plugin `{}` is already installed", label.name)).hint(hint)
+                );
+            }
+        }
+    }
+    let mut transaction = Transaction::new(&base, label.name.as_str(), "linking")?;
+    fs::symlink(&target, &transaction.tree())?;
+    let overrides = OverrideFile::of(label, site);
+    transaction.touches(&overrides.path)?;
+    transaction.touches(&overrides.beside)?;
+    let begun = transaction.swap_in()?;
+    let begun = begun.or_undo(overrides.write(&home, &label.name))?;
+    begun.commit()?;
+    touch_monitor(label, site);
+    Ok((home, true))
+}

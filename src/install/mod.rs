@@ -1,0 +1,42 @@
+//! The install stage: `.plugin` files go onto a machine, and nothing is ever lost.
+//!
+//! It needs no network and no build tool, and shares nothing with the build stage but the `.plugin` format.
+//!
+//! # How a change of the plugins base happens
+//!
+//! One process at a time holds the base's lock. The new version is unpacked beside the old one, its virtualenv made
+//! from the shipped wheels, and everything checked that can be checked; up to here the base is untouched. Then
+//!
+//! 1. everything is made durable (one `syncfs`), and a **journal** is written that says how to undo what follows;
+//! 2. the new tree takes the place of the old one in one step (`RENAME_EXCHANGE`);
+//! 3. the override file is written, `postinstall` runs from the final home;
+//! 4. the journal is removed: this is the commit. The old tree is removed last.
+//!
+//! A failure in 2 or 3 undoes by the journal. A kill leaves the journal behind, and the next command that looks at
+//! the base undoes by it first. So the base holds exactly the old or the new state after every command.
+//!
+//! Our own files in the base are in `.mwp/`, which is no plugin's name.
+
+mod base;
+mod develop;
+mod home;
+mod journal;
+mod machine;
+mod overrides;
+mod package;
+mod postinstall;
+mod provision;
+mod rename;
+mod repackage;
+mod transaction;
+mod uninstall;
+mod verify;
+mod virtualenv;
+
+pub use base::{Base, Installed, Standing};
+pub use develop::develop;
+pub use package::{Installation, install};
+pub use provision::{Outcome, Provisioned, provision};
+pub use repackage::repackage;
+pub use uninstall::uninstall;
+pub use verify::{Report, verify};

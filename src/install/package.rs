@@ -1,0 +1,115 @@
+//! Installing a `.plugin` file, new or over an older version.
+
+use std::path::{Path, PathBuf};
+
+use super::base::{Base, Standing};
+use super::overrides::OverrideFile;
+use super::transaction::Transaction;
+use super::{home, machine, postinstall, rename, virtualenv};
+use crate::artifact::{Limits, Metadata, unpack};
+use crate::env;
+use crate::error::{Error, Problem, Result};
+use crate::fs;
+use crate::plugin::{self, Label, PluginName};
+use crate::site::Site;
+use crate::text;
+
+/// What to install, and how.
+#[derive(Debug, Clone)]
+pub struct Installation<'a> {
+    pub file: &'a Path,
+    /// Another name than the file's own.
+    pub new_name: Option<&'a PluginName>,
+    /// An installed plugin of that name is replaced.
+    pub replace: bool,
+    pub plugins_base: Option<&'a Path>,
+}
+
+/// Installs; returns the plugin's label and metadata, and its home.
+pub fn install(
+    installation: &Installation<'_>,
+    site: &Site,
+    on_wait: &mut dyn FnMut(&str),
+) -> Result<(Label, Metadata, PathBuf)> {
+    let file = installation.file;
+    if let Some(name) = env::enclosing_plugin(&site.environment) {
+        return Err(Error::input(format!(
+            "this is the environment of the plugin `{}`",
+            text::visible(&name)
+        ))
+        .hint("leave it (`exit`), and install from outside"));
+    }
+    // A first look at the label says which base; everything is checked again when the file is unpacked.
+    let module = crate::artifact::Artifact::open(file)?.label().module.clone();
+    let base = Base::new(installation.plugins_base, &module, site);
+    let _lock = base.lock(&format!("install {}", file.display()), site, on_wait)?;
+    let mut transaction = Transaction::new(&base, "a plugin", "installing")?;
+    let tree = transaction.tree();
+    let unpacked = unpack(file, &tree, &Limits::default())?;
+    let mut label = unpacked.label.clone();
+    machine::check_module(&label, file, site)?;
+    if let Some(name) = installation.new_name {
+        label.name = name.clone();
+        rename::relabel(&tree, &label)?;
+    }
+    refuse_taken(&base, &label.name, installation)?;
+    transaction.name(label.name.as_str());
+    check_configuration(&tree, file, site)?;
+    if let Some(wheels) = machine::wheels(&tree, file, site)? {
+        virtualenv::make(&tree, &wheels)?;
+    }
+    let overrides = OverrideFile::of(&label, site);
+    transaction.touches(&overrides.path)?;
+    transaction.touches(&overrides.beside)?;
+
+    let home = base.home(&label.name);
+    let log_dir = site.runtime_home(&label.module).join("log");
+    let begun = transaction.swap_in()?;
+    let begun = begun.or_undo(overrides.write(&home, &label.name))?;
+    let begun = begun.or_undo(postinstall::run(&home, &label.name, &base, &log_dir, site))?;
+    let begun = begun.or_undo(home::remember_postinstall(&home))?;
+    begun.commit()?;
+    touch_monitor(&label, site);
+    Ok((label, unpacked.metadata, home))
+}
+
+fn refuse_taken(base: &Base, name: &PluginName, installation: &Installation<'_>) -> Result<()> {
+    if !fs::exists(&base.home(name)) {
+        return Ok(());
+    }
+    let installed = base.get(name.as_str())?;
+    match installed.standing {
+        Standing::Devlink(target) => Err(Error::input(format!(
+            "the plugin `{name}` is installed as a devlink to {}",
+            text::path(&target)
+        ))
+        .hint(format!("uninstall it first: `mwp uninstall {name}`"))),
+        // Nothing is lost with a link to nothing.
+        Standing::Broken(_) => Ok(()),
+        _ if installation.replace => Ok(()),
+        _ => Err(Error::input(format!("the plugin `{name}` is already installed"))
+            .hint("replace it with --force, or install this one under another name with --new-name")),
+    }
+}
+
+/// The configuration under this machine's overrides, before anything is touched.
+fn check_configuration(tree: &Path, file: &Path, site: &Site) -> Result<()> {
+    let checked = plugin::check(tree, site);
+    checked.into_plugin(tree).map(drop).map_err(|error| {
+        // The staging directory is nobody's business.
+        let staged = tree.to_string_lossy().into_owned();
+        let told = format!("{}:metwork_plugin", file.display());
+        let outside = |text: String| text.replace(&staged, &told);
+        let problems = error.problems.into_iter();
+        let problems = problems
+            .map(|problem| Problem { message: outside(problem.message), hint: problem.hint.map(outside) })
+            .collect();
+        Error::many(error.fault, problems)
+    })
+}
+
+/// Tells a running module that something changed.
+pub(super) fn touch_monitor(label: &Label, site: &Site) {
+    let var = site.runtime_home(&label.module).join("var");
+    let _ = fs::create_dir_all(&var).and_then(|()| fs::write_atomic(&var.join("conf_monitor"), b""));
+}

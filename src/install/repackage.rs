@@ -1,0 +1,156 @@
+//! A new `.plugin` from an installed plugin, with its present name and the overridden values.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::base::{Base, OWN, Standing};
+use super::home::MadeAfter;
+use crate::artifact::{self, Description, Packed};
+use crate::error::{Error, Result};
+use crate::fs::{self, Staging};
+use crate::plugin::Plugin;
+use crate::plugin::config::{CONFIG_FILE, Document, NewValue};
+use crate::site::Site;
+use crate::text;
+
+/// Packs the plugin into `output`. A devlink is refused: its directory is to be released.
+pub fn repackage(
+    base: &Base,
+    name: &str,
+    output: &Path,
+    site: &Site,
+    on_wait: &mut dyn FnMut(&str),
+) -> Result<Packed> {
+    let _lock = base.lock(&format!("repackage {name}"), site, on_wait)?;
+    let installed = base.get(name)?;
+    match &installed.standing {
+        Standing::Installed(_) => {}
+        Standing::Devlink(target) => {
+            return Err(Error::input(format!(
+                "the plugin `{}` is a devlink to {}",
+                text::visible(name),
+                text::path(target)
+            ))
+            .hint("run `mwp release` in that directory"));
+        }
+        Standing::Broken(target) => {
+            return Err(Error::input(format!(
+                "the plugin `{}` is a link to nothing: {}",
+                text::visible(name),
+                text::path(target)
+            ))
+            .hint(format!("remove it with `mwp uninstall {}`", text::visible(name))));
+        }
+        Standing::Corrupt(reason) => {
+            return Err(Error::input(format!("the plugin `{}` is damaged: {reason}", text::visible(name)))
+                .hint("install it again from its .plugin file"));
+        }
+    }
+    let plugin = Plugin::load(&installed.home, site)?;
+    let staging = Staging::new_in(&base.dir.join(OWN))?;
+    let tree = staging.join("plugin");
+    let made_after = MadeAfter::of(&installed.home)?;
+    copy(&installed.home, &tree, Path::new(""), &made_after)?;
+    let config = with_overrides(&installed.home, &plugin, site)?;
+    fs::remove_file(&tree.join(CONFIG_FILE))?;
+    fs::write_atomic(&tree.join(CONFIG_FILE), config.as_bytes())?;
+    fs::set_mode(&tree.join(CONFIG_FILE), 0o644)?;
+    let general = &plugin.config.general;
+    let description = Description {
+        label: plugin.label.clone(),
+        version: general.version.clone(),
+        release: general.release.clone(),
+        summary: general.summary.clone(),
+        license: general.license.clone(),
+        packager: general.maintainer.clone(),
+        vendor: general.vendor.clone(),
+        url: general.url.clone(),
+    };
+    let options = artifact::Options {
+        format: artifact::Format::Zstd,
+        output,
+        source_date_epoch: None,
+        build_host: &site.host_name(),
+        frame_store: None,
+        excluded: &|_| false,
+    };
+    artifact::pack(&tree, &description, &options)
+}
+
+/// A copy that shares the content: second names for files, no second bytes.
+fn copy(from: &Path, to: &Path, name: &Path, made_after: &MadeAfter) -> Result<()> {
+    fs::create_dir_all(&to.join(name))?;
+    for path in fs::list(&from.join(name))? {
+        let Some(file_name) = path.file_name() else { continue };
+        let inside = name.join(file_name);
+        if made_after.contains(&inside) || file_name == "__pycache__" {
+            continue;
+        }
+        if path.is_symlink() {
+            fs::copy_tree(&path, &to.join(&inside))?;
+        } else if path.is_dir() {
+            copy(from, to, &inside, made_after)?;
+        } else {
+            fs::link_or_copy(&path, &to.join(&inside))?;
+        }
+    }
+    Ok(())
+}
+
+/// The plugin's `config.ini` with the values of the override files, comments and order kept. A key that the plugin
+/// leaves to its default is added at the end of its section.
+fn with_overrides(home: &Path, plugin: &Plugin, site: &Site) -> Result<String> {
+    let text = fs::read_text(&home.join(CONFIG_FILE))?;
+    let (document, _) = Document::parse(&text);
+    let mut values: BTreeMap<(String, String), String> = BTreeMap::new();
+    for file in site.overrides(&plugin.label) {
+        let Some(content) = fs::read_text_optional(&file)? else { continue };
+        for section in Document::parse(&content).0.sections {
+            // What the plugin does not have is ignored when it runs, too.
+            let is_known = document.section(&section.name).is_some() || section.name.starts_with("custom");
+            for entry in section.entries.iter().filter(|_| is_known && section.name != "general") {
+                values.insert((section.name.clone(), entry.key.clone()), entry.value.clone());
+            }
+        }
+    }
+    let (mut replaced, mut added) = (Vec::new(), BTreeMap::<String, Vec<(String, String)>>::new());
+    for ((section, key), value) in values {
+        let is_there = document.section(&section).is_some_and(|found| found.entry(&key).is_some());
+        if is_there {
+            replaced.push(NewValue { section, key, value });
+        } else {
+            added.entry(section).or_default().push((key, value));
+        }
+    }
+    let text = document.rewrite(&replaced)?;
+    Ok(with_keys(&text, &added))
+}
+
+/// Adds keys behind the headers of their sections, and sections that are not there at the end.
+fn with_keys(text: &str, added: &BTreeMap<String, Vec<(String, String)>>) -> String {
+    let mut result = String::with_capacity(text.len());
+    let mut left = added.clone();
+    let lines = |keys: &[(String, String)]| {
+        keys.iter()
+            .map(|(key, value)| format!("{key} = {}\n", value.replace('\n', "\n  ")))
+            .collect::<String>()
+    };
+    for line in text.split_inclusive('\n') {
+        result.push_str(line);
+        let header =
+            line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name);
+        if let Some(keys) = header.and_then(|name| left.remove(name)) {
+            if !line.ends_with('\n') {
+                result.push('\n');
+            }
+            result.push_str(&lines(&keys));
+        }
+    }
+    for (section, keys) in left {
+        if !result.ends_with('\n') {
+            result.push('\n');
+        }
+        result.push_str(&format!("\n[{section}]\n{}", lines(&keys)));
+    }
+    result
+}

@@ -1,0 +1,45 @@
+//! Removing an installed plugin, whatever state it is in.
+
+use super::base::{Base, Installed};
+use super::overrides::OverrideFile;
+use super::package::touch_monitor;
+use super::transaction::Transaction;
+use crate::error::Result;
+use crate::fs;
+use crate::plugin::{Label, Module, PluginName};
+use crate::site::Site;
+
+/// Takes the plugin out of the base: a devlink, a broken link and a corrupt plugin too. An override file without live
+/// keys goes with it; an edited one only with `clean`. Nothing below `/etc` is ever touched.
+pub fn uninstall(
+    base: &Base,
+    name: &str,
+    module: &Module,
+    clean: bool,
+    site: &Site,
+    on_wait: &mut dyn FnMut(&str),
+) -> Result<Installed> {
+    let _lock = base.lock(&format!("uninstall {name}"), site, on_wait)?;
+    let installed = base.get(name)?;
+    let mut transaction = Transaction::new(base, name, "uninstalling")?;
+    let label = PluginName::parse(name).ok().map(|name| Label { name, module: module.clone() });
+    let mut superfluous = Vec::new();
+    if let Some(label) = &label {
+        let file = OverrideFile::of(label, site);
+        let is_edited = file.is_edited()?;
+        superfluous.extend(Some(file.path).filter(|_| clean || !is_edited));
+        superfluous.push(file.beside);
+    }
+    for path in &superfluous {
+        transaction.touches(path)?;
+    }
+    let begun = transaction.take_out()?;
+    let begun = begun.or_undo(superfluous.iter().try_for_each(|path| fs::remove_file(path)))?;
+    begun.commit()?;
+    if let Some(label) = &label {
+        let tmp = site.runtime_home(module).join("tmp").join(label.name.as_str());
+        let _ = fs::remove_tree(&tmp);
+        touch_monitor(label, site);
+    }
+    Ok(installed)
+}

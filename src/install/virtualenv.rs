@@ -1,0 +1,40 @@
+//! The virtualenv of a plugin that is being installed: made from the shipped wheels, with neither network nor tools.
+
+use std::path::Path;
+
+use super::machine::Wheels;
+use crate::error::Result;
+use crate::fs;
+use crate::python::virtualenv;
+
+pub(super) const VIRTUALENV: &str = "local";
+
+/// Makes `local/`; what the plugin ships there itself stays and wins.
+pub(super) fn make(tree: &Path, wheels: &Wheels) -> Result<()> {
+    let target = tree.join(VIRTUALENV);
+    let shipped = tree.join(".mwp-shipped-local");
+    let has_own_files = fs::exists(&target);
+    if has_own_files {
+        fs::rename(&target, &shipped)?;
+    }
+    virtualenv::create(&target, &wheels.interpreter, &wheels.wheels, &wheels.lock)?;
+    if has_own_files {
+        lay_over(&shipped, &target)?;
+        fs::remove_tree(&shipped)?;
+    }
+    Ok(())
+}
+
+fn lay_over(from: &Path, to: &Path) -> Result<()> {
+    for path in fs::list(from)? {
+        let Some(name) = path.file_name() else { continue };
+        let target = to.join(name);
+        if path.is_dir() && !path.is_symlink() && target.is_dir() && !target.is_symlink() {
+            lay_over(&path, &target)?;
+        } else {
+            fs::remove_tree(&target)?;
+            fs::rename(&path, &target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! `mwp cronwrap`, known as `cronwrap.sh`.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{Done, Sandbox};
+
+fn log(sandbox: &Sandbox, name: &str) -> String {
+    fs::read_to_string(sandbox.path("home/.local/share/mwp/mfserv/log").join(name)).unwrap()
+}
+
+/// Waits until something is so, for a while.
+fn eventually(is_so: impl Fn() -> bool) -> bool {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(10) {
+        if is_so() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+#[test]
+fn a_command_is_a_line_for_the_shell_and_its_exit_code_is_ours() {
+    let sandbox = Sandbox::new();
+    let done = Done::of(&mut sandbox.mwp(["cronwrap", "--", "echo one; exit 5"])).exited(5);
+    assert_eq!(done.stdout, "one\n");
+    assert_eq!(sandbox.ok(["cronwrap", "--", "echo", "a", "&&", "echo", "b"]).stdout, "a\nb\n");
+    assert_eq!(sandbox.ok(["cronwrap", "sh", "-c", "echo $0-a; exit 0"]).stdout, "sh-a\n");
+    sandbox.fails(2, ["cronwrap"]);
+}
+
+#[test]
+fn the_whole_tree_is_killed_on_time_out_daemons_included() {
+    let sandbox = Sandbox::new();
+    // One in the foreground, one in the background, and one in a session of its own whose parent ended.
+    let script = "sleep 61 & setsid sh -c 'sleep 62 & echo $! >pid; exec sleep 63' & sleep 64";
+    let start = Instant::now();
+    let done = sandbox.fails(12, ["cronwrap", "-t", "1", "--", script]);
+    done.says("killed after 1 s");
+    assert!(start.elapsed() < Duration::from_secs(8));
+    let pid = sandbox.read("pid");
+    assert!(!fs::exists(format!("/proc/{}", pid.trim())).unwrap(), "the daemon is alive");
+}
+
+#[test]
+fn without_a_time_limit_it_may_take_as_long_as_it_takes() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(["cronwrap", "-t", "0", "--", "sleep 1.2"]);
+}
+
+#[test]
+fn the_same_command_does_not_run_twice_at_once() {
+    let sandbox = Sandbox::new();
+    let script = "echo run >>runs; while [ ! -e go ]; do sleep 0.05; done";
+    let start = |options: &[&str]| {
+        let mut command = sandbox.mwp(["cronwrap", "--lock", "-w", "0"]);
+        command.args(options).args(["--", script]);
+        command
+    };
+    let mut first = start(&[]).stdout(Stdio::null()).spawn().unwrap();
+    assert!(eventually(|| sandbox.work().join("runs").exists()));
+    let message = format!("can't acquire lock for executing {script} => can be a normal behaviour\n");
+    for (behaviour, stdout, stderr) in
+        [("print_stdout", message.as_str(), ""), ("print_stderr", "", message.as_str()), ("nothing", "", "")]
+    {
+        let done = Done::of(&mut start(&["-b", behaviour])).succeeded();
+        assert_eq!((done.stdout.as_str(), done.stderr.as_str()), (stdout, stderr), "{behaviour}");
+    }
+    // Another command is another lock.
+    sandbox.ok(["cronwrap", "--lock", "--", "true"]);
+    sandbox.write("go", "");
+    assert!(first.wait().unwrap().success());
+    Done::of(&mut start(&[])).succeeded();
+    assert_eq!(sandbox.read("runs"), "run\nrun\n");
+}
+
+#[test]
+fn a_lock_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let script = "echo run >>runs; sleep 0.7";
+    let start = || sandbox.mwp(["cronwrap", "--lock", "-w", "20", "--", script]).spawn().unwrap();
+    let mut children = [start(), start()];
+    assert!(children.iter_mut().all(|child| child.wait().unwrap().success()));
+    assert_eq!(sandbox.read("runs"), "run\nrun\n");
+}
+
+#[test]
+fn both_streams_go_to_the_log() {
+    let sandbox = Sandbox::new();
+    for _ in 0..2 {
+        let script = "echo out; echo err >&2; exit 2";
+        let done =
+            Done::of(&mut sandbox.mwp(["cronwrap", "--log-capture-to", "job.log", "--", script])).exited(2);
+        assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("", ""));
+    }
+    assert_eq!(log(&sandbox, "job.log"), "out\nerr\nout\nerr\n");
+}
+
+#[test]
+fn a_daemon_in_the_background_does_not_hold_up_the_end() {
+    let sandbox = Sandbox::new();
+    let start = Instant::now();
+    sandbox.ok(["cronwrap", "--log-capture-to", "job.log", "--", "echo one; sleep 5 & echo two"]);
+    assert!(start.elapsed() < Duration::from_secs(4));
+    assert_eq!(log(&sandbox, "job.log"), "one\ntwo\n");
+}
+
+#[test]
+fn priority_is_lowered() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.ok(["cronwrap", "-n", "5", "--", "nice"]).stdout, "5\n");
+    assert_eq!(sandbox.ok(["cronwrap", "--low", "--", "nice; ionice"]).stdout, "19\nidle\n");
+    assert_eq!(
+        sandbox.ok(["cronwrap", "-i", "2", "--", "ionice"]).stdout.split(':').next(),
+        Some("best-effort")
+    );
+    sandbox.fails(2, ["cronwrap", "--low", "--nice", "3", "--", "true"]);
+    sandbox.fails(2, ["cronwrap", "--low", "--ionice", "3", "--", "true"]);
+}
+
+#[test]
+fn settings_are_read_first() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("home/.bashrc"), "FROM_BASHRC=1; echo noise\n").unwrap();
+    sandbox.write("my settings", "FROM_FILE=2\n");
+    let print = "echo $FROM_BASHRC/$FROM_FILE";
+    assert_eq!(sandbox.ok(["cronwrap", "--", print]).stdout, "/\n");
+    assert_eq!(sandbox.ok(["cronwrap", "-e", "--", print]).stdout, "1/\n");
+    assert_eq!(sandbox.ok(["cronwrap", "-e", "-f", "my settings", "--", print]).stdout, "/2\n");
+    assert_eq!(sandbox.ok(["cronwrap", "-e", "-f", "nosuch", "--", print]).stdout, "/\n");
+}
+
+#[test]
+fn the_shell_can_be_chosen() {
+    let sandbox = Sandbox::new();
+    assert_eq!(
+        sandbox.ok(["cronwrap", "-s", "/bin/bash", "--", "echo ${BASH_VERSION:+bash}"]).stdout,
+        "bash\n"
+    );
+}
+
+#[test]
+fn a_signal_ends_the_command_too() {
+    let sandbox = Sandbox::new();
+    let mut child = sandbox.mwp(["cronwrap", "--", "echo $$ >pid; sleep 60"]).spawn().unwrap();
+    assert!(eventually(|| sandbox.work().join("pid").exists() && !sandbox.read("pid").is_empty()));
+    let pid = sandbox.read("pid");
+    Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert!(eventually(|| !fs::exists(format!("/proc/{}", pid.trim())).unwrap()));
+}
+
+#[test]
+fn a_random_sleep_is_within_its_bound() {
+    let sandbox = Sandbox::new();
+    let start = Instant::now();
+    sandbox.ok(["cronwrap", "-r", "1", "--", "true"]);
+    assert!(start.elapsed() < Duration::from_secs(5));
+}

@@ -1,0 +1,44 @@
+#!/bin/sh
+# Installs the Debian packages that building plugins (or, with `tests`, the tests) needs and that are not there.
+# Without root, or without apt, it says what is missing and exits with 1.
+set -eu
+
+missing=
+need() { # PROGRAM PACKAGE…
+    program=$1
+    shift
+    command -v "$program" >/dev/null 2>&1 || missing="$missing $*"
+}
+
+need cc gcc libc6-dev
+need make make
+need python3 python3 python3-pip python3-venv
+need npm nodejs npm
+if command -v python3 >/dev/null 2>&1; then
+    python3 -c 'import pip' 2>/dev/null || missing="$missing python3-pip"
+fi
+if [ "${1:-}" = tests ]; then
+    need git git
+    need tar tar
+    need zstd zstd
+    need unshare util-linux
+    need cp coreutils
+    if command -v python3 >/dev/null 2>&1; then
+        python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
+    fi
+fi
+command -v cargo >/dev/null 2>&1 || {
+    echo "error: there is no cargo on PATH" >&2
+    echo "hint: install Rust 1.88 or later" >&2
+    exit 1
+}
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+    apt-get update -qq
+    # shellcheck disable=SC2086 # a list of packages
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+else
+    echo "error: these Debian packages are missing:$missing" >&2
+    echo "hint: install them, as root: apt-get install$missing" >&2
+    exit 1
+fi

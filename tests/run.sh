@@ -1,0 +1,14 @@
+#!/bin/sh
+# Everything that has to pass: format, lints, unit tests, end-to-end tests with real tools, documentation.
+set -eu
+cd "$(dirname "$0")/.."
+sh tests/prepare.sh tests
+cargo fmt --check
+cargo clippy --locked --all-targets -- -D warnings
+RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
+cargo test --locked --doc --quiet
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --locked --no-fail-fast
+else
+    cargo test --locked --lib --bins --test cli
+fi
