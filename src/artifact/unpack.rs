@@ -27,8 +27,11 @@ use crate::plugin::Label;
 
 /// Larger files are written by the reader itself, piece by piece.
 const WHOLE: u64 = 256 * 1024;
-/// How many files wait for a writer: bounds the memory.
-const WAITING: usize = 64;
+/// Writers get files in batches: to wake one up for each would cost more than the files do.
+const BATCH: usize = 64;
+const BATCH_BYTES: usize = 1024 * 1024;
+/// How many batches wait for a writer: bounds the memory.
+const WAITING: usize = 8;
 const MOST_WRITERS: usize = 8;
 
 /// What was unpacked.
@@ -81,6 +84,29 @@ struct Unpacking<'a> {
     bytes: u64,
 }
 
+/// Files on their way to the writers.
+struct Batches<'a> {
+    sender: &'a SyncSender<Vec<Job>>,
+    jobs: Vec<Job>,
+    bytes: usize,
+}
+
+impl Batches<'_> {
+    fn add(&mut self, job: Job) {
+        self.bytes += job.content.len();
+        self.jobs.push(job);
+        if self.jobs.len() >= BATCH || self.bytes >= BATCH_BYTES {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        self.bytes = 0;
+        // Writers take batches until this end is closed.
+        let _ = self.sender.send(std::mem::take(&mut self.jobs));
+    }
+}
+
 /// A file for the writers.
 struct Job {
     path: String,
@@ -103,14 +129,16 @@ impl Unpacking<'_> {
             for _ in 0..writers {
                 scope.spawn(|| write_files(&waiting, &failure));
             }
-            let read = self.read(&jobs, &failure);
+            let mut batches = Batches { sender: &jobs, jobs: Vec::new(), bytes: 0 };
+            let read = self.read(&mut batches, &failure);
+            batches.send();
             drop(jobs);
             read
         });
         failure.into_result().and(read)
     }
 
-    fn read(&mut self, jobs: &SyncSender<Job>, failure: &Failure) -> Result<(), Refusal> {
+    fn read(&mut self, batches: &mut Batches<'_>, failure: &Failure) -> Result<(), Refusal> {
         while let Some(member) = self.members.next()? {
             match self.policy.accept(&member)? {
                 Accepted::Root | Accepted::LeftOut => {}
@@ -122,8 +150,7 @@ impl Unpacking<'_> {
                     self.files += 1;
                     self.bytes += member.size;
                     if let Some(job) = self.file(path, mode, &member)? {
-                        // Writers take jobs until this end is closed.
-                        let _ = jobs.send(job);
+                        batches.add(job);
                     }
                 }
                 Accepted::Link { path, target } => {
@@ -274,14 +301,17 @@ impl Failure {
 }
 
 /// Writes files until there are no more; after a failure they are only taken.
-fn write_files(waiting: &Mutex<Receiver<Job>>, failure: &Failure) {
+fn write_files(waiting: &Mutex<Receiver<Vec<Job>>>, failure: &Failure) {
     loop {
-        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        if !failure.happened()
-            && let Err(refusal) = write_file(job)
-        {
-            failure.set(refusal);
+        let batch = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(batch) = batch else { return };
+        for job in batch {
+            if failure.happened() {
+                break;
+            }
+            if let Err(refusal) = write_file(job) {
+                failure.set(refusal);
+            }
         }
     }
 }
