@@ -17,6 +17,9 @@ const MAX_EXTENSION: u64 = 64 * 1024;
 /// More of them before one member than any writer makes.
 const MAX_EXTENSIONS: usize = 8;
 
+/// The end of the year 9999; some file systems refuse later times.
+const LATEST: i64 = 253_402_300_799;
+
 /// Why an archive is not read on.
 #[derive(Debug)]
 pub(super) enum Refusal {
@@ -181,7 +184,8 @@ impl<R: BufRead> Members<R> {
         let mode = header.mode().map_err(|_| Refusal::content("has a header with a bad mode"))?;
         let modified =
             extensions.modified.or_else(|| header.mtime().ok().and_then(|time| i64::try_from(time).ok()));
-        Ok(Member { path, kind, size: content, mode, modified: modified.unwrap_or(0) })
+        let modified = modified.unwrap_or(0).clamp(0, LATEST);
+        Ok(Member { path, kind, size: content, mode, modified })
     }
 
     /// The next header, or `None` at the end marker, after which only padding may follow.

@@ -17,6 +17,10 @@
 //! A member larger than a frame is continued in the next ones: frames are how the file is compressed, the tar
 //! within does not depend on them.
 //!
+//! Files from anywhere are read by a policy of our own: `members` reads the tar strictly, `policy` judges each
+//! member before it is written, `checklist` compares it with the manifest while it is, and after a refusal nothing
+//! remains. What that knowingly does not cover: who made a file (it is not signed), and what its code does.
+//!
 //! With `SOURCE_DATE_EPOCH` the same tree yields the same bytes; without it members keep their files' times
 //! (nginx derives ETags from them) and the metadata tells when and where the file was made.
 

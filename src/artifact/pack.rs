@@ -3,12 +3,13 @@
 //! The head of the file (metadata, manifest) depends on every byte of the tree, yet each file is read only once:
 //! the tree's [frames](super::compress) are made first, and [wait](super::spool) until the head is known.
 
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::compress::{Compression, compress, file_entry};
@@ -170,27 +171,35 @@ impl Packer<'_> {
 
     /// Puts everything together.
     fn write(&self, target: &Path, head: &[Vec<u8>; 2], pieces: Vec<Piece>, spool: &Spool) -> Result<u64> {
-        let mut file = AtomicFile::create_nameless(target, 0o666)?;
-        let mut envelope = Envelope::new(self.options.format);
-        let mut encoder = None;
-        let mut written = envelope.start().len() as u64;
-        file.write_all(envelope.start()).at("write", target)?;
-        for content in head {
-            let frame = compress(&mut encoder, self.options.format, content)?;
+        let format = self.options.format;
+        let frame = |content: &[u8]| compress(&mut None, format, content);
+        let (first, second) = rayon::join(|| frame(&head[0]), || frame(&head[1]));
+        let end = frame(&header::END_MARKER)?;
+
+        let mut envelope = Envelope::new(format);
+        let mut start = envelope.start().to_vec();
+        for frame in [first?, second?] {
             envelope.add(frame.checksum, frame.size);
-            file.write_all(&frame.bytes).at("write", target)?;
-            written += frame.bytes.len() as u64;
+            start.extend(frame.bytes);
         }
+        let mut length = start.len() as u64;
+        let mut placed = Vec::with_capacity(pieces.len());
         for piece in pieces {
             envelope.add(piece.checksum, piece.size);
-            written += spool.take(piece, &mut file, target)?;
+            let at = length;
+            length += piece.length();
+            placed.push((at, piece));
         }
-        let end = compress(&mut encoder, self.options.format, &header::END_MARKER)?;
         envelope.add(end.checksum, end.size);
         let rest = [end.bytes, envelope.end()].concat();
-        file.write_all(&rest).at("write", target)?;
-        file.commit()?;
-        Ok(written + rest.len() as u64)
+
+        let mut atomic = AtomicFile::create_nameless(target, 0o666)?;
+        let file: &File = atomic.as_file_mut();
+        file.write_all_at(&start, 0).at("write", target)?;
+        placed.into_par_iter().try_for_each(|(at, piece)| spool.take(piece, file, at, target))?;
+        file.write_all_at(&rest, length).at("write", target)?;
+        atomic.commit()?;
+        Ok(length + rest.len() as u64)
     }
 
     fn time_of(&self, node: &Node) -> i64 {

@@ -1,15 +1,14 @@
 //! Frames that wait until the head of the file is known: in memory up to a limit, then in a file without a name.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::frame::Frame;
-use crate::error::{At, Error, Result};
-use crate::fs::{self, AtomicFile};
+use crate::error::{At, Result};
+use crate::fs;
 
 /// Memory is faster than a file, and there is little of it.
 const MEMORY: u64 = 128 * 1024 * 1024;
@@ -30,7 +29,17 @@ pub(super) struct Piece {
 
 enum Place {
     Memory(Vec<u8>),
-    File { offset: u64, length: u64 },
+    File { offset: u64, length: usize },
+}
+
+impl Piece {
+    /// In bytes, compressed.
+    pub(super) fn length(&self) -> u64 {
+        match &self.place {
+            Place::Memory(bytes) => bytes.len() as u64,
+            Place::File { length, .. } => *length as u64,
+        }
+    }
 }
 
 impl Spool {
@@ -48,27 +57,20 @@ impl Spool {
         }
         let offset = self.length.fetch_add(length, Ordering::Relaxed);
         self.file()?.write_all_at(&bytes, offset).at("write in", &self.directory)?;
-        Ok(Piece { checksum, size, place: Place::File { offset, length } })
+        Ok(Piece { checksum, size, place: Place::File { offset, length: bytes.len() } })
     }
 
-    /// Moves a frame to its place in the file; returns its length.
-    pub(super) fn take(&self, piece: Piece, to: &mut AtomicFile, target: &Path) -> Result<u64> {
-        match piece.place {
-            Place::Memory(bytes) => {
-                to.write_all(&bytes).at("write", target)?;
-                Ok(bytes.len() as u64)
-            }
+    /// Moves a frame to its place in `target`, which is open as `to`.
+    pub(super) fn take(&self, piece: Piece, to: &File, at: u64, target: &Path) -> Result<()> {
+        let bytes = match piece.place {
+            Place::Memory(bytes) => bytes,
             Place::File { offset, length } => {
-                let mut spool = self.file()?;
-                spool.seek(SeekFrom::Start(offset)).at("read in", &self.directory)?;
-                let copied = io::copy(&mut spool.take(length), to.as_file_mut()).at("write", target)?;
-                if copied != length {
-                    let short = io::Error::from(io::ErrorKind::UnexpectedEof);
-                    return Err(Error::io("read in", &self.directory, &short));
-                }
-                Ok(copied)
+                let mut bytes = vec![0; length];
+                self.file()?.read_exact_at(&mut bytes, offset).at("read in", &self.directory)?;
+                bytes
             }
-        }
+        };
+        to.write_all_at(&bytes, at).at("write", target)
     }
 
     fn file(&self) -> Result<&File> {
@@ -96,11 +98,11 @@ mod tests {
         let third = spool.add(frame(3)).unwrap();
         assert!(matches!(second.place, Place::File { .. }));
         let target = directory.path().join("file");
-        let mut file = AtomicFile::create(&target, 0o644).unwrap();
-        for piece in [third, first, second] {
-            assert_eq!(spool.take(piece, &mut file, &target).unwrap(), 1000);
+        let file = fs::create_file(&target).unwrap();
+        for (piece, at) in [(first, 1000), (third, 0), (second, 2000)] {
+            assert_eq!(piece.length(), 1000);
+            spool.take(piece, &file, at, &target).unwrap();
         }
-        file.commit().unwrap();
         assert_eq!(fs::read(&target).unwrap(), [[3; 1000], [1; 1000], [2; 1000]].concat());
     }
 }

@@ -88,7 +88,10 @@ fn what_is_no_plugin_file_is_refused_with_a_reason() {
     let sandbox = Sandbox::new();
     let label = (".layerapi2_label", "plugin_hello@mfserv\n");
     let metadata = (".metadata.json", METADATA);
-    sandbox.fails(3, ["info", "nowhere.plugin"]).says("cannot open `nowhere.plugin`");
+    sandbox
+        .fails(1, ["info", "nowhere.plugin"])
+        .says("error: `nowhere.plugin` does not exist")
+        .says("hint: ");
     sandbox.write("text.plugin", "hello");
     sandbox.fails(1, ["info", "text.plugin"]).says("is not a plugin file").says("hint: ");
     for (members, reason) in [

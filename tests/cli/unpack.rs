@@ -34,6 +34,10 @@ fn what_is_merely_unusual_is_unpacked() {
         .pax(&[record("path", "metwork_plugin/caf\u{e9}".as_bytes()), record("mtime", b"1234.5")])
         .file("ascii", "pax")
         .member("g", b'g', 0, b"", &record("comment", b"from git archive"))
+        .pax(&[record("mtime", b"9999999999999999")])
+        .file("metwork_plugin/from the future", "")
+        .pax(&[record("mtime", b"-5")])
+        .file("metwork_plugin/from before", "")
         .file("metwork_plugin/large", vec![b'x'; 3_000_000])
         .describe(LABEL, METADATA, "[]")
         .end();
@@ -55,6 +59,7 @@ fn what_is_merely_unusual_is_unpacked() {
         assert_eq!(fs::metadata(home.join("caf\u{e9}")).unwrap().mtime(), 1234);
         assert_eq!(fs::metadata(home.join("large")).unwrap().mtime(), 1_700_000_000);
         assert_eq!(fs::metadata(home.join("large")).unwrap().len(), 3_000_000);
+        assert_eq!(fs::metadata(home.join("from before")).unwrap().mtime(), 0);
         assert_eq!(fs::read_link(home.join("dangling")).unwrap(), Path::new("nowhere/yet"));
         assert!(!home.join(".configuration_cache").exists(), "what upstream would execute");
         fs::remove_dir_all(&home).unwrap();
