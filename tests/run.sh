@@ -10,5 +10,5 @@ cargo test --locked --doc --quiet
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --no-fail-fast
 else
-    cargo test --locked --lib --bins --test cli
+    cargo test --locked --lib --bins --tests --no-fail-fast
 fi
