@@ -1,7 +1,7 @@
 //! What the maker of a plugin says about it: the part of the metadata that comes from `config.ini`.
 
 use crate::error::{Error, Result};
-use crate::plugin::Label;
+use crate::plugin::{Label, Plugin};
 use crate::text;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,21 @@ pub struct Description {
 }
 
 impl Description {
+    /// From the plugin's configuration.
+    pub fn of(plugin: &Plugin) -> Description {
+        let general = &plugin.config.general;
+        Description {
+            label: plugin.label.clone(),
+            version: general.version.clone(),
+            release: general.release.clone(),
+            summary: general.summary.clone(),
+            license: general.license.clone(),
+            packager: general.maintainer.clone(),
+            vendor: general.vendor.clone(),
+            url: general.url.clone(),
+        }
+    }
+
     /// `{name}-{version}-{release}.metwork.{module}.plugin`
     pub fn file_name(&self) -> String {
         let Description { label, version, release, .. } = self;

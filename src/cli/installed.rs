@@ -24,7 +24,7 @@ pub(super) fn bases(option: &BaseOption, context: &Context) -> Result<Vec<(Base,
     for module in modules(None, context)? {
         let base = Base::new(given, &module, &context.site);
         if !bases.iter().any(|(known, _)| known.dir == base.dir) {
-            base.settle(&context.site);
+            base.settle();
             bases.push((base, module));
         }
     }

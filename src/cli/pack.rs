@@ -79,17 +79,7 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
 
 fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
     let plugin = Plugin::load(directory, &context.site)?;
-    let general = &plugin.config.general;
-    let description = Description {
-        label: plugin.label.clone(),
-        version: general.version.clone(),
-        release: general.release.clone(),
-        summary: general.summary.clone(),
-        license: general.license.clone(),
-        packager: general.maintainer.clone(),
-        vendor: general.vendor.clone(),
-        url: general.url.clone(),
-    };
+    let description = Description::of(&plugin);
     let kept = virtualenv::foreign_files(&directory.join(VIRTUALENV), Path::new(VIRTUALENV))?;
     let is_remade =
         |path: &Path| path.starts_with(VIRTUALENV) && !kept.iter().any(|foreign| foreign.starts_with(path));

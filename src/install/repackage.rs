@@ -55,17 +55,7 @@ pub fn repackage(
     fs::remove_file(&tree.join(CONFIG_FILE))?;
     fs::write_atomic(&tree.join(CONFIG_FILE), config.as_bytes())?;
     fs::set_mode(&tree.join(CONFIG_FILE), 0o644)?;
-    let general = &plugin.config.general;
-    let description = Description {
-        label: plugin.label.clone(),
-        version: general.version.clone(),
-        release: general.release.clone(),
-        summary: general.summary.clone(),
-        license: general.license.clone(),
-        packager: general.maintainer.clone(),
-        vendor: general.vendor.clone(),
-        url: general.url.clone(),
-    };
+    let description = Description::of(&plugin);
     let options = artifact::Options {
         format: artifact::Format::Zstd,
         output,
