@@ -97,11 +97,10 @@ impl Base {
     /// Undoes what a killed command left half done, unless one is at work now. For commands that only look: they
     /// must not see half a change. A base that cannot be written is looked at as it is.
     pub fn settle(&self) {
-        if journal::exists(self) {
-            if let Ok(_lock) = Lock::acquire(&self.own_dir().join("lock"), "recover", Duration::ZERO, |_| {})
-            {
-                let _ = journal::recover(self);
-            }
+        if journal::exists(self)
+            && let Ok(_lock) = Lock::acquire(&self.own_dir().join("lock"), "recover", Duration::ZERO, |_| {})
+        {
+            let _ = journal::recover(self);
         }
     }
 
