@@ -81,7 +81,9 @@ impl Site {
         let home = environment.path("HOME").unwrap_or_else(|| PathBuf::from("/"));
         let etc = environment.path("MWP_ETC_DIR").unwrap_or_else(|| PathBuf::from("/etc"));
         let absolute = |name: &str| environment.path(name).filter(|path| path.is_absolute());
-        let cache = absolute("MWP_CACHE_DIR")
+        let cache = environment
+            .path("MWP_CACHE_DIR")
+            .map(|path| std::path::absolute(&path).unwrap_or(path))
             .unwrap_or_else(|| absolute("XDG_CACHE_HOME").unwrap_or_else(|| home.join(".cache")).join("mwp"));
         let data = absolute("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share")).join("mwp");
         let module = environment

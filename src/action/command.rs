@@ -31,7 +31,7 @@ pub fn run_command(project: &Project<'_>, task: &Task, command: &[String], log: 
         }
     }
     // The rules of a Makefile are run by us: its `all` would run them, and us, again.
-    environment.set("MWP_MAKE_HOOK", "1");
+    environment.set("MWP_MAKE_HOOK", dir.as_os_str());
     for variable in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"] {
         environment.remove(variable);
     }

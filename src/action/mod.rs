@@ -97,6 +97,26 @@ pub fn run(job: &Job<'_>, log: &mut Log) -> Result<()> {
     }
 }
 
+/// Whether the outputs may be taken from and put into the content store: not where something beside the declared
+/// inputs goes into them.
+pub fn may_be_kept(project: &Project<'_>, task: &Task) -> Result<bool> {
+    match name(task) {
+        "python-wheels" | "python-virtualenv" => Ok(!python::names_directories(project)?),
+        "npm-modules" | "pnpm-modules" | "yarn-modules" => Ok(!node::sees_more_than_settings(project)?),
+        _ => Ok(true),
+    }
+}
+
+/// Why a task has to run whatever its record says.
+pub fn volatile(project: &Project<'_>, task: &Task) -> Result<Option<&'static str>> {
+    match name(task) {
+        "python-wheels" if python::names_directories(project)? => {
+            Ok(Some("the lock names a directory, whose content may have changed"))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Files in an output directory that belong to the action although no record says so, with paths from the plugin's
 /// directory: a virtualenv that another tool made.
 pub fn owned(project: &Project<'_>, task: &Task, output: &Path) -> Result<BTreeSet<PathBuf>> {

@@ -108,7 +108,7 @@ fn manager(job: &Job<'_>, name: &str, dir: &Path) -> Result<Program> {
 /// Makes a lock from copies of the settings, so that nothing but the lock changes.
 fn lock(job: &Job<'_>, log: &mut Log, name: &str, arguments: &[&str], file: &str) -> Result<()> {
     refuse_if_locked(job.project, file)?;
-    let dir = work_dir(job, &[])?;
+    let dir = work_dir(job)?;
     let finished = manager(job, name, &dir)?.arguments(arguments).run(log, &job.on_line())?;
     if !finished.succeeded() {
         return Err(failure(name, "lock the dependencies", &finished));
@@ -121,7 +121,7 @@ fn lock(job: &Job<'_>, log: &mut Log, name: &str, arguments: &[&str], file: &str
 
 /// Installs what the lock says, in a directory of its own that is then put in place as a whole.
 fn modules(job: &Job<'_>, log: &mut Log, name: &str, arguments: &[&str]) -> Result<()> {
-    let dir = work_dir(job, &["install", "preinstall", "postinstall", "prepare", "prepublish"])?;
+    let dir = work_dir(job)?;
     let finished = manager(job, name, &dir)?.arguments(arguments).run(log, &job.on_line())?;
     if !finished.succeeded() {
         return Err(failure(name, "install the dependencies", &finished));
@@ -142,25 +142,34 @@ fn is_in_place(plugin_dir: &Path, dir: &Path) -> Result<bool> {
     Ok(std::fs::canonicalize(plugin_dir).at("read", plugin_dir)? == dir)
 }
 
-/// A copy of the settings in the staging directory; the plugin's own directory where a package manager has to see
-/// more than those: workspaces, packages in directories, and scripts of the plugin itself.
-fn work_dir(job: &Job<'_>, scripts: &[&str]) -> Result<std::path::PathBuf> {
-    let project = job.project;
+/// The scripts of the plugin itself that run when its dependencies are installed.
+const INSTALL_SCRIPTS: [&str; 5] = ["install", "preinstall", "postinstall", "prepare", "prepublish"];
+
+/// Whether more than the settings goes into node_modules: workspaces, packages in directories, and scripts of the
+/// plugin itself.
+pub(super) fn sees_more_than_settings(project: &Project<'_>) -> Result<bool> {
     let package = read_json(&project.dir.join("package.json"))?.unwrap_or_default();
-    let has_script = scripts.iter().any(|script| package.pointer(&format!("/scripts/{script}")).is_some());
+    let has_script =
+        INSTALL_SCRIPTS.iter().any(|script| package.pointer(&format!("/scripts/{script}")).is_some());
     let local = |range: &str| {
-        ["file:", "link:", "portal:", "workspace:", "patch:", "./", "../", "/", "~/"]
-            .iter()
-            .any(|prefix| range.starts_with(prefix))
+        let prefixes = ["file:", "link:", "portal:", "workspace:", "patch:", "./", "../", "/", "~/"];
+        prefixes.iter().any(|prefix| range.starts_with(prefix))
     };
     let has_local =
         LOCKED_KEYS.iter().any(|key| entries(&package, key).iter().any(|(_, range)| local(range)));
-    let sees_more = has_script
+    Ok(has_script
         || has_local
         || package.get("workspaces").is_some()
         || package.get("pnpm").is_some()
         || fs::exists(&project.dir.join("pnpm-workspace.yaml"))
-        || fs::exists(&project.dir.join(".yarn"));
+        || fs::exists(&project.dir.join(".yarn")))
+}
+
+/// A copy of the settings in the staging directory; the plugin's own directory where a package manager has to see
+/// more than those.
+fn work_dir(job: &Job<'_>) -> Result<std::path::PathBuf> {
+    let project = job.project;
+    let sees_more = sees_more_than_settings(project)?;
     if sees_more {
         return project.absolute_dir();
     }
@@ -288,7 +297,7 @@ pub(super) fn drift(project: &Project<'_>) -> Result<Vec<String>> {
     let mut added = Vec::new();
     for entry in fs::list(&modules)? {
         let Some(name) = entry.file_name().and_then(|name| name.to_str()) else { continue };
-        if name.starts_with(['.', '@']) || !fs::exists(&entry.join("package.json")) {
+        if name.starts_with(['.', '@']) || entry.is_symlink() || !fs::exists(&entry.join("package.json")) {
             continue;
         }
         if record.outputs.get(&Path::new("node_modules").join(name).join("package.json")).is_none() {

@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::env;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
-use crate::graph::{Project, Reason};
+use crate::graph::{Event, Project, Reason};
 use crate::process::Log;
 use crate::python::{
     BinaryPolicy, Interpreter, Line, Lock, Pin, Requirements, Resolver, Verdict, Wheel, virtualenv as venv,
@@ -55,6 +55,17 @@ pub(super) fn judge_lock(project: &Project<'_>) -> Result<Judgement> {
     Ok(Judgement::Stale(vec![reason]))
 }
 
+/// Whether the lock holds paths: what is there may change without a word.
+pub(super) fn names_directories(project: &Project<'_>) -> Result<bool> {
+    let Some(lock) = fs::read_text_optional(&project.dir.join(LOCK))? else { return Ok(false) };
+    let is_path = |line: &Line| {
+        let text = line.text();
+        !text.ends_with(".whl")
+            && (text.contains(" @ file:") || matches!(line, Line::Opaque { .. }) && !text.contains("://"))
+    };
+    Ok(lock.contains('/') && Lock::parse(&lock).requirements.lines.iter().any(is_path))
+}
+
 fn resolver<'a>(project: &'a Project<'_>) -> Result<Resolver<'a>> {
     let directory = project.absolute_dir()?.join(SOURCES);
     Resolver::new(project.site, &project.tools, &directory, project.mode.offline)
@@ -72,7 +83,7 @@ pub(super) fn freeze(job: &Job<'_>, log: &mut Log) -> Result<()> {
             true => Vec::new(),
             false => env::requirement_files(project.site, &project.dir, short_version)?,
         };
-        let requirements = project.absolute_dir()?.join(WANTED);
+        let requirements = requirements_for_tools(job, &wanted)?;
         pins = resolver.freeze(&requirements, &constraints, job.staging, log, &job.on_line()).map_err(
             |error| {
                 let is_about_requirements = error.fault == Fault::Input;
@@ -83,6 +94,7 @@ pub(super) fn freeze(job: &Job<'_>, log: &mut Log) -> Result<()> {
                 }
             },
         )?;
+        fs::remove_file(&project.dir.join(SOURCES).join("requirements-to-freeze.tmp"))?;
         let provided = provided_by_layers(&constraints)?;
         pins.retain(|pin| {
             !Requirements::parse(pin).lines.iter().filter_map(Pin::of).any(|pin| provided.contains(&pin))
@@ -93,6 +105,28 @@ pub(super) fn freeze(job: &Job<'_>, log: &mut Log) -> Result<()> {
     fs::create_dir_all(&job.staging.join(SOURCES))?;
     fs::write_atomic(&staged, content.as_bytes())?;
     fs::set_mode(&staged, 0o644)
+}
+
+/// The requirements as the resolvers take them: a repository that is to be editable is pinned like any other. The
+/// file stands beside the original, because paths in it are relative to that.
+fn requirements_for_tools(job: &Job<'_>, wanted: &Requirements) -> Result<PathBuf> {
+    let sources = job.project.absolute_dir()?.join(SOURCES);
+    let plain = |line: &Line| {
+        let text = line.text();
+        let rest = text
+            .strip_prefix("-e")
+            .or(text.strip_prefix("--editable"))
+            .map(|rest| rest.trim_start_matches(['=', ' ', '\t']));
+        rest.filter(|rest| rest.contains("://")).map(str::to_owned)
+    };
+    if wanted.lines.iter().all(|line| plain(line).is_none()) {
+        return Ok(sources.join("requirements-to-freeze.txt"));
+    }
+    let lines: Vec<String> =
+        wanted.lines.iter().map(|line| plain(line).unwrap_or_else(|| line.text().to_owned())).collect();
+    let file = sources.join("requirements-to-freeze.tmp");
+    fs::write_atomic(&file, (lines.join("\n") + "\n").as_bytes())?;
+    Ok(file)
 }
 
 const HINT_OVERRIDE: &str = "the layers' own packages are constraints; make an empty file `python3_virtualenv_sources/override` to override them";
@@ -166,7 +200,12 @@ pub(super) fn wheels(job: &Job<'_>, log: &mut Log) -> Result<()> {
     for pin in missing.lines.iter().filter_map(Pin::of) {
         let wheel = made.iter().find(|wheel| wheel.name == pin.name && wheel.is_version(&pin.version));
         if let Some(file) = wheel.and_then(|wheel| wheel.path.file_name()) {
-            project.store.keep(Bucket::Wheels, &key(&pin), &into, &[Path::new(file)])?;
+            // The wheel is there; a cache that cannot be written costs the next build time.
+            if let Err(error) = project.store.keep(Bucket::Wheels, &key(&pin), &into, &[Path::new(file)]) {
+                let text = format!("the wheels were not kept in the cache: {error}");
+                project.observer.event(&project.dir, Event::Warning { task: &job.task.name, text: &text });
+                break;
+            }
         }
     }
     Ok(())

@@ -92,6 +92,7 @@ pub(super) fn build(
         }
         return Ok(built);
     }
+    refuse_inside_own_build(&directories, context)?;
     signals::end_programs_on_signal()?;
     let next = AtomicUsize::new(0);
     let one = |dir: &Path| -> Result<Built> {
@@ -134,6 +135,18 @@ pub(super) fn build(
         return Err(Error::interrupted());
     }
     if problems.is_empty() { Ok(built) } else { Err(Error::many(fault, problems)) }
+}
+
+/// A rule of a Makefile that builds its own plugin would wait for itself for ever.
+fn refuse_inside_own_build(directories: &[PathBuf], context: &Context) -> Result<()> {
+    let Some(outer) = context.site.environment.path("MWP_MAKE_HOOK") else { return Ok(()) };
+    match directories.iter().find(|dir| std::fs::canonicalize(dir).is_ok_and(|dir| dir == outer)) {
+        Some(dir) => {
+            Err(Error::input(format!("{} is being built: this runs in one of its tasks", text::path(dir)))
+                .hint("take the call of `mwp` or `make` out of that task"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// One directory named twice is one project.

@@ -33,6 +33,31 @@ pub(super) struct Arguments {
     files: Vec<PathBuf>,
 }
 
+/// Replace an installed plugin by another version of it, in one step
+#[derive(Debug, Args)]
+pub(super) struct HotswapArguments {
+    #[command(flatten)]
+    base: BaseOption,
+    /// The `.plugin` file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(super) fn hotswap(arguments: &HotswapArguments, context: &Context) -> Result<()> {
+    signals::end_programs_on_signal()?;
+    let installation = Installation {
+        file: &arguments.file,
+        new_name: None,
+        replace: true,
+        must_be_installed: true,
+        plugins_base: arguments.base.plugins_base_dir.as_deref(),
+    };
+    let (label, metadata, _) =
+        install::install(&installation, &context.site, &mut |holder| waiting(context, holder))?;
+    context.output.note(&format!("swapped in {} {}-{}", label.name, metadata.version, metadata.release));
+    Ok(())
+}
+
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let new_name = match &arguments.new_name {
         Some(_) if arguments.files.len() > 1 => {
@@ -49,6 +74,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             file,
             new_name: new_name.as_ref(),
             replace: arguments.force,
+            must_be_installed: false,
             plugins_base: arguments.base.plugins_base_dir.as_deref(),
         };
         match install::install(&installation, &context.site, &mut |holder| waiting(context, holder)) {
@@ -131,6 +157,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Installed => "installed",
         Outcome::Replaced => "replaced",
         Outcome::Unchanged => "unchanged",
+        Outcome::Superseded => "left alone, because a later file is of the same plugin",
         Outcome::Devlinked => "left alone, because it is installed as a devlink",
     }
 }

@@ -223,15 +223,19 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
     let (mut verified, mut problems) = (Vec::new(), Vec::new());
     for plugin in &plugins {
         let shown = text::visible(&plugin.name);
-        let (unchecked, damages) = match install::verify(plugin)? {
-            Report::Checked(damages) => (None, damages.iter().map(ToString::to_string).collect()),
-            Report::Unchecked(reason) => (Some(reason), Vec::new()),
-            Report::Corrupt(reason) => (None, vec![reason]),
+        let (unchecked, by_postinstall, damages) = match install::verify(plugin)? {
+            Report::Checked(damages, made) => (None, made, damages.iter().map(ToString::to_string).collect()),
+            Report::Unchecked(reason) => (Some(reason), 0, Vec::new()),
+            Report::Corrupt(reason) => (None, 0, vec![reason]),
         };
         if !arguments.json && !arguments.quiet && damages.is_empty() {
             match unchecked {
                 Some(reason) => context.output.note(&format!("{shown} was not checked: {reason}")),
-                None => context.output.note(&format!("{shown} is as it was packed")),
+                None if by_postinstall == 0 => context.output.note(&format!("{shown} is as it was packed")),
+                None => context.output.note(&format!(
+                    "{shown} is as it was packed, but for {} that its postinstall made or changed",
+                    text::count(by_postinstall, "path")
+                )),
             }
         }
         problems.extend(damages.iter().map(|damage: &String| Problem {

@@ -28,7 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::clean::Depth;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit;
 use crate::site::{Environment, Site};
 use output::Output;
@@ -66,6 +66,7 @@ enum Command {
     Info(info::Arguments),
     Hash(info::HashArguments),
     Install(install::Arguments),
+    Hotswap(install::HotswapArguments),
     Provision(install::ProvisionArguments),
     Develop(installed::DevelopArguments),
     Uninstall(installed::UninstallArguments),
@@ -102,6 +103,10 @@ fn execute(words: &[OsString], context: &Context) -> u8 {
 
 /// Says what went wrong and returns the exit code for it.
 fn code(result: Result<u8>, context: &Context) -> u8 {
+    let result = result.and_then(|code| match Output::has_failed() {
+        true => Err(Error::machine("cannot write to standard output").hint("is its disk full?")),
+        false => Ok(code),
+    });
     result.unwrap_or_else(|error| {
         context.output.error(&error);
         error.fault.exit_code()
@@ -129,6 +134,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Info(arguments)) => info::run(&arguments, context),
         Some(Command::Hash(arguments)) => info::run_hash(&arguments, context),
         Some(Command::Install(arguments)) => install::run(&arguments, context),
+        Some(Command::Hotswap(arguments)) => install::hotswap(&arguments, context),
         Some(Command::Provision(arguments)) => install::provision(&arguments, context),
         Some(Command::Develop(arguments)) => installed::develop(&arguments, context),
         Some(Command::Uninstall(arguments)) => installed::uninstall(&arguments, context),

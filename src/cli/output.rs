@@ -2,10 +2,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 
 use crate::error::Error;
+
+static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// How to print, decided once per process.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +33,16 @@ impl Output {
 
     /// Data: a line on standard output. A reader that went away (`| head`) is no error.
     pub(crate) fn line(&self, text: &str) {
-        let _ = writeln!(io::stdout(), "{text}");
+        if let Err(error) = writeln!(io::stdout(), "{text}")
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            FAILED.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether data was lost on its way to standard output: a full disk.
+    pub(crate) fn has_failed() -> bool {
+        FAILED.load(Ordering::Relaxed)
     }
 
     /// Data that need not be UTF-8, as it is.

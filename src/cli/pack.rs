@@ -81,8 +81,14 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
     let plugin = Plugin::load(directory, &context.site)?;
     let description = Description::of(&plugin);
     let kept = virtualenv::foreign_files(&directory.join(VIRTUALENV), Path::new(VIRTUALENV))?;
-    let is_remade =
-        |path: &Path| path.starts_with(VIRTUALENV) && !kept.iter().any(|foreign| foreign.starts_with(path));
+    // CI systems keep caches inside the project; they are nobody's to ship.
+    let here = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+    let cache = std::fs::canonicalize(&context.site.cache).ok();
+    let cache = cache.as_ref().and_then(|cache| cache.strip_prefix(&here).ok());
+    let is_remade = |path: &Path| {
+        (path.starts_with(VIRTUALENV) && !kept.iter().any(|foreign| foreign.starts_with(path)))
+            || cache.is_some_and(|cache| path.starts_with(cache))
+    };
     artifact::pack(
         directory,
         &description,

@@ -43,11 +43,7 @@ pub(super) fn decide(
 ) -> Result<Decision> {
     let record =
         project.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&task.name).cloned();
-    let patterns = Patterns {
-        required: task.inputs.clone(),
-        optional: task.optional_inputs.clone(),
-        except: task.outputs.clone(),
-    };
+    let patterns = task.input_patterns();
     let Taken { snapshot: inputs, identical: same_inputs, missing } =
         Snapshot::take(&project.dir, &patterns, record.as_ref().map(|record| &record.inputs), now)?;
     if let Some(pattern) = missing {
@@ -85,6 +81,11 @@ pub(super) fn decide(
             }
             Judgement::Stale(why) => reasons = why,
         }
+    }
+    if reasons.is_empty()
+        && let Some(text) = action::volatile(project, task)?
+    {
+        reasons = vec![Reason::Other { text: text.to_owned() }];
     }
     if task.always {
         reasons = vec![Reason::AlwaysRuns];

@@ -11,6 +11,8 @@ use super::decide::{Decision, whole_outputs};
 use super::observer::Event;
 use super::outputs::{self, Made, SetAside};
 use super::project::Project;
+use super::snapshot::Snapshot;
+use super::stat::Instant;
 use super::state::Record;
 use crate::action::{self, Job};
 use crate::digest::Digest;
@@ -32,6 +34,7 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, decision: &Decision) -
     let key = decision.fingerprint.key(&decision.inputs);
     if task.cache
         && !project.mode.force
+        && action::may_be_kept(project, task)?
         && let Some(made) = restore(project, task, decision, &key)?
     {
         let digest = record(project, task, decision, &made, started.elapsed())?;
@@ -54,7 +57,17 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, decision: &Decision) -
     };
     let digest = record(project, task, decision, &made, started.elapsed())?;
     event(Event::Done { task: &task.name, took: started.elapsed() });
-    if task.cache {
+    if inputs_moved(project, task, decision)? {
+        let text = "an input changed while it ran: the next build runs it again";
+        event(Event::Warning { task: &task.name, text });
+        let state =
+            project.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&task.name).cloned();
+        if let Some(record) = state {
+            save(project, &task.name, Record { finished: false, ..record })?;
+        }
+        return Ok(digest);
+    }
+    if task.cache && action::may_be_kept(project, task)? {
         // The build succeeded; a cache that cannot be written is worth a word, not a failure.
         if let Err(error) = project.store.keep(Bucket::Tasks, &key, &project.dir, &made.store_names(task)) {
             let text = format!("the outputs were not kept in the cache: {error}");
@@ -62,6 +75,19 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, decision: &Decision) -
         }
     }
     Ok(digest)
+}
+
+/// Whether somebody touched an input since the start: the outputs may be made of either content.
+fn inputs_moved(project: &Project<'_>, task: &Task, decision: &Decision) -> Result<bool> {
+    let now = Snapshot::take(&project.dir, &task.input_patterns(), Some(&decision.inputs), Instant::NEVER)?
+        .snapshot;
+    let same = now.entries.len() == decision.inputs.entries.len()
+        && now
+            .entries
+            .iter()
+            .zip(decision.inputs.entries.iter())
+            .all(|(now, then)| now.name == then.name && now.stat.is_as_written(&then.stat));
+    Ok(!same)
 }
 
 /// Takes the outputs from the content store, all or nothing.

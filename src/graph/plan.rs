@@ -46,6 +46,7 @@ impl Plan {
                 }
             }
         }
+        order_by_files(&tasks, &mut first);
         let order = sorted(&tasks, &first)?;
         let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
         let first = order.iter().map(|old| first[*old].iter().map(|other| place[other]).collect()).collect();
@@ -93,6 +94,43 @@ fn unknown(dir: &Path, task: &Task, key: &str, name: &str, known: &BTreeSet<Stri
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None => error.hint("`mwp graph` shows the tasks of this plugin"),
     }
+}
+
+/// A task that reads what another one of `mwp.toml` makes goes after it, said or not; unless it was said otherwise.
+fn order_by_files(tasks: &[Task], first: &mut [BTreeSet<usize>]) {
+    for reader in 0..tasks.len() {
+        for maker in 0..tasks.len() {
+            let is_own = tasks[maker].origin == crate::recipe::PLUGIN_RECIPE_FILE;
+            if reader != maker
+                && is_own
+                && reads(&tasks[reader], &tasks[maker])
+                && !goes_after(maker, reader, first)
+            {
+                first[reader].insert(maker);
+            }
+        }
+    }
+}
+
+fn reads(reader: &Task, maker: &Task) -> bool {
+    let patterns =
+        reader.inputs.iter().chain(&reader.optional_inputs).filter(|pattern| !pattern.starts_with('!'));
+    let mut pairs = patterns.flat_map(|pattern| maker.outputs.iter().map(move |output| (pattern, output)));
+    pairs.any(|(pattern, output)| {
+        let is_glob = |part: &str| part.contains(['*', '?', '[', '{']);
+        let base: std::path::PathBuf = Path::new(pattern)
+            .components()
+            .take_while(|part| !is_glob(&part.as_os_str().to_string_lossy()))
+            .collect();
+        let matches = globset::GlobBuilder::new(pattern).literal_separator(true).build();
+        let matches = matches.is_ok_and(|glob| glob.compile_matcher().is_match(output));
+        base.starts_with(output) || matches || (!is_glob(pattern) && Path::new(output).starts_with(pattern))
+    })
+}
+
+/// Whether `task` waits for `other`, directly or not.
+fn goes_after(task: usize, other: usize, first: &[BTreeSet<usize>]) -> bool {
+    first[task].iter().any(|next| *next == other || goes_after(*next, other, first))
 }
 
 /// Dependencies first, else in the order of their statement; a cycle is shown as a path.

@@ -19,6 +19,7 @@ use super::name::Name;
 use super::stat::{Instant, Stat};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::recipe::Task;
 use crate::text;
 
 /// Directories that never count: version control and our own state.
@@ -214,6 +215,17 @@ impl Snapshot {
     }
 }
 
+impl Task {
+    /// What its inputs are; its own outputs are none.
+    pub(super) fn input_patterns(&self) -> Patterns {
+        Patterns {
+            required: self.inputs.clone(),
+            optional: self.optional_inputs.clone(),
+            except: self.outputs.clone(),
+        }
+    }
+}
+
 impl Patterns {
     /// Required and optional ones in one list, by which a snapshot is known.
     fn in_order(&self) -> Vec<String> {
@@ -264,6 +276,9 @@ impl Listing {
             let is_dir = dir.join(&plain).is_dir() && !dir.join(&plain).is_symlink();
             if is_glob(pattern) || is_dir {
                 let base = if is_dir { plain.clone() } else { literal_base(&plain) };
+                if !crate::fs::exists(&dir.join(&base)) {
+                    absent.push(Name::new(&base));
+                }
                 let glob = if is_dir { None } else { Some(glob_set([pattern.as_str()])?) };
                 for (name, stat) in walk(dir, &base, &counts)? {
                     if stat.is_dir() {

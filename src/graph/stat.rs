@@ -39,6 +39,11 @@ impl Stat {
         })
     }
 
+    /// Equal but for what a new name for the file changes.
+    pub fn is_as_written(&self, other: &Stat) -> bool {
+        Stat { changed: other.changed, ..*self } == *other
+    }
+
     pub fn is_dir(&self) -> bool {
         self.mode & 0o170_000 == 0o040_000
     }

@@ -73,7 +73,8 @@ impl Standing {
 impl Base {
     /// The directory that was given, or that of the module.
     pub fn new(given: Option<&Path>, module: &Module, site: &Site) -> Base {
-        Base { dir: given.map_or_else(|| site.plugins_base(module), Path::to_owned) }
+        let given = given.map(|dir| std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned()));
+        Base { dir: given.unwrap_or_else(|| site.plugins_base(module)) }
     }
 
     pub(super) fn own_dir(&self) -> PathBuf {
@@ -97,7 +98,9 @@ impl Base {
     /// Undoes what a killed command left half done, unless one is at work now. For commands that only look: they
     /// must not see half a change. A base that cannot be written is looked at as it is.
     pub fn settle(&self) {
-        if journal::exists(self)
+        let has_debris =
+            fs::list(&self.own_dir()).is_ok_and(|paths| paths.iter().any(|path| !path.ends_with("lock")));
+        if has_debris
             && let Ok(_lock) = Lock::acquire(&self.own_dir().join("lock"), "recover", Duration::ZERO, |_| {})
         {
             let _ = journal::recover(self);

@@ -48,6 +48,11 @@ impl MadeAfter {
         })
     }
 
+    /// How many paths `postinstall` made or changed.
+    pub(super) fn by_postinstall(&self) -> usize {
+        self.by_postinstall.iter().filter(|path| *path != Path::new(MADE_BY_POSTINSTALL)).count()
+    }
+
     pub(super) fn contains(&self, path: &Path) -> bool {
         is_virtualenv(path, &self.kept) || self.by_postinstall.iter().any(|made| path.starts_with(made))
     }

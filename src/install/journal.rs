@@ -53,10 +53,6 @@ fn path(base: &Base) -> PathBuf {
     base.own_dir().join("journal")
 }
 
-pub(super) fn exists(base: &Base) -> bool {
-    fs::exists(&path(base))
-}
-
 impl Journal {
     /// Makes everything so far durable, then the journal itself.
     pub(super) fn write(&self, base: &Base) -> Result<()> {

@@ -24,7 +24,15 @@ impl OverrideFile {
 
     /// Whether somebody has uncommented or added keys.
     pub(super) fn is_edited(&self) -> Result<bool> {
-        let Some(content) = fs::read_text_optional(&self.path)? else { return Ok(false) };
+        // A link is an administrator's own doing, wherever it leads.
+        if self.path.is_symlink() {
+            return Ok(true);
+        }
+        let content = match fs::read_optional(&self.path) {
+            Ok(Some(content)) => String::from_utf8_lossy(&content).into_owned(),
+            Ok(None) => return Ok(false),
+            Err(_) => return Ok(true),
+        };
         let (document, mistakes) = Document::parse(&content);
         // What cannot be read was not written by us.
         Ok(!mistakes.is_empty() || document.sections.iter().any(|section| !section.entries.is_empty()))

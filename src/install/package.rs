@@ -22,6 +22,8 @@ pub struct Installation<'a> {
     pub new_name: Option<&'a PluginName>,
     /// An installed plugin of that name is replaced.
     pub replace: bool,
+    /// A plugin of that name has to be there.
+    pub must_be_installed: bool,
     pub plugins_base: Option<&'a Path>,
 }
 
@@ -67,6 +69,8 @@ pub fn install(
     let begun = transaction.swap_in()?;
     let begun = begun.or_undo(overrides.write(&home, &label.name))?;
     let begun = begun.or_undo(postinstall::run(&home, &label.name, &base, &log_dir, site))?;
+    let in_place = begun.is_in_place();
+    let begun = begun.or_undo(in_place)?;
     let begun = begun.or_undo(home::remember_postinstall(&home))?;
     begun.commit()?;
     touch_monitor(&label, site);
@@ -74,7 +78,7 @@ pub fn install(
 }
 
 fn refuse_taken(base: &Base, name: &PluginName, installation: &Installation<'_>) -> Result<()> {
-    if !fs::exists(&base.home(name)) {
+    if !fs::exists(&base.home(name)) && !installation.must_be_installed {
         return Ok(());
     }
     let installed = base.get(name.as_str())?;

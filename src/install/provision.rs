@@ -24,6 +24,8 @@ pub enum Outcome {
     Unchanged,
     /// A devlink is left alone.
     Devlinked,
+    /// A later file is of the same plugin.
+    Superseded,
 }
 
 /// Installs each `*.plugin` of the module's provisioning directory that is absent, and replaces those whose hash
@@ -34,12 +36,23 @@ pub fn provision(
     site: &Site,
     on_wait: &mut dyn FnMut(&str),
 ) -> Result<Vec<Provisioned>> {
+    let is_plugin =
+        |file: &PathBuf| file.extension().is_some_and(|ending| ending == "plugin") && file.is_file();
+    let files: Vec<PathBuf> = fs::list(&site.provisioning(module))?.into_iter().filter(is_plugin).collect();
+    let names: Vec<Option<PluginName>> = files
+        .iter()
+        .map(|file| Artifact::open(file).ok().map(|artifact| artifact.label().name.clone()))
+        .collect();
     let mut results = Vec::new();
-    for file in fs::list(&site.provisioning(module))? {
-        if file.extension().is_some_and(|extension| extension == "plugin") && file.is_file() {
-            let result = one(&file, module, plugins_base, site, on_wait);
-            results.push(Provisioned { file, result });
-        }
+    for (index, file) in files.into_iter().enumerate() {
+        // Of several files of one plugin the last by name counts, at every start the same.
+        let result = match &names[index] {
+            Some(name) if names[index + 1..].iter().flatten().any(|later| later == name) => {
+                Ok((name.clone(), Outcome::Superseded))
+            }
+            _ => one(&file, module, plugins_base, site, on_wait),
+        };
+        results.push(Provisioned { file, result });
     }
     Ok(results)
 }
@@ -67,7 +80,8 @@ fn one(
         }
         Ok(_) => Outcome::Replaced,
     };
-    let installation = Installation { file, new_name: None, replace: true, plugins_base };
+    let installation =
+        Installation { file, new_name: None, replace: true, must_be_installed: false, plugins_base };
     install(&installation, site, on_wait)?;
     Ok((name, outcome))
 }

@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::fs::{self, Staging};
 use crate::plugin::PluginName;
 use crate::process;
+use crate::text;
 
 /// A change in preparation: nothing that others see has happened.
 pub(super) struct Transaction<'a> {
@@ -23,6 +24,8 @@ pub(super) struct Begun<'a> {
     base: &'a Base,
     journal: Journal,
     staging: Staging,
+    /// The tree that is to be in place at the commit.
+    new: Option<Inode>,
 }
 
 impl<'a> Transaction<'a> {
@@ -62,7 +65,9 @@ impl<'a> Transaction<'a> {
     pub(super) fn swap_in(self) -> Result<Begun<'a>> {
         let home = self.base.dir.join(&self.name);
         let tree = self.tree();
-        let begun = self.begin()?;
+        let new = Inode::of(&tree);
+        let mut begun = self.begin()?;
+        begun.new = new;
         let swapped = match begun.journal.old {
             Some(_) => fs::exchange(&tree, &home),
             None => fs::rename(&tree, &home),
@@ -92,7 +97,7 @@ impl<'a> Transaction<'a> {
             files: self.files,
         };
         journal.write(self.base)?;
-        Ok(Begun { base: self.base, journal, staging: self.staging })
+        Ok(Begun { base: self.base, journal, staging: self.staging, new: None })
     }
 }
 
@@ -104,6 +109,19 @@ impl<'a> Begun<'a> {
             Ok(()) => Ok(self),
             Err(error) => Err(self.undo(error)),
         }
+    }
+
+    /// Whether the new tree is where it was put: the plugin's own steps may have moved or removed it.
+    pub(super) fn is_in_place(&self) -> Result<()> {
+        let home = self.base.dir.join(&self.journal.name);
+        if Inode::of(&home) == self.new && crate::plugin::Label::read(&home).is_ok() {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "`postinstall` removed or replaced the plugin's own home {}",
+            text::path(&home)
+        ))
+        .hint("nothing was installed; mend `postinstall` and make the release again"))
     }
 
     fn undo(self, error: Error) -> Error {

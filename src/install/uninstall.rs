@@ -24,7 +24,10 @@ pub fn uninstall(
     let mut transaction = Transaction::new(base, name, "uninstalling")?;
     let label = PluginName::parse(name).ok().map(|name| Label { name, module: module.clone() });
     let mut superfluous = Vec::new();
-    if let Some(label) = &label {
+    // Override files belong to the module, whichever bases the plugin is installed in.
+    let elsewhere = site.plugins_base(module);
+    let is_used_elsewhere = elsewhere != base.dir && fs::exists(&elsewhere.join(name));
+    if let Some(label) = label.as_ref().filter(|_| !is_used_elsewhere) {
         let file = OverrideFile::of(label, site);
         let is_edited = file.is_edited()?;
         superfluous.extend(Some(file.path).filter(|_| clean || !is_edited));

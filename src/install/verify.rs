@@ -8,7 +8,8 @@ use crate::fs;
 
 #[derive(Debug)]
 pub enum Report {
-    Checked(Vec<Damage>),
+    /// With the number of paths that `postinstall` made or changed, which are not checked.
+    Checked(Vec<Damage>, usize),
     /// There is nothing to check against, and why.
     Unchecked(&'static str),
     /// What is there is no plugin.
@@ -28,5 +29,6 @@ pub fn verify(installed: &Installed) -> Result<Report> {
         return Ok(Report::Unchecked("it was packed by upstream's tools, without a manifest"));
     }
     let made_after = MadeAfter::of(&installed.home)?;
-    artifact::verify(&installed.home, &|path| made_after.contains(path)).map(Report::Checked)
+    let damages = artifact::verify(&installed.home, &|path| made_after.contains(path))?;
+    Ok(Report::Checked(damages, made_after.by_postinstall()))
 }

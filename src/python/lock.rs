@@ -89,6 +89,16 @@ impl Lock {
                 Verdict::Outdated { old: short(old), new: short(&new) }
             };
         }
+        for line in &self.requirements.lines {
+            if let Line::Named { requirement, text } = line
+                && !matches!(requirement.version_or_url, Some(VersionOrUrl::Url(_)))
+                && !text.contains(';')
+                && Pin::of(line).is_none()
+            {
+                let requirement = format!("an exact version of {}", requirement.name);
+                return Verdict::Unsatisfied { requirement, found: Some(text.clone()) };
+            }
+        }
         for line in &wanted.lines {
             if let Some(verdict) = self.unsatisfied(line) {
                 return verdict;

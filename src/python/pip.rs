@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::requirements::Requirements;
 use super::resolver::{BinaryPolicy, Resolver, failure};
 use super::{canonical_name, index};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::process::{Log, Program};
 use crate::text;
@@ -31,13 +31,9 @@ pub(super) fn freeze(
     }
     let finished = program.run(log, on_line)?;
     if !finished.succeeded() {
-        return Err(failure(
-            "pip",
-            &format!("resolve {}", text::path(requirements)),
-            &finished,
-            reason(&finished.output),
-        )
-        .hint_if_none("correct that requirement"));
+        let what = format!("resolve {}", text::path(requirements));
+        let error = failure("pip", &what, &finished, reason(&finished.output));
+        return Err(unless_offline(error, resolver).hint_if_none("correct that requirement"));
     }
     let content = fs::read(&report)?;
     let report: Report = serde_json::from_slice(&content).map_err(|error| {
@@ -88,7 +84,8 @@ pub(super) fn wheels(
             "if a package cannot be compiled here, list it in `allow_binary_packages`, or make that file empty"
         }
     };
-    Err(failure("pip", "make the wheels", &finished, reason(&finished.output)).hint_if_none(hint))
+    let error = failure("pip", "make the wheels", &finished, reason(&finished.output));
+    Err(unless_offline(error, resolver).hint_if_none(hint))
 }
 
 /// pip before 24.1 refuses `name @ URL` where the URL has no host, and takes the older way to say the same.
@@ -99,6 +96,15 @@ fn for_old_pip(line: &str) -> String {
         }
         Some((name, url)) if url.starts_with("git+file:///") => format!("{url}&egg={name}"),
         _ => line.to_owned(),
+    }
+}
+
+/// Without a network, a version that cannot be found is no fault of the requirement.
+fn unless_offline(error: Error, resolver: &Resolver<'_>) -> Error {
+    if resolver.offline && error.fault == Fault::Input {
+        Error::machine(error.to_string()).hint("run it once without --offline")
+    } else {
+        error
     }
 }
 
@@ -167,17 +173,23 @@ impl Item {
         match &info.vcs_info {
             Some(vcs) => format!("{name} @ {}+{}@{}{subdirectory}", vcs.vcs, info.url, vcs.commit_id),
             // A path inside the plugin stays relative: a lock is for every clone.
-            None => match info
-                .url
-                .strip_prefix("file://")
-                .map(Path::new)
-                .and_then(|path| path.strip_prefix(directory).ok())
-            {
-                Some(inside) => format!("./{}", inside.display()),
-                None => format!("{name} @ {}{subdirectory}", info.url),
-            },
+            None => {
+                match info.url.strip_prefix("file://").and_then(|path| relative(Path::new(path), directory)) {
+                    Some(inside) => inside,
+                    None => format!("{name} @ {}{subdirectory}", info.url),
+                }
+            }
         }
     }
+}
+
+/// Seen from the directory of the requirements, for what is in the plugin.
+fn relative(path: &Path, directory: &Path) -> Option<String> {
+    if let Ok(inside) = path.strip_prefix(directory) {
+        return Some(format!("./{}", inside.display()));
+    }
+    let inside = path.strip_prefix(directory.parent()?).ok()?;
+    Some(format!("../{}", inside.display()))
 }
 
 /// pip says why in `ERROR:` lines; the first names what was looked for and what there is.

@@ -73,6 +73,7 @@ pub(super) fn read(path: &Path, into: &Path) -> Result<Read> {
     };
     let Ok(decoder) = zstd::Decoder::new(file) else { return Ok(Read::Damaged) };
     let mut archive = Archive::new(decoder);
+    archive.set_ignore_zeros(false);
     let Ok(entries) = archive.entries() else { return Ok(Read::Damaged) };
     for entry in entries {
         let Ok(mut entry) = entry else { return Ok(Read::Damaged) };
@@ -109,7 +110,11 @@ pub(super) fn read(path: &Path, into: &Path) -> Result<Read> {
             }
         }
     }
-    Ok(Read::Whole)
+    // The checksum stands behind the last member.
+    match io::copy(&mut archive.into_inner(), &mut io::sink()) {
+        Ok(_) => Ok(Read::Whole),
+        Err(_) => Ok(Read::Damaged),
+    }
 }
 
 /// A full disk is the machine's fault and not the entry's.

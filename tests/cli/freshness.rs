@@ -269,3 +269,48 @@ fn a_dry_run_and_an_explanation_write_nothing() {
     assert_eq!(tree(&dir), before);
     assert_eq!(sandbox.runs(), 0);
 }
+
+#[test]
+fn an_input_that_changed_while_the_task_ran_is_not_recorded_nor_kept() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("p");
+    let recipe = sandbox.read("p/mwp.toml");
+    sandbox.write("p/mwp.toml", recipe.replace("mkdir -p out", "sleep 1; mkdir -p out"));
+    let mut child = sandbox.mwp(["build", "-q", "-C", "p"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(500));
+    sandbox.write("p/in/a.txt", "meanwhile\n");
+    assert!(child.wait().unwrap().success());
+    // Back to what the task was started with: what it made is of the other content.
+    sandbox.write("p/in/a.txt", "a\n");
+    sandbox.ok(["build", "-C", "p"]).says("copy: done");
+    assert_eq!(sandbox.read("p/out/a.txt"), "a\n");
+}
+
+#[test]
+fn an_optional_input_is_seen_when_its_directory_appears() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("p");
+    sandbox.write("p/mwp.toml", sandbox.read("p/mwp.toml") + "optional_inputs = [\"opt/*.txt\"]\n");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.write("p/opt/new.txt", "");
+    sandbox.ok(["explain", "-C", "p"]).prints("the input `opt/new.txt` is new");
+}
+
+#[test]
+fn a_damaged_byte_in_what_does_not_compress_is_a_miss_too() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.task_plugin("p");
+    let noise: Vec<u8> =
+        (0..40_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    sandbox.write("p/in/noise", &noise);
+    sandbox.ok(["build", "-C", "p"]);
+    let cache = sandbox.path("home/.cache/mwp/tasks-v1");
+    for file in tree(&cache).iter().filter(|file| file.ends_with(".zst")) {
+        let mut content = fs::read(cache.join(file)).unwrap();
+        content[60_000] ^= 1;
+        fs::write(cache.join(file), content).unwrap();
+    }
+    fs::remove_dir_all(dir.join("out")).unwrap();
+    sandbox.ok(["build", "-C", "p"]).says("copy: done");
+    assert!(fs::read(dir.join("out/noise")).unwrap() == noise);
+}

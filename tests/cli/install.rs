@@ -338,7 +338,7 @@ fn a_refused_file_leaves_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("bad.plugin", "this is no archive");
     sandbox.fails(1, ["install", "bad.plugin"]).says("bad.plugin");
-    sandbox.fails(3, ["install", "absent.plugin"]).says("absent.plugin");
+    sandbox.fails(1, ["install", "absent.plugin"]).says("absent.plugin");
     sandbox.plugin("p");
     let file = sandbox.release("0.0.1");
     let content = fs::read(&file).unwrap();
@@ -472,4 +472,73 @@ fn a_full_disk_keeps_the_old_version() {
     fs::remove_file(disk.join("filler")).unwrap();
     install(&two).succeeded();
     assert_eq!(fs::read_to_string(disk.join("p/what")).unwrap(), "0.0.2");
+}
+
+#[test]
+fn a_postinstall_that_removes_its_own_home_does_not_take_the_old_version_with_it() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    let one = sandbox.release("0.0.1");
+    sandbox.ok(["install".as_ref(), one.as_os_str()]);
+    for script in [
+        "rm -rf \"$MFSERV_CURRENT_PLUGIN_DIR\"",
+        "mv \"$MFSERV_CURRENT_PLUGIN_DIR\" ../../away$$; mkdir \"$MFSERV_CURRENT_PLUGIN_DIR\"",
+    ] {
+        sandbox.write_executable("p/postinstall", &format!("#!/bin/sh\n{script}\nexit 0\n"));
+        let two = sandbox.release("0.0.2");
+        sandbox
+            .fails(1, ["install".as_ref(), "--force".as_ref(), two.as_os_str()])
+            .says("removed or replaced the plugin's own home");
+        sandbox.ok(["list"]).prints("0.0.1");
+        sandbox.ok(["verify", "p"]);
+        sandbox.assert_no_debris();
+    }
+}
+
+#[test]
+fn an_override_file_that_cannot_be_read_does_not_keep_a_plugin_from_being_removed() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    let file = sandbox.release("0.0.1");
+    sandbox.ok(["install".as_ref(), file.as_os_str()]);
+    fs::write(sandbox.override_file("p"), b"[custom]\nfoo=\xff\n").unwrap();
+    sandbox.ok(["uninstall", "p"]);
+    assert!(sandbox.override_file("p").exists());
+}
+
+#[test]
+fn the_override_file_stays_while_another_base_uses_it() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    let file = sandbox.release("0.0.1");
+    sandbox.ok(["install".as_ref(), file.as_os_str()]);
+    sandbox.ok(["install".as_ref(), "--plugins-base-dir=other".as_ref(), file.as_os_str()]);
+    sandbox.ok(["uninstall", "--clean", "--plugins-base-dir=other", "p"]);
+    assert!(sandbox.override_file("p").exists());
+}
+
+#[test]
+fn of_two_provisioned_files_of_one_plugin_the_last_counts_every_time() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    let provisioning = sandbox.path("etc/metwork.config.d/mfserv/plugins");
+    fs::create_dir_all(&provisioning).unwrap();
+    fs::copy(sandbox.release("0.0.2"), provisioning.join("a.plugin")).unwrap();
+    fs::copy(sandbox.release("0.0.1"), provisioning.join("b.plugin")).unwrap();
+    sandbox
+        .ok(["provision"])
+        .says("a.plugin`: left alone, because a later file is of the same plugin")
+        .says("b.plugin`: installed");
+    sandbox.ok(["provision"]).says("b.plugin`: unchanged");
+}
+
+#[test]
+fn a_hot_swap_replaces_an_installed_plugin_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    let (one, two) = (sandbox.release("0.0.1"), sandbox.release("0.0.2"));
+    sandbox.fails(1, ["hotswap".as_ref(), two.as_os_str()]).says("is not installed");
+    sandbox.ok(["install".as_ref(), one.as_os_str()]);
+    sandbox.ok(["hotswap".as_ref(), two.as_os_str()]).says("swapped in p 0.0.2-1");
+    sandbox.ok(["list"]).prints("0.0.2");
 }

@@ -163,7 +163,11 @@ fn option_lines_urls_paths_and_git_requirements_are_pinned() {
             Done::of(Command::new("git").args(["rev-parse", "HEAD"]).current_dir(&repository)).stdout;
         assert!(lock.contains(&format!("{git}@{}", commit.trim())), "{lock}");
         python(&dir, "import here, there, six; assert here.answer + there.answer == 84");
-        sandbox.ok(["build", "-C", "p"]).says("up to date");
+        // What is in a directory counts at every build.
+        sandbox.write("p/python3_virtualenv_sources/here/here.py", "answer = 1\n");
+        sandbox.ok(["build", "-C", "p"]);
+        python(&dir, "import here; assert here.answer == 1");
+        sandbox.write("p/python3_virtualenv_sources/here/here.py", "answer = 42\n");
         sandbox.ok(["superclean", "-C", "p"]);
     }
 }

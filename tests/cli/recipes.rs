@@ -136,3 +136,38 @@ fn a_missing_tool_says_how_to_get_it() {
         .says("there is no `npm` on PATH")
         .says("apt install nodejs npm");
 }
+
+#[test]
+fn a_task_goes_after_the_one_that_makes_its_inputs() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    sandbox.write(
+        "p/mwp.toml",
+        "[tasks.a_reader]\ninputs = [\"gen/*.txt\"]\noutputs = [\"used\"]\ncommand = [\"sh\", \"-c\", \"cat gen/*.txt > used\"]\n\
+         [tasks.maker]\ninputs = [\"source\"]\noutputs = [\"gen\"]\ncommand = [\"sh\", \"-c\", \"sleep 0.3; mkdir -p gen; cp source gen/x.txt\"]\n",
+    );
+    for content in ["one\n", "two\n"] {
+        sandbox.write("p/source", content);
+        sandbox.ok(["build", "-C", "p"]);
+        assert_eq!(sandbox.read("p/used"), content);
+    }
+}
+
+#[test]
+fn a_rule_that_builds_its_own_plugin_is_refused_and_does_not_hang() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    let mwp = env!("CARGO_BIN_EXE_mwp");
+    sandbox.write("p/Makefile", format!("include $(MFEXT_HOME)/share/plugin.mk\ncustom::\n\t{mwp} build\n"));
+    sandbox.fails(1, ["build", "-C", "p"]).says("this runs in one of its tasks");
+}
+
+#[test]
+fn rules_of_an_included_makefile_run_too() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    sandbox.write("p/Makefile", "include $(MFEXT_HOME)/share/plugin.mk\ninclude rules.mk\n");
+    sandbox.write("p/rules.mk", "custom::\n\techo ran > ran\n");
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(sandbox.read("p/ran"), "ran\n");
+}
