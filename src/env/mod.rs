@@ -11,7 +11,7 @@
 //!
 //! Nothing is started and nothing is cached: an environment is a function of the files and of the environment
 //! around it, and costs a few milliseconds. Where no MetWork is installed, the host's own tools stand for the
-//! layers of the base module ([`load`]).
+//! layers of the base module (see `load.rs`).
 
 mod address;
 mod changes;
