@@ -20,6 +20,9 @@ const SOURCES: &str = "python3_virtualenv_sources";
 const WANTED: &str = "python3_virtualenv_sources/requirements-to-freeze.txt";
 const LOCK: &str = "python3_virtualenv_sources/requirements3.txt";
 
+/// The requirements rewritten for a resolver, while that runs. `clean` removes it, and a release leaves it out.
+const FOR_TOOLS: &str = "requirements-to-freeze.tmp";
+
 /// What the plugin asks for; `None` where it has a lock alone.
 fn wanted(dir: &Path) -> Result<Option<Requirements>> {
     Ok(fs::read_text_optional(&dir.join(WANTED))?.map(|content| Requirements::parse(&content)))
@@ -84,17 +87,13 @@ pub(super) fn freeze(job: &Job<'_>, log: &mut Log) -> Result<()> {
             false => env::requirement_files(project.site, &project.dir, short_version)?,
         };
         let requirements = requirements_for_tools(job, &wanted)?;
-        pins = resolver.freeze(&requirements, &constraints, job.staging, log, &job.on_line()).map_err(
-            |error| {
-                let is_about_requirements = error.fault == Fault::Input;
-                if constraints.is_empty() || !is_about_requirements {
-                    error
-                } else {
-                    error.hint(HINT_OVERRIDE)
-                }
-            },
-        )?;
-        fs::remove_file(&project.dir.join(SOURCES).join("requirements-to-freeze.tmp"))?;
+        let frozen = resolver.freeze(&requirements, &constraints, job.staging, log, &job.on_line());
+        // After a failure, too, nothing of ours is left among the sources.
+        fs::remove_file(&project.dir.join(SOURCES).join(FOR_TOOLS))?;
+        pins = frozen.map_err(|error| {
+            let is_about_requirements = error.fault == Fault::Input;
+            if constraints.is_empty() || !is_about_requirements { error } else { error.hint(HINT_OVERRIDE) }
+        })?;
         let provided = provided_by_layers(&constraints)?;
         pins.retain(|pin| {
             !Requirements::parse(pin).lines.iter().filter_map(Pin::of).any(|pin| provided.contains(&pin))
@@ -124,7 +123,7 @@ fn requirements_for_tools(job: &Job<'_>, wanted: &Requirements) -> Result<PathBu
     }
     let lines: Vec<String> =
         wanted.lines.iter().map(|line| plain(line).unwrap_or_else(|| line.text().to_owned())).collect();
-    let file = sources.join("requirements-to-freeze.tmp");
+    let file = sources.join(FOR_TOOLS);
     fs::write_atomic(&file, (lines.join("\n") + "\n").as_bytes())?;
     Ok(file)
 }

@@ -87,12 +87,14 @@ fn a_plugin_is_installed_over_a_broken_link() {
 #[test]
 fn a_failed_freeze_leaves_no_temporary_files() {
     let sandbox = Sandbox::new();
-    let dir = sandbox.python_plugin("p", "six==9999\n");
-    let before = tree(&dir);
-    sandbox.fails(1, ["build", "-q", "-C", "p"]);
-    let left: Vec<String> = tree(&dir).into_iter().filter(|name| !name.starts_with(".mwp")).collect();
-    assert_eq!(left, before);
-    assert_eq!(tree(&dir.join(".mwp/tmp")), [""; 0]);
+    for requirement in ["six==9999\n", "-e git+file:///nowhere#egg=none\n"] {
+        let dir = sandbox.python_plugin("p", requirement);
+        let before: Vec<String> = tree(&dir).into_iter().filter(|name| !name.starts_with(".mwp")).collect();
+        sandbox.fails(1, ["build", "-q", "-C", "p"]);
+        let left: Vec<String> = tree(&dir).into_iter().filter(|name| !name.starts_with(".mwp")).collect();
+        assert_eq!(left, before);
+        assert_eq!(tree(&dir.join(".mwp/tmp")), [""; 0]);
+    }
 }
 
 #[test]
