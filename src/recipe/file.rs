@@ -301,9 +301,15 @@ impl TaskEntry {
         };
         // A command writes beside files that it did not make; a built-in action owns its output directories.
         let keep_foreign = self.keep_foreign.unwrap_or(matches!(action, Action::Command(_)));
+        let summary = match &action {
+            Action::Command(words) if self.summary.is_empty() => {
+                format!("Run `{}`", words.first().map_or("", String::as_str))
+            }
+            _ => self.summary,
+        };
         Task {
             name,
-            summary: self.summary,
+            summary,
             action,
             inputs: self.inputs,
             optional_inputs: self.optional_inputs,
