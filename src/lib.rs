@@ -22,6 +22,7 @@ pub mod plugin;
 pub mod process;
 pub mod python;
 pub mod recipe;
+pub mod run;
 pub mod shims;
 pub mod site;
 pub mod store;

@@ -10,6 +10,7 @@
 
 mod interpolate;
 mod layers;
+mod module_settings;
 mod problem;
 mod reader;
 mod rewrite;
@@ -32,6 +33,7 @@ use problem::Findings;
 use validate::Validator;
 use value::Surroundings;
 
+pub use module_settings::{ModuleSettings, Setting};
 pub use problem::ConfigProblem;
 pub use reader::{Document, Entry as WrittenEntry, Mistake, MistakeKind, Section as WrittenSection};
 pub use rewrite::NewValue;

@@ -1,0 +1,219 @@
+//! The neutral process model: what an installed plugin wants to have running, whoever runs it.
+//!
+//! A plugin has services – apps, steps, extra daemons – and a service has workers, numbered from 1. The supervisor,
+//! the systemd units and `circus.ini` are made of this and of nothing else.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::command::CommandLine;
+use crate::error::{Error, Result};
+use crate::plugin::config::Section;
+use crate::plugin::{Plugin, PluginName};
+use crate::text;
+
+/// What a service is to the module; decides the name of its logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    App,
+    Step,
+    Extra,
+}
+
+impl Kind {
+    /// As in `app_hello_main.log`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::App => "app",
+            Kind::Step => "step",
+            Kind::Extra => "extra",
+        }
+    }
+}
+
+/// Which service: unique within a module.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ServiceId {
+    pub plugin: String,
+    pub kind: Kind,
+    pub name: String,
+}
+
+impl ServiceId {
+    /// As files are named: `app_hello_main`.
+    pub fn file_stem(&self) -> String {
+        format!("{}_{}_{}", self.kind.word(), self.plugin, self.name)
+    }
+}
+
+/// As people write it: `hello/main`.
+impl fmt::Display for ServiceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.plugin, self.name)
+    }
+}
+
+/// A command that is to run so many times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    pub id: ServiceId,
+    /// The plugin's home: where the command starts.
+    pub home: PathBuf,
+    pub command: CommandLine,
+    /// How many workers; 0 for none.
+    pub workers: u32,
+    pub debug: bool,
+    pub limits: Limits,
+    pub stop: Stop,
+    /// A worker is replaced at an age between this and twice this.
+    pub max_age: Option<Duration>,
+    /// Standard output and standard error go to two files.
+    pub split_streams: bool,
+    /// Each worker has files of its own.
+    pub split_workers: bool,
+    /// How to ask a worker of an app whether it is well.
+    pub health: Option<HealthTest>,
+}
+
+/// Limits of one worker; `None` for those of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Bytes.
+    pub address_space: Option<u64>,
+    pub open_files: Option<u64>,
+    /// Bytes.
+    pub stack: Option<u64>,
+    /// Bytes.
+    pub file_size: Option<u64>,
+}
+
+/// How a worker is stopped: no new requests, those under way are waited for, a signal, a delay, and the end of
+/// whatever is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// How long requests under way are waited for.
+    pub drain: Duration,
+    pub signal: i32,
+    /// Between the signal and the kill.
+    pub delay: Duration,
+}
+
+/// A request that a well app answers as expected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthTest {
+    /// The whole path, as nginx hands it to the app.
+    pub path: String,
+    pub status: u16,
+    pub body: String,
+    pub timeout: Duration,
+}
+
+/// SIGTERM, SIGKILL and the like are at most this.
+const LAST_SIGNAL: i64 = 64;
+
+impl Service {
+    /// Every service of a plugin, in the order of its configuration; those without a command (static apps) have no
+    /// processes and are left out.
+    pub fn of_plugin(plugin: &Plugin) -> Result<Vec<Service>> {
+        let config = &plugin.config;
+        let kinds = [(Kind::App, "app_"), (Kind::Step, "step_"), (Kind::Extra, "extra_daemon_")];
+        let mut services = Vec::new();
+        for section in &config.sections {
+            let kind = kinds.iter().find(|(_, prefix)| section.name.starts_with(prefix));
+            let (Some((kind, _)), Some(name)) = (kind, &section.instance) else { continue };
+            if !section.text("_cmd_and_args").trim().is_empty() {
+                services.push(Service::of_section(plugin, section, *kind, name)?);
+            }
+        }
+        Ok(services)
+    }
+
+    fn of_section(plugin: &Plugin, section: &Section, kind: Kind, name: &str) -> Result<Service> {
+        let label = &plugin.label;
+        let debug = section.bool("debug");
+        let command = CommandLine::parse(section.text("_cmd_and_args"), name, plugin, section)?;
+        let seconds = |key: &str| Duration::from_secs(section.int(key).try_into().unwrap_or(0));
+        let limit = |key: &str| u64::try_from(section.int(key)).ok().filter(|value| *value > 0);
+        let is_web_app = kind == Kind::App && label.module.as_str() == "mfserv";
+        let stop = if is_web_app {
+            let signal = section.int("smart_stop_signal");
+            if !(1..=LAST_SIGNAL).contains(&signal) {
+                return Err(Error::input(format!(
+                    "{}: [{}] smart_stop_signal: found {signal}; the number of a signal, from 1 to {LAST_SIGNAL}, \
+                     is allowed",
+                    text::path(&plugin.dir),
+                    section.name
+                ))
+                .hint("15 is SIGTERM"));
+            }
+            Stop {
+                drain: seconds("timeout"),
+                signal: i32::try_from(signal).unwrap_or(15),
+                delay: seconds("smart_stop_delay"),
+            }
+        } else {
+            Stop { drain: Duration::ZERO, signal: 15, delay: seconds("graceful_timeout") }
+        };
+        let health = is_web_app.then(|| HealthTest::of_section(&label.name, name, section)).flatten();
+        Ok(Service {
+            id: ServiceId { plugin: label.name.to_string(), kind, name: name.to_owned() },
+            home: plugin.dir.clone(),
+            command,
+            workers: section.int("numprocesses").try_into().unwrap_or(0),
+            debug,
+            limits: Limits {
+                address_space: limit("rlimit_as"),
+                open_files: limit("rlimit_nofile"),
+                stack: limit("rlimit_stack"),
+                file_size: limit("rlimit_fsize"),
+            },
+            stop,
+            max_age: Some(seconds("max_age")).filter(|age| !age.is_zero()),
+            split_streams: section.bool("log_split_stdout_stderr"),
+            split_workers: section.bool("log_split_multiple_workers"),
+            health,
+        })
+    }
+
+    /// Whether its workers listen on sockets of their own.
+    pub fn listens(&self) -> bool {
+        self.command.uses_socket()
+    }
+
+    /// Where requests reach a worker; `var` is that of the module's runtime home.
+    pub fn socket(&self, worker: u32, var: &Path) -> PathBuf {
+        var.join(format!("{}_{worker}.socket", self.id.file_stem()))
+    }
+
+    /// The files that a worker's standard output and standard error go to; `log` is that of the runtime home.
+    pub fn logs(&self, worker: u32, log: &Path) -> [PathBuf; 2] {
+        let stem = self.id.file_stem();
+        let stem = if self.split_workers { format!("{stem}_worker{worker}") } else { stem };
+        let [out, err] = if self.split_streams { ["stdout", "stderr"] } else { ["log", "log"] };
+        [log.join(format!("{stem}.{out}")), log.join(format!("{stem}.{err}"))]
+    }
+}
+
+impl HealthTest {
+    /// The endpoint is one of the app: a path that does not start with the plugin's own is put behind the app's.
+    fn of_section(plugin: &PluginName, app: &str, section: &Section) -> Option<HealthTest> {
+        let endpoint = section.text("_http_test_endpoint").trim();
+        if endpoint.is_empty() {
+            return None;
+        }
+        let slash = if endpoint.starts_with('/') { "" } else { "/" };
+        let endpoint = format!("{slash}{endpoint}");
+        let own = format!("/{plugin}");
+        let is_whole = endpoint == own || endpoint.starts_with(&format!("{own}/"));
+        Some(HealthTest {
+            path: if is_whole { endpoint } else { format!("{own}/{app}{endpoint}") },
+            status: section.int("_http_test_expected_status_code").try_into().unwrap_or(200),
+            body: section.text("_http_test_expected_body").to_owned(),
+            timeout: Duration::from_secs(section.int("_http_test_timeout").try_into().unwrap_or(0)),
+        })
+    }
+}

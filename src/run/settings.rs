@@ -1,0 +1,268 @@
+//! What the module's own `config.ini` says of running: the port, the limits, the logs.
+//!
+//! Later wins: our defaults; the variables `{MODULE}_{SECTION}_{KEY}` of a loaded MetWork; `config/config.ini` of the
+//! module's home, then of its runtime home; `/etc/metwork.config.d/{module}/config.ini`.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::plugin::Module;
+use crate::plugin::config::ModuleSettings;
+use crate::site::Site;
+use crate::text;
+
+/// The settings of one module on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    pub nginx: NginxSettings,
+    pub log: LogSettings,
+    /// Whether edits of devlinked plugins restart them.
+    pub autorestart: bool,
+}
+
+/// Section `[nginx]`, by the names that MetWork has for the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NginxSettings {
+    /// `flag`: whether there is an nginx at all.
+    pub flag: bool,
+    pub port: u16,
+    /// `listen`: the address to listen at; all of them where there is none. Ours: MetWork has no such key.
+    pub listen: Option<String>,
+    pub workers: u64,
+    /// Seconds for one request.
+    pub timeout: u64,
+    /// Megabytes.
+    pub upload_max_body_size: u64,
+    pub logging: bool,
+    pub add_request_id_header: bool,
+    pub accept_incoming_request_id_header: bool,
+    pub add_x_forwarded_headers: bool,
+    /// `None` for no such endpoint.
+    pub health_location: Option<String>,
+    pub proxy_ignore_client_abort: bool,
+    pub real_ip: bool,
+    pub real_ip_recursive: bool,
+    pub real_ip_header: String,
+    /// Addresses and networks.
+    pub real_ip_set_from: Vec<String>,
+    pub server_tokens: bool,
+    pub port_in_redirect: bool,
+    pub https_port: Option<u16>,
+    pub ssl_certificate: String,
+    pub ssl_certificate_key: String,
+    pub ssl_ciphers: String,
+    pub ssl_protocols: String,
+}
+
+/// Section `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Bytes; 0 for no limit.
+    pub max_size_before_rotation: u64,
+    /// Zero for no limit.
+    pub max_age_before_rotation: Duration,
+    /// Days that old logs are kept for.
+    pub retention: u64,
+    pub try_to_split_stdout_stderr: bool,
+    pub try_to_split_multiple_workers: bool,
+}
+
+impl Settings {
+    pub fn load(module: &Module, site: &Site) -> Result<Settings> {
+        let file = std::path::Path::new("config/config.ini");
+        let root = site.etc.join("metwork.config.d").join(module.as_str()).join("config.ini");
+        let home = site.environment.path("MFMODULE_HOME").map(|home| home.join(file));
+        let files: Vec<_> = home.into_iter().chain([site.runtime_home(module).join(file), root]).collect();
+        let given = ModuleSettings::read(&files, module, site)?;
+        Reader { given: &given, module, site }.settings()
+    }
+
+    /// The site as the plugins of the module see it: the settings that their configuration depends on are variables.
+    #[must_use]
+    pub fn applied_to(&self, site: &Site, module: &Module) -> Site {
+        let mut site = site.clone();
+        let mut set = |name: &str, value: String| {
+            site.environment.set(format!("{}_{name}", module.upper()), value);
+        };
+        let flag = |value: bool| i32::from(value).to_string();
+        if module.as_str() == "mfserv" {
+            set("NGINX_PORT", self.nginx.port.to_string());
+            set("NGINX_TIMEOUT", self.nginx.timeout.to_string());
+        }
+        set("LOG_TRY_TO_SPLIT_STDOUT_STDERR", flag(self.log.try_to_split_stdout_stderr));
+        set("LOG_TRY_TO_SPLIT_MULTIPLE_WORKERS", flag(self.log.try_to_split_multiple_workers));
+        site
+    }
+}
+
+struct Reader<'a> {
+    given: &'a ModuleSettings,
+    module: &'a Module,
+    site: &'a Site,
+}
+
+impl Reader<'_> {
+    fn settings(&self) -> Result<Settings> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        let nginx = NginxSettings {
+            flag: self.flag("nginx", "flag", true)?,
+            port: self.number("nginx", "port", 18868)?,
+            listen: self.text("nginx", "listen"),
+            workers: self.number("nginx", "workers", cores)?,
+            timeout: self.number("nginx", "timeout", 60)?,
+            upload_max_body_size: self.number("nginx", "upload_max_body_size", 100)?,
+            logging: self.flag("nginx", "logging", true)?,
+            add_request_id_header: self.flag("nginx", "add_request_id_header", true)?,
+            accept_incoming_request_id_header: self.flag(
+                "nginx",
+                "accept_incoming_request_id_header",
+                false,
+            )?,
+            add_x_forwarded_headers: self.flag("nginx", "add_x_forwarded_headers", true)?,
+            health_location: match self.raw("nginx", "health_location") {
+                Some((value, _)) => Some(value).filter(|value| !is_null(value)),
+                None => Some("/__health".to_owned()),
+            },
+            proxy_ignore_client_abort: self.flag("nginx", "proxy_ignore_client_abort", true)?,
+            real_ip: self.flag("nginx", "real_ip", false)?,
+            real_ip_recursive: self.flag("nginx", "real_ip_recursive", true)?,
+            real_ip_header: self
+                .text("nginx", "real_ip_header")
+                .unwrap_or_else(|| "X-Forwarded-For".to_owned()),
+            real_ip_set_from: self
+                .text("nginx", "real_ip_set_from")
+                .unwrap_or_else(|| "172.16.0.0/12,192.168.0.0/16,10.0.0.0/8".to_owned())
+                .split(',')
+                .map(|address| address.trim().to_owned())
+                .filter(|address| !is_null(address))
+                .collect(),
+            server_tokens: self.flag("nginx", "server_tokens", true)?,
+            port_in_redirect: self.flag("nginx", "port_in_redirect", true)?,
+            https_port: match self.text("nginx", "https_port") {
+                Some(_) => Some(self.number("nginx", "https_port", 0)?),
+                None => None,
+            },
+            ssl_certificate: self.text("nginx", "ssl_certificate").unwrap_or_default(),
+            ssl_certificate_key: self.text("nginx", "ssl_certificate_key").unwrap_or_default(),
+            ssl_ciphers: self.text("nginx", "ssl_ciphers").unwrap_or_else(|| "HIGH:!aNULL:!MD5".to_owned()),
+            ssl_protocols: self
+                .text("nginx", "ssl_protocols")
+                .unwrap_or_else(|| "TLSv1.2 TLSv1.3".to_owned()),
+        };
+        let log = LogSettings {
+            max_size_before_rotation: self.limit("log", "max_size_before_rotation", 100_000_000)?,
+            max_age_before_rotation: Duration::from_secs(self.limit(
+                "log",
+                "max_age_before_rotation",
+                86_400,
+            )?),
+            retention: self.limit("log", "retention", 5)?,
+            try_to_split_stdout_stderr: self.flag("log", "try_to_split_stdout_stderr", false)?,
+            try_to_split_multiple_workers: self.flag("log", "try_to_split_multiple_workers", false)?,
+        };
+        Ok(Settings { nginx, log, autorestart: self.flag("autorestart", "flag", true)? })
+    }
+
+    /// The value and where it was found.
+    fn raw(&self, section: &str, key: &str) -> Option<(String, String)> {
+        if let Some(setting) = self.given.get(section, key) {
+            let place = format!("{}:{}: [{section}] {key}", text::path(&setting.file), setting.line);
+            return Some((setting.value.trim().to_owned(), place));
+        }
+        let name = format!("{}_{}_{}", self.module.upper(), section.to_uppercase(), key.to_uppercase());
+        let value = self.site.environment.text(&name)?;
+        Some((value.trim().to_owned(), format!("the variable `{name}`")))
+    }
+
+    fn text(&self, section: &str, key: &str) -> Option<String> {
+        self.raw(section, key).map(|(value, _)| value).filter(|value| !is_null(value))
+    }
+
+    fn flag(&self, section: &str, key: &str, default: bool) -> Result<bool> {
+        let Some((value, place)) = self.raw(section, key).filter(|(value, _)| !is_null(value)) else {
+            return Ok(default);
+        };
+        match value.to_ascii_lowercase().as_str() {
+            "1" | "true" | "yes" | "y" | "t" => Ok(true),
+            "0" | "false" | "no" | "n" | "f" => Ok(false),
+            _ => Err(refuse(&place, &value, "0 or 1 is allowed")),
+        }
+    }
+
+    fn number<T: std::str::FromStr>(&self, section: &str, key: &str, default: T) -> Result<T> {
+        let Some((value, place)) = self.raw(section, key).filter(|(value, _)| !is_null(value)) else {
+            return Ok(default);
+        };
+        let largest = if size_of::<T>() == size_of::<u16>() { " up to 65535" } else { "" };
+        value.parse().map_err(|_| refuse(&place, &value, &format!("a whole number{largest} is allowed")))
+    }
+
+    /// A number where 0 and less mean that there is no limit.
+    fn limit(&self, section: &str, key: &str, default: i64) -> Result<u64> {
+        Ok(self.number(section, key, default)?.try_into().unwrap_or(0))
+    }
+}
+
+fn is_null(value: &str) -> bool {
+    value.is_empty() || value == "null"
+}
+
+fn refuse(place: &str, value: &str, allowed: &str) -> Error {
+    Error::input(format!("{place}: found `{}`; {allowed}", text::visible(value)))
+        .hint("mend the value, then run the same command again")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs;
+    use crate::site::Environment;
+
+    fn site(root: &std::path::Path) -> Site {
+        let mut environment = Environment::default();
+        environment.set("MFMODULE_RUNTIME_HOME", root.join("runtime"));
+        environment.set("MWP_ETC_DIR", root.join("etc"));
+        environment.set("MFSERV_NGINX_TIMEOUT", "90");
+        Site::new(environment)
+    }
+
+    #[test]
+    fn files_win_over_variables_and_variables_over_defaults() {
+        let root = tempfile::tempdir().unwrap();
+        let module = Module::parse("mfserv").unwrap();
+        let site = site(root.path());
+        let write = |name: &str, text: &str| {
+            let path = root.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write_atomic(&path, text.as_bytes()).unwrap();
+        };
+        let settings = Settings::load(&module, &site).unwrap();
+        assert_eq!((settings.nginx.port, settings.nginx.timeout), (18868, 90));
+        write("runtime/config/config.ini", "[nginx]\nport=8000\ntimeout=30\nhttps_port=null\n[other]\nx=1\n");
+        write("etc/metwork.config.d/mfserv/config.ini", "[nginx]\nport=8080\n[log]\nretention=-1\n");
+        let settings = Settings::load(&module, &site).unwrap();
+        assert_eq!((settings.nginx.port, settings.nginx.timeout), (8080, 30));
+        assert_eq!((settings.nginx.https_port, settings.log.retention), (None, 0));
+        let applied = settings.applied_to(&site, &module);
+        assert_eq!(applied.environment.text("MFSERV_NGINX_TIMEOUT"), Some("30"));
+    }
+
+    #[test]
+    fn a_bad_value_is_refused_with_its_place() {
+        let root = tempfile::tempdir().unwrap();
+        let module = Module::parse("mfserv").unwrap();
+        let path = root.path().join("runtime/config/config.ini");
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        for (text, expected) in [
+            (
+                "[nginx]\nport=80800\n",
+                "config.ini`:2: [nginx] port: found `80800`; a whole number up to 65535",
+            ),
+            ("[nginx]\nflag=maybe\n", "[nginx] flag: found `maybe`; 0 or 1 is allowed"),
+        ] {
+            fs::write_atomic(&path, text.as_bytes()).unwrap();
+            let error = Settings::load(&module, &site(root.path())).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}
