@@ -16,10 +16,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::capture::Capture;
-use super::tree;
 use crate::env::quoted;
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Lock};
+use crate::process::tree;
 use crate::site::Environment;
 use crate::text;
 

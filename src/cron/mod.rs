@@ -2,6 +2,5 @@
 
 mod capture;
 mod job;
-mod tree;
 
 pub use job::{Ended, Job};

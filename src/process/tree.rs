@@ -12,13 +12,13 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, set_child_
 use crate::fs;
 
 /// From now on orphans among the descendants are children of this process.
-pub(super) fn adopt_orphans() {
+pub(crate) fn adopt_orphans() {
     // Where the kernel has no such thing, those that keep their parents are found all the same.
     let _ = set_child_subreaper(Some(getpid()));
 }
 
 /// Kills every descendant, and those that are born meanwhile. Whoever else waits for a child may miss its end.
-pub(super) fn kill_descendants() {
+pub(crate) fn kill_descendants() {
     let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         // The dead are ours to bury: in a container nobody else may.
@@ -35,7 +35,7 @@ pub(super) fn kill_descendants() {
 }
 
 /// Those that run; a zombie does not.
-fn descendants(ancestor: i32) -> Vec<i32> {
+pub(crate) fn descendants(ancestor: i32) -> Vec<i32> {
     let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
     for dir in fs::list(Path::new("/proc")).unwrap_or_default() {
         let pid = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
