@@ -7,13 +7,15 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
 use crate::exit;
 use crate::text;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Who has to act; decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Fault {
     Input,
     Usage,
@@ -33,14 +35,14 @@ impl Fault {
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     pub message: String,
     pub hint: Option<String>,
 }
 
 /// One or more problems that end an operation.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Error {
     pub fault: Fault,
     pub problems: Vec<Problem>,

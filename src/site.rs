@@ -11,7 +11,7 @@ use crate::fs;
 use crate::plugin::Module;
 
 /// A snapshot of the process environment.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {

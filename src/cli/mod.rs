@@ -14,6 +14,7 @@ mod graph;
 mod info;
 mod install;
 mod installed;
+mod logs;
 mod output;
 mod pack;
 mod progress;
@@ -21,6 +22,9 @@ mod release;
 mod shim;
 mod shims;
 mod signals;
+mod status;
+mod steer;
+mod up;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -73,6 +77,15 @@ enum Command {
     List(installed::ListArguments),
     Verify(installed::VerifyArguments),
     Repackage(installed::RepackageArguments),
+    Up(up::Arguments),
+    Status(status::Arguments),
+    Reload(steer::ReloadArguments),
+    Restart(steer::RestartArguments),
+    Stop(steer::StopArguments),
+    Down(up::DownArguments),
+    Logs(logs::Arguments),
+    #[command(hide = true)]
+    Supervise(up::SuperviseArguments),
     Env(env::Arguments),
     Exec(exec::Arguments),
     Cronwrap(cronwrap::Arguments),
@@ -119,6 +132,8 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Env(arguments)) => return env::run(&arguments, context),
         Some(Command::Exec(arguments)) => return exec::run(&arguments, context),
         Some(Command::Cronwrap(arguments)) => return cronwrap::run(&arguments, context),
+        Some(Command::Up(arguments)) => return up::run(&arguments, context),
+        Some(Command::Status(arguments)) => return status::run(&arguments, context),
         Some(Command::Shims(arguments)) => shims::run(&arguments, context),
         None => build::run(&arguments.build, context),
         Some(Command::Bootstrap(arguments)) => bootstrap::run(arguments, context),
@@ -141,6 +156,12 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::List(arguments)) => installed::list(&arguments, context),
         Some(Command::Verify(arguments)) => installed::verify(&arguments, context),
         Some(Command::Repackage(arguments)) => installed::repackage(&arguments, context),
+        Some(Command::Reload(arguments)) => steer::reload(&arguments, context),
+        Some(Command::Restart(arguments)) => steer::restart(&arguments, context),
+        Some(Command::Stop(arguments)) => steer::stop(&arguments, context),
+        Some(Command::Down(arguments)) => up::down(&arguments, context),
+        Some(Command::Logs(arguments)) => logs::run(&arguments, context),
+        Some(Command::Supervise(arguments)) => up::run_supervisor(&arguments, context),
     };
     done.map(|()| exit::DONE)
 }

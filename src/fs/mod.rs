@@ -92,6 +92,11 @@ pub fn create_file_with_mode(path: &Path, mode: u32) -> Result<fs::File> {
     fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).at("create", path)
 }
 
+/// Opens a file to append to it, and creates it where there is none.
+pub fn append_to(path: &Path) -> Result<fs::File> {
+    fs::OpenOptions::new().append(true).create(true).open(path).at("open", path)
+}
+
 /// A second name for a file; a copy where the file system has no such thing.
 pub fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
     match fs::hard_link(from, to) {

@@ -4,7 +4,7 @@
 //! crates for this assume one writer.) So whoever finds the file too large takes a lock on it, looks again, and
 //! renames it; the others see that the name stands for another file and follow.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -28,13 +28,13 @@ impl RotatingFile {
         if let Some(parent) = path.parent() {
             super::create_dir_all(parent)?;
         }
-        Ok(RotatingFile { path: path.to_owned(), file: append(path)?, limit, kept })
+        Ok(RotatingFile { path: path.to_owned(), file: super::append_to(path)?, limit, kept })
     }
 
     /// Appends; what is given at once stays in one file.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         if !self.is_current()? {
-            self.file = append(&self.path)?;
+            self.file = super::append_to(&self.path)?;
         }
         let size = self.file.metadata().at("read", &self.path)?.len();
         if size > 0 && size + bytes.len() as u64 > self.limit {
@@ -64,7 +64,7 @@ impl RotatingFile {
             }
         }
         // The lock goes with the old file.
-        self.file = append(&self.path)?;
+        self.file = super::append_to(&self.path)?;
         Ok(())
     }
 
@@ -73,10 +73,6 @@ impl RotatingFile {
         name.push(format!(".{number}"));
         PathBuf::from(name)
     }
-}
-
-fn append(path: &Path) -> Result<File> {
-    OpenOptions::new().append(true).create(true).open(path).at("open", path)
 }
 
 #[cfg(test)]

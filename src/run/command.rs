@@ -47,6 +47,12 @@ impl CommandLine {
         Ok(CommandLine(words.into_iter().map(fill).collect()))
     }
 
+    /// Words that are complete.
+    pub(super) fn of_words(words: Vec<String>) -> CommandLine {
+        CommandLine(words)
+    }
+
+    /// Whether its workers listen on sockets of their own.
     pub fn uses_socket(&self) -> bool {
         self.0.iter().any(|word| word.contains(SOCKET))
     }

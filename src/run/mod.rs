@@ -1,9 +1,20 @@
 //! The run stage: installed plugins do their work.
 
 mod command;
+mod connections;
+pub mod control;
+mod guardian;
 mod model;
+pub mod nginx;
+mod plan;
 mod settings;
+pub mod status;
+pub mod supervisor;
+pub mod tail;
 
 pub use command::CommandLine;
+pub use control::{Control, Reply, Request};
+pub use guardian::guard;
 pub use model::{HealthTest, Kind, Limits, Service, ServiceId, Stop};
+pub use plan::{Plan, Plans, plan, plans};
 pub use settings::{LogSettings, NginxSettings, Settings};

@@ -22,6 +22,8 @@ pub enum Kind {
     App,
     Step,
     Extra,
+    /// A program of the module itself, such as nginx.
+    Module,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Kind::App => "app",
             Kind::Step => "step",
             Kind::Extra => "extra",
+            Kind::Module => "module",
         }
     }
 }
@@ -46,14 +49,20 @@ pub struct ServiceId {
 impl ServiceId {
     /// As files are named: `app_hello_main`.
     pub fn file_stem(&self) -> String {
-        format!("{}_{}_{}", self.kind.word(), self.plugin, self.name)
+        match self.kind {
+            Kind::Module => self.name.clone(),
+            kind => format!("{}_{}_{}", kind.word(), self.plugin, self.name),
+        }
     }
 }
 
 /// As people write it: `hello/main`.
 impl fmt::Display for ServiceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.plugin, self.name)
+        match self.kind {
+            Kind::Module => f.write_str(&self.name),
+            _ => write!(f, "{}/{}", self.plugin, self.name),
+        }
     }
 }
 
@@ -75,6 +84,8 @@ pub struct Service {
     pub split_streams: bool,
     /// Each worker has files of its own.
     pub split_workers: bool,
+    /// Whether what listens is asked in HTTP, and not in FastCGI.
+    pub speaks_http: bool,
     /// How to ask a worker of an app whether it is well.
     pub health: Option<HealthTest>,
 }
@@ -175,6 +186,7 @@ impl Service {
             max_age: Some(seconds("max_age")).filter(|age| !age.is_zero()),
             split_streams: section.bool("log_split_stdout_stderr"),
             split_workers: section.bool("log_split_multiple_workers"),
+            speaks_http: is_web_app && section.text("_gateway_interface_mode") != "fastcgi",
             health,
         })
     }

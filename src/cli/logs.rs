@@ -1,0 +1,81 @@
+//! `mwp logs`: what services wrote, and go on writing.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Context;
+use super::exec::BaseOption;
+use super::install::modules;
+use super::output::Output;
+use crate::error::{Error, Result};
+use crate::plugin::Module;
+use crate::run::tail::{Tail, files};
+use crate::text;
+
+/// Show the logs of a plugin or service
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Go on as they grow, until ^C
+    #[arg(short, long)]
+    follow: bool,
+    /// How many lines of each log to begin with
+    #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 50)]
+    lines: usize,
+    /// The module [default: the one whose environment is loaded, or that has such a log]
+    #[arg(long)]
+    module: Option<String>,
+    #[command(flatten)]
+    base: BaseOption,
+    /// `PLUGIN`, `PLUGIN/SERVICE`, `PLUGIN/SERVICE/WORKER`, `nginx` or `supervisor`
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+/// Between two looks for more.
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let mut tails = Vec::new();
+    let mut shown = None;
+    for path in find(arguments, context)? {
+        let (tail, last) = Tail::open(&path, arguments.lines)?;
+        tails.push(tail);
+        let count = tails.len();
+        print(&mut shown, count - 1, &tails, &last, context);
+    }
+    while arguments.follow && !Output::has_failed() {
+        std::thread::sleep(PAUSE);
+        for index in 0..tails.len() {
+            let more = tails[index].more()?;
+            print(&mut shown, index, &tails, &more, context);
+        }
+    }
+    Ok(())
+}
+
+fn find(arguments: &Arguments, context: &Context) -> Result<Vec<std::path::PathBuf>> {
+    let base = arguments.base.plugins_base_dir.as_deref();
+    let look = |module: &Module| files(&arguments.name, module, base, &context.site);
+    let mut first_error = None;
+    for module in modules(arguments.module.as_deref(), context)? {
+        match look(&module) {
+            Ok(found) => return Ok(found),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Err(first_error.unwrap_or_else(|| Error::input("there are no logs")))
+}
+
+/// With the name of the log in front, where there are several and the last was another.
+fn print(shown: &mut Option<usize>, index: usize, tails: &[Tail], content: &[u8], context: &Context) {
+    if content.is_empty() {
+        return;
+    }
+    if tails.len() > 1 && *shown != Some(index) {
+        let name = tails[index].path.file_name().unwrap_or_default().as_encoded_bytes();
+        context.output.line(&format!("==> {} <==", text::visible_bytes(name)));
+    }
+    *shown = Some(index);
+    context.output.bytes(content);
+}

@@ -1,0 +1,224 @@
+//! `mwp status`: what runs, and whether it is well.
+
+use std::time::SystemTime;
+
+use clap::Args;
+
+use super::Context;
+use super::install::modules;
+use crate::error::{Error, Problem, Result};
+use crate::exit;
+use crate::plugin::Module;
+use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, WorkerStatus};
+use crate::run::{Control, Reply, Request};
+use crate::text;
+
+/// Show what runs: every plugin, service and worker; exit 0 only if all is well
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The module [default: the one whose environment is loaded, or that is up]
+    #[arg(long)]
+    module: Option<String>,
+    /// Ask neither the apps (`_http_test_endpoint`) nor the plugins (`bin/plugin.status`)
+    #[arg(long)]
+    no_checks: bool,
+    /// Print what a machine reads, as JSON on standard output
+    #[arg(long)]
+    json: bool,
+    /// Only these plugins
+    #[arg(value_name = "PLUGIN")]
+    plugins: Vec<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
+    let (_, control) = running_module(arguments.module.as_deref(), context)?;
+    let Reply::Status(mut status) = control.ask(&Request::Status { checks: !arguments.no_checks })? else {
+        return Err(Error::machine("the supervisor gave no status").hint("`mwp down`, then `mwp up`"));
+    };
+    if !arguments.plugins.is_empty() {
+        keep(&arguments.plugins, &mut status)?;
+    }
+    if arguments.json {
+        context.output.json(&status);
+    } else {
+        show(&status, context);
+    }
+    let problems = problems(&status);
+    if !problems.is_empty() && !arguments.json {
+        return Err(Error::many(crate::error::Fault::Input, problems));
+    }
+    Ok(if status.ok { exit::DONE } else { exit::INPUT })
+}
+
+fn keep(names: &[String], status: &mut ModuleStatus) -> Result<()> {
+    for name in names {
+        if !status.plugins.iter().any(|plugin| plugin.name == *name) {
+            let known: Vec<&str> = status.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+            let error =
+                Error::input(format!("no plugin `{}` runs in {}", text::visible(name), status.module));
+            return Err(match text::nearest(name, known.iter().copied()) {
+                Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
+                None => error.hint("`mwp status` shows all"),
+            });
+        }
+    }
+    status.plugins.retain(|plugin| names.contains(&plugin.name));
+    status.ok = status.problems.is_empty() && status.plugins.iter().all(|plugin| plugin.ok);
+    Ok(())
+}
+
+/// The module that was named, is loaded, or is the only one that is up, with a connection to its supervisor.
+pub(super) fn running_module(named: Option<&str>, context: &Context) -> Result<(Module, Control)> {
+    let candidates = modules(named, context)?;
+    let mut running = Vec::new();
+    for module in &candidates {
+        if let Some(control) = Control::connect(module, &context.site)? {
+            running.push((module.clone(), control));
+        }
+    }
+    // One runtime home can serve for all modules.
+    if running.len() > 1 {
+        let names: Vec<&str> = running.iter().map(|(module, _)| module.as_str()).collect();
+        return Err(Error::usage(format!("{} are up; which is meant?", names.join(" and ")))
+            .hint(format!("name it: `--module {}`", names[0])));
+    }
+    running.pop().ok_or_else(|| {
+        let what = match candidates.as_slice() {
+            [module] => format!("{module} is not up"),
+            _ => "no module is up".to_owned(),
+        };
+        Error::input(what).hint("bring it up with `mwp up`, or `mwp up --detach`")
+    })
+}
+
+/// Everything that is wrong, with the next step.
+pub(super) fn problems(status: &ModuleStatus) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut add = |message: String, hint: String| problems.push(Problem { message, hint: Some(hint) });
+    for problem in &status.problems {
+        add(problem.clone(), "mend it, then `mwp reload`".to_owned());
+    }
+    if let Some(nginx) =
+        status.nginx.as_ref().filter(|nginx| nginx.state != State::Running || nginx.last_error.is_some())
+        && !status.ok
+        && (nginx.state != State::Running || status.plugins.iter().all(|plugin| plugin.ok))
+    {
+        let why = nginx.last_error.clone().unwrap_or_else(|| "no reason is known yet".to_owned());
+        add(
+            format!("nginx is {}: {why}", nginx.state.word()),
+            "`mwp logs nginx` shows what it said".to_owned(),
+        );
+    }
+    for plugin in status.plugins.iter().filter(|plugin| !plugin.ok) {
+        let name = text::visible(&plugin.name);
+        for problem in &plugin.problems {
+            add(
+                format!("{name}: {problem}"),
+                format!("mend it, then `mwp reload`; `mwp check` helps with {name}"),
+            );
+        }
+        for service in &plugin.services {
+            for worker in &service.workers {
+                if let Some(why) = complaint(worker) {
+                    let message = format!("{name}/{} {}: {why}", service.name, worker.worker);
+                    add(message, format!("`mwp logs {name}/{}` shows what it said", service.name));
+                }
+            }
+            if let Some(reason) = service.test.as_ref().and_then(|test| test.reason.as_ref()) {
+                add(format!("{name}/{}: {reason}", service.name), format!("`mwp logs {name}` may say why"));
+            }
+        }
+        if let Some(reason) = plugin.test.as_ref().and_then(|test| test.reason.as_ref()) {
+            add(format!("{name}: {reason}"), format!("`mwp logs {name}` may say why"));
+        }
+    }
+    problems
+}
+
+fn complaint(worker: &WorkerStatus) -> Option<String> {
+    if let Some(error) = &worker.log_error {
+        return Some(error.clone());
+    }
+    (worker.state != State::Running).then(|| match &worker.last_error {
+        Some(error) => format!("{}: {error}", worker.state.word()),
+        None => worker.state.word().to_owned(),
+    })
+}
+
+const HEADER: [&str; 8] = ["PLUGIN", "SERVICE", "WORKER", "STATE", "PID", "RESTARTS", "UPTIME", "MEMORY"];
+
+fn show(status: &ModuleStatus, context: &Context) {
+    let at = status.url.as_ref().map(|url| format!(", at {url}")).unwrap_or_default();
+    let since = status.since.map(|since| format!(" for {}", age(since))).unwrap_or_default();
+    context.output.line(&format!("{} is up{since}{at}", status.module));
+    let mut rows = vec![HEADER.map(str::to_owned)];
+    if let Some(nginx) = &status.nginx {
+        rows.push(row("", "nginx", nginx));
+    }
+    for plugin in &status.plugins {
+        add_rows(plugin, &mut rows);
+    }
+    let widths: Vec<usize> = (0..HEADER.len())
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        context.output.line(cells.collect::<Vec<_>>().join("  ").trim_end());
+    }
+}
+
+fn add_rows(plugin: &PluginStatus, rows: &mut Vec<[String; 8]>) {
+    let name = format!("{} {}-{}", text::visible(&plugin.name), plugin.version, plugin.release);
+    let name = if plugin.version.is_empty() { text::visible(&plugin.name) } else { name };
+    let before = rows.len();
+    for service in &plugin.services {
+        let title = format!("{} {}", service.kind.word(), text::visible(&service.name));
+        if service.workers.is_empty() {
+            rows.push(quiet_row(&name, &title, service));
+        }
+        for worker in &service.workers {
+            rows.push(row(&name, &title, worker));
+        }
+    }
+    if rows.len() == before {
+        let state = if plugin.ok { "nothing to run" } else { "not running" };
+        rows.push([&name, "", "", state, "", "", "", ""].map(str::to_owned));
+    }
+    // A name once is enough.
+    let mut last = (String::new(), String::new());
+    for row in &mut rows[before..] {
+        let this = (row[0].clone(), row[1].clone());
+        if this.0 == last.0 {
+            row[0].clear();
+            if this.1 == last.1 {
+                row[1].clear();
+            }
+        }
+        last = this;
+    }
+}
+
+/// A service without workers: static files, or `numprocesses=0`.
+fn quiet_row(plugin: &str, title: &str, service: &ServiceStatus) -> [String; 8] {
+    let state = if service.routes.is_empty() { "no workers" } else { "static" };
+    [plugin, title, "", state, "", "", "", ""].map(str::to_owned)
+}
+
+fn row(plugin: &str, title: &str, worker: &WorkerStatus) -> [String; 8] {
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    [
+        plugin.to_owned(),
+        title.to_owned(),
+        worker.worker.to_string(),
+        worker.state.word().to_owned(),
+        or_dash(worker.pid.map(|pid| pid.to_string())),
+        worker.restarts.to_string(),
+        or_dash(worker.since.map(age)),
+        or_dash(worker.memory.map(text::size)),
+    ]
+}
+
+fn age(since: SystemTime) -> String {
+    let age = SystemTime::now().duration_since(since).unwrap_or_default();
+    text::duration(std::time::Duration::from_secs(age.as_secs()))
+}

@@ -1,0 +1,69 @@
+//! `mwp reload`, `mwp restart` and `mwp stop`: orders to a module that is up.
+
+use clap::Args;
+
+use super::Context;
+use super::status::running_module;
+use crate::error::Result;
+use crate::run::Request;
+use crate::text;
+
+/// Look at everything again – plugins, configuration, settings – and act upon what changed
+#[derive(Debug, Args)]
+pub(super) struct ReloadArguments {
+    /// The module [default: the one whose environment is loaded, or that is up]
+    #[arg(long)]
+    module: Option<String>,
+}
+
+pub(super) fn reload(arguments: &ReloadArguments, context: &Context) -> Result<()> {
+    let (module, control) = running_module(arguments.module.as_deref(), context)?;
+    control.order(&Request::Reload)?;
+    context.output.note(&format!("{module} has been looked at again"));
+    Ok(())
+}
+
+/// Restart plugins, services or workers, gracefully: new processes serve before the old ones stop
+#[derive(Debug, Args)]
+pub(super) struct RestartArguments {
+    /// The module [default: the one whose environment is loaded, or that is up]
+    #[arg(long)]
+    module: Option<String>,
+    /// `PLUGIN`, `PLUGIN/SERVICE`, `PLUGIN/SERVICE/WORKER`, or `nginx`
+    #[arg(value_name = "NAME", required = true)]
+    names: Vec<String>,
+}
+
+pub(super) fn restart(arguments: &RestartArguments, context: &Context) -> Result<()> {
+    for name in &arguments.names {
+        let (_, control) = running_module(arguments.module.as_deref(), context)?;
+        control.order(&Request::Restart { name: name.clone() })?;
+        context.output.note(&format!("restarting {}", text::visible(name)));
+    }
+    Ok(())
+}
+
+/// Stop plugins, services or workers, until `mwp restart` or the next `mwp up`; without a name, all of them
+#[derive(Debug, Args)]
+pub(super) struct StopArguments {
+    /// The module [default: the one whose environment is loaded, or that is up]
+    #[arg(long)]
+    module: Option<String>,
+    /// `PLUGIN`, `PLUGIN/SERVICE` or `PLUGIN/SERVICE/WORKER` [default: everything but nginx]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+pub(super) fn stop(arguments: &StopArguments, context: &Context) -> Result<()> {
+    if arguments.names.is_empty() {
+        let (module, control) = running_module(arguments.module.as_deref(), context)?;
+        control.order(&Request::Stop { name: None })?;
+        context.output.note(&format!("stopped every plugin of {module}; `mwp down` stops nginx too"));
+    }
+    for name in &arguments.names {
+        let (_, control) = running_module(arguments.module.as_deref(), context)?;
+        control.order(&Request::Stop { name: Some(name.clone()) })?;
+        context.output.note(&format!("stopped {}", text::visible(name)));
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! `mwp up` and `mwp down`: a module, from nothing to answering, and back.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use super::Context;
+use super::exec::BaseOption;
+use super::install::{modules, waiting};
+use super::status::{problems, running_module};
+use crate::error::{At, Error, Fault, Result};
+use crate::fs;
+use crate::install::{self, Base};
+use crate::plugin::Module;
+use crate::run::status::ModuleStatus;
+use crate::run::supervisor::{Options, supervise};
+use crate::run::{Control, Reply, Request, guard};
+use crate::text;
+
+/// Start a module: nginx and every app, step and daemon of the installed plugins, until ^C or `mwp down`
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The module [default: the one whose environment is loaded, or that has plugins]
+    #[arg(long)]
+    module: Option<String>,
+    /// Go on in the background, and return when everything has started
+    #[arg(short, long)]
+    detach: bool,
+    /// Leave the provisioning directory alone
+    #[arg(long)]
+    no_provision: bool,
+    #[command(flatten)]
+    base: BaseOption,
+    /// Say nothing but warnings and errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
+    let module = module_to_start(arguments, context)?;
+    if Control::connect(&module, &context.site)?.is_some() {
+        return Err(Error::input(format!("{module} is up already"))
+            .hint("`mwp status` shows it, `mwp reload` looks at everything again"));
+    }
+    if !arguments.no_provision {
+        provision(&module, arguments, context)?;
+    }
+    let program = std::env::current_exe().at("find", std::path::Path::new("mwp"))?;
+    if arguments.detach {
+        return detach(&program, &module, arguments, context);
+    }
+    let mut words: Vec<OsString> = vec!["supervise".into(), "--module".into(), module.as_str().into()];
+    words.extend(base_words(arguments)?);
+    if arguments.quiet {
+        words.push("--quiet".into());
+    }
+    guard(&program, &words, &module, &context.site, &|death| context.output.warning(death))
+}
+
+fn base_words(arguments: &Arguments) -> Result<Vec<OsString>> {
+    Ok(match &arguments.base.plugins_base_dir {
+        Some(dir) => vec!["--plugins-base-dir".into(), std::path::absolute(dir).at("find", dir)?.into()],
+        None => Vec::new(),
+    })
+}
+
+/// The module that was named, or is loaded, or the only one that has something to run.
+fn module_to_start(arguments: &Arguments, context: &Context) -> Result<Module> {
+    let candidates = modules(arguments.module.as_deref(), context)?;
+    if let [module] = candidates.as_slice() {
+        return Ok(module.clone());
+    }
+    let has_plugins = |module: &&Module| {
+        let base = Base::new(arguments.base.plugins_base_dir.as_deref(), module, &context.site);
+        let provisioned = fs::list(&context.site.provisioning(module)).unwrap_or_default();
+        base.list().is_ok_and(|plugins| !plugins.is_empty())
+            || provisioned.iter().any(|file| file.extension().is_some_and(|ending| ending == "plugin"))
+    };
+    let with_plugins: Vec<&Module> = candidates.iter().filter(has_plugins).collect();
+    match with_plugins.as_slice() {
+        [] => Module::parse("mfserv"),
+        [module] => Ok((*module).clone()),
+        several => {
+            let names: Vec<&str> = several.iter().map(|module| module.as_str()).collect();
+            Err(Error::usage(format!("there are plugins of {}; which is to start?", names.join(" and ")))
+                .hint(format!("name it: `mwp up --module {}`", names[0])))
+        }
+    }
+}
+
+/// What cannot be provisioned does not keep the rest from starting.
+fn provision(module: &Module, arguments: &Arguments, context: &Context) -> Result<()> {
+    let base = arguments.base.plugins_base_dir.as_deref();
+    let results = install::provision(module, base, &context.site, &mut |holder| waiting(context, holder))?;
+    for install::Provisioned { file, result } in results {
+        match result {
+            Ok((_, install::Outcome::Installed | install::Outcome::Replaced)) if !arguments.quiet => {
+                context.output.note(&format!("{}: installed", text::path(&file)));
+            }
+            Ok(_) => {}
+            Err(error) if error.fault == Fault::Interrupted => return Err(error),
+            Err(error) => context.output.error(&error),
+        }
+    }
+    Ok(())
+}
+
+/// A module that has not settled by then is left to itself.
+const SETTLING: Duration = Duration::from_secs(120);
+
+fn detach(
+    program: &std::path::Path,
+    module: &Module,
+    arguments: &Arguments,
+    context: &Context,
+) -> Result<u8> {
+    let said = said_at_start(module, context)?;
+    let mut command = Command::new(program);
+    command
+        .args(["up", "--no-provision", "--quiet", "--module", module.as_str()])
+        .args(base_words(arguments)?);
+    let errors = fs::create_file(&said)?;
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
+    #[allow(unsafe_code)]
+    // SAFETY: setsid is a single system call and allocates nothing, so it may run between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::setsid()?;
+            Ok(())
+        });
+    }
+    let mut child = command.spawn().at("run", program)?;
+    let status = wait_until_settled(&mut child, module, &said, context)?;
+    let problems = problems(&status);
+    if !problems.is_empty() {
+        return Err(Error::many(Fault::Input, problems));
+    }
+    if !arguments.quiet {
+        context.output.note(&up_line(&status));
+    }
+    Ok(crate::exit::DONE)
+}
+
+fn said_at_start(module: &Module, context: &Context) -> Result<PathBuf> {
+    let log = context.site.runtime_home(module).join("log");
+    fs::create_dir_all(&log)?;
+    Ok(log.join("supervisor.err"))
+}
+
+fn wait_until_settled(
+    child: &mut Child,
+    module: &Module,
+    said: &std::path::Path,
+    context: &Context,
+) -> Result<ModuleStatus> {
+    let begun = Instant::now();
+    loop {
+        if let Some(ended) = child.try_wait().at("wait for", said)? {
+            let text = fs::read_text(said).unwrap_or_default();
+            let line = |label: &str| {
+                text.lines().find_map(|line| line.strip_prefix(label)).map(|rest| rest.trim().to_owned())
+            };
+            let error =
+                Error::machine(line("error:").unwrap_or_else(|| format!("{module} did not start: {ended}")));
+            return Err(match line("hint:") {
+                Some(hint) => error.hint(hint),
+                None => error.hint(format!("{} may say why", text::path(said))),
+            });
+        }
+        if let Some(control) = Control::connect(module, &context.site)?
+            && let Ok(Reply::Status(status)) = control.ask(&Request::Status { checks: false })
+            && (status.settled || begun.elapsed() > SETTLING)
+        {
+            return Ok(*status);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn up_line(status: &ModuleStatus) -> String {
+    let workers: usize =
+        status.plugins.iter().flat_map(|plugin| &plugin.services).map(|service| service.workers.len()).sum();
+    let at = status.url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
+    format!(
+        "{} is up{at}: {}, {}",
+        status.module,
+        text::count(status.plugins.len(), "plugin"),
+        text::count(workers, "worker")
+    )
+}
+
+/// Keep a module running; `mwp up` starts this
+#[derive(Debug, Args)]
+pub(super) struct SuperviseArguments {
+    #[arg(long)]
+    module: String,
+    #[command(flatten)]
+    base: BaseOption,
+    #[arg(long)]
+    quiet: bool,
+}
+
+pub(super) fn run_supervisor(arguments: &SuperviseArguments, context: &Context) -> Result<()> {
+    let options = Options {
+        module: Module::parse(&arguments.module)?,
+        plugins_base: arguments.base.plugins_base_dir.clone(),
+    };
+    let (output, quiet) = (context.output, arguments.quiet);
+    let watcher = move |line: &str| {
+        if !quiet {
+            output.note(line);
+        }
+    };
+    supervise(&options, &context.site, Box::new(watcher))
+}
+
+/// Stop a module: requests under way are answered, then everything ends
+#[derive(Debug, Args)]
+pub(super) struct DownArguments {
+    /// The module [default: the one whose environment is loaded, or that is up]
+    #[arg(long)]
+    module: Option<String>,
+}
+
+pub(super) fn down(arguments: &DownArguments, context: &Context) -> Result<()> {
+    let (module, control) = running_module(arguments.module.as_deref(), context)?;
+    // It may be gone before its answer has arrived.
+    let ordered = control.order(&Request::Down);
+    let begun = Instant::now();
+    while Control::connect(&module, &context.site)?.is_some() {
+        if begun.elapsed() > Duration::from_secs(10) {
+            return ordered;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    context.output.note(&format!("{module} is down"));
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Talking to the supervisor of a module: one request and one reply, as lines of JSON over a unix socket.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::status::ModuleStatus;
+use crate::error::{At, Error, Result};
+use crate::plugin::Module;
+use crate::site::Site;
+use crate::text;
+
+/// What a supervisor is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// `checks`: ask the apps and plugins whether they are well, too.
+    Status {
+        checks: bool,
+    },
+    /// Look at everything again; what changed takes effect.
+    Reload,
+    Restart {
+        name: String,
+    },
+    /// Everything but nginx, where there is no name.
+    Stop {
+        name: Option<String>,
+    },
+    /// Put what is now in the plugin's home into service, in place of what runs; that goes on if the new one is not
+    /// well.
+    Swap {
+        plugin: String,
+    },
+    /// Take a plugin out of service, gracefully.
+    Withdraw {
+        plugin: String,
+    },
+    Down,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    Done,
+    Status(Box<ModuleStatus>),
+    Failed(Error),
+}
+
+/// The socket of a module's supervisor.
+pub fn socket(module: &Module, site: &Site) -> PathBuf {
+    site.runtime_home(module).join("var/mwp.socket")
+}
+
+/// A connection to a supervisor.
+#[derive(Debug)]
+pub struct Control {
+    stream: UnixStream,
+    path: PathBuf,
+}
+
+impl Control {
+    /// `None` where the module is not up.
+    pub fn connect(module: &Module, site: &Site) -> Result<Option<Control>> {
+        let path = socket(module, site);
+        match UnixStream::connect(&path) {
+            Ok(stream) => Ok(Some(Control { stream, path })),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Err(too_long(&path)),
+            Err(error) => Err(Error::io("connect to", &path, &error)),
+        }
+    }
+
+    /// Asks and waits for the reply, however long that takes.
+    pub fn ask(mut self, request: &Request) -> Result<Reply> {
+        let mut line = serde_json::to_vec(request).map_err(|error| Error::machine(error.to_string()))?;
+        line.push(b'\n');
+        self.stream.write_all(&line).at("ask", &self.path)?;
+        let mut reply = String::new();
+        BufReader::new(&self.stream).read_line(&mut reply).at("hear from", &self.path)?;
+        if reply.is_empty() {
+            return Err(Error::machine("the supervisor ended before it answered")
+                .hint("`mwp status` says whether it is up again"));
+        }
+        match serde_json::from_str(&reply) {
+            Ok(Reply::Failed(error)) => Err(error),
+            Ok(reply) => Ok(reply),
+            Err(error) => Err(Error::machine(format!("the supervisor's answer cannot be read: {error}"))
+                .hint("it may be of another version: `mwp down`, then `mwp up`")),
+        }
+    }
+
+    /// As [`ask`](Control::ask), for what has nothing to tell.
+    pub fn order(self, request: &Request) -> Result<()> {
+        self.ask(request).map(drop)
+    }
+}
+
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionRefused, NotADirectory, NotFound};
+    matches!(error.kind(), ConnectionRefused | NotFound | NotADirectory)
+}
+
+/// A unix socket's path has at most 107 bytes.
+pub(super) fn too_long(path: &Path) -> Error {
+    Error::machine(format!("{} is too long for a unix socket", text::path(path)))
+        .hint("choose a runtime home with a shorter path: MFMODULE_RUNTIME_HOME")
+}

@@ -1,0 +1,101 @@
+//! The process above the supervisor: starts it again where it was killed, and ends whatever it left.
+//!
+//! It does next to nothing, so that nothing of its own can go wrong. It is the reaper of all that the supervisor
+//! starts, however that tries to get away; and should it die itself, the kernel tells the supervisor to end.
+
+use std::ffi::OsString;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::error::{At, Error, Result};
+use crate::fs::{self, Lock};
+use crate::plugin::Module;
+use crate::process::tree;
+use crate::site::Site;
+
+/// A supervisor that ends as soon as this did not get far.
+const SHORT_LIFE: Duration = Duration::from_secs(10);
+/// Between two starts, at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What Rust has for a panic.
+const PANICKED: i32 = 101;
+
+/// Runs `program` as the supervisor of the module until it ends by itself, and returns its exit code. `on_death` is
+/// told when it was killed and is started again.
+pub fn guard(
+    program: &Path,
+    arguments: &[OsString],
+    module: &Module,
+    site: &Site,
+    on_death: &dyn Fn(&str),
+) -> Result<u8> {
+    let _lock = lock(module, site)?;
+    tree::adopt_orphans();
+    let child = Arc::new(AtomicI32::new(0));
+    forward_signals(Arc::clone(&child))?;
+    let mut failures = 0;
+    loop {
+        let begun = Instant::now();
+        let mut running = supervisor(program, arguments).spawn().at("run", program)?;
+        child.store(i32::try_from(running.id()).unwrap_or(0), Ordering::SeqCst);
+        let status = running.wait().at("wait for", program)?;
+        child.store(0, Ordering::SeqCst);
+        tree::kill_descendants();
+        match status.code() {
+            Some(code) if code != PANICKED => return Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+            _ => {}
+        }
+        failures = if begun.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };
+        let how = status.signal().map_or_else(|| "it failed".to_owned(), |signal| format!("signal {signal}"));
+        on_death(&format!("the supervisor of {module} was ended by {how}, and is started again"));
+        let wait = Duration::from_millis(50) * 2u32.saturating_pow(failures.min(16));
+        std::thread::sleep(wait.min(LONGEST_WAIT));
+    }
+}
+
+/// One guardian per module.
+fn lock(module: &Module, site: &Site) -> Result<Lock> {
+    let var = site.runtime_home(module).join("var");
+    fs::create_dir_all(&var)?;
+    let lock = Lock::acquire_within(&var.join("mwp.lock"), "up", Duration::from_millis(500))?;
+    lock.ok_or_else(|| {
+        Error::input(format!("{module} is up already")).hint("`mwp status` shows it, `mwp down` ends it")
+    })
+}
+
+#[allow(unsafe_code)]
+fn supervisor(program: &Path, arguments: &[OsString]) -> Command {
+    let mut command = Command::new(program);
+    // A group of its own: ^C reaches this process alone, which passes it on.
+    command.args(arguments).process_group(0);
+    // SAFETY: prctl is a single system call and allocates nothing, so it may run between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
+            Ok(())
+        });
+    }
+    command
+}
+
+fn forward_signals(child: Arc<AtomicI32>) -> Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
+        .map_err(|error| Error::machine(format!("cannot listen to signals: {error}")))?;
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            let signal = if signal == SIGHUP { Signal::HUP } else { Signal::TERM };
+            if let Some(pid) = Pid::from_raw(child.load(Ordering::SeqCst)) {
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+    });
+    Ok(())
+}

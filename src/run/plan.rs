@@ -1,0 +1,127 @@
+//! What the installed plugins of a module come to: services with their environments, ready to be started.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::{Kind, Service, Settings};
+use crate::env::PluginEnvironment;
+use crate::env::Under;
+use crate::error::{Error, Result};
+use crate::install::{Base, Installed, Standing};
+use crate::plugin::{Module, Plugin};
+use crate::site::{Environment, Site};
+
+/// One plugin, as it is to run.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub plugin: Plugin,
+    pub version: String,
+    pub release: String,
+    /// The development directory of a devlink.
+    pub devlink: Option<PathBuf>,
+    /// Those that have a command.
+    pub services: Vec<Service>,
+    pub environment: Environment,
+    /// The home itself, wherever it has been moved: device and inode.
+    identity: (u64, u64),
+}
+
+impl Plan {
+    /// The plugin in `home`, which is in `base`.
+    pub fn of(installed: &Installed, base: &Base, site: &Site) -> Result<Plan> {
+        let home = &installed.home;
+        let identity = identity(home)?;
+        let PluginEnvironment { plugin, environment } =
+            PluginEnvironment::new(home, Some(&base.dir), Under::Loaded, site)?;
+        let services = Service::of_plugin(&plugin)?;
+        let devlink = match &installed.standing {
+            Standing::Devlink(_) => std::fs::canonicalize(home).ok(),
+            _ => None,
+        };
+        let (version, release) = match devlink {
+            Some(_) => (plugin.config.general.version.clone(), plugin.config.general.release.clone()),
+            None => (installed.version().to_owned(), installed.release().to_owned()),
+        };
+        Ok(Plan { plugin, version, release, devlink, services, environment, identity })
+    }
+
+    pub fn name(&self) -> &str {
+        self.plugin.label.name.as_str()
+    }
+
+    /// Whether processes of this plan are what `other` asks for, too.
+    pub fn runs_like(&self, other: &Plan) -> bool {
+        self.identity == other.identity
+            && self.services == other.services
+            && self.environment == other.environment
+    }
+
+    /// The environment of one service.
+    pub fn environment_of(&self, service: &Service) -> Environment {
+        let mut environment = self.environment.clone();
+        let debug = if service.debug { "1" } else { "0" };
+        environment.set(format!("{}_CURRENT_APP_DEBUG", self.plugin.label.module.upper()), debug);
+        if service.id.kind == Kind::Step {
+            environment.set(
+                format!("{}_CURRENT_STEP_NAME", self.plugin.label.module.upper()),
+                service.id.name.as_str(),
+            );
+        }
+        environment
+    }
+}
+
+fn identity(home: &Path) -> Result<(u64, u64)> {
+    use crate::error::At;
+    let metadata = home.metadata().at("read", home)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Every plugin of a module: its plan, or why there is none.
+pub type Plans = BTreeMap<String, Result<Plan>>;
+
+/// Looks at all installed plugins of the module. The settings are those of the module.
+pub fn plans(
+    module: &Module,
+    plugins_base: Option<&Path>,
+    settings: &Settings,
+    site: &Site,
+) -> Result<Plans> {
+    let base = Base::new(plugins_base, module, site);
+    base.settle();
+    let site = settings.applied_to(site, module);
+    let installed = base.list()?;
+    Ok(installed
+        .into_iter()
+        .map(|installed| (installed.name.clone(), plan(&installed, &base, module, &site)))
+        .collect())
+}
+
+/// The plan of one plugin.
+pub fn plan(installed: &Installed, base: &Base, module: &Module, site: &Site) -> Result<Plan> {
+    match &installed.standing {
+        Standing::Corrupt(reason) => {
+            return Err(Error::input(format!("its metadata cannot be read: {reason}"))
+                .hint("install it again with `mwp install --force FILE`"));
+        }
+        Standing::Broken(target) => {
+            return Err(Error::input(format!(
+                "it is a link to {}, which is not there",
+                crate::text::path(target)
+            ))
+            .hint(format!("bring that directory back, or run `mwp uninstall {}`", installed.name)));
+        }
+        Standing::Installed(_) | Standing::Devlink(_) => {}
+    }
+    let plan = Plan::of(installed, base, site)?;
+    if plan.plugin.label.module != *module {
+        return Err(Error::input(format!("it is a plugin of {}", plan.plugin.label.module))
+            .hint("it belongs into the plugins base of that module"));
+    }
+    if plan.name() != installed.name {
+        return Err(Error::input(format!("its label says `{}`", plan.plugin.label))
+            .hint("install it under the name that its label has"));
+    }
+    Ok(plan)
+}

@@ -1,0 +1,143 @@
+//! What runs, as data: for `mwp status` and for machines.
+
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::Kind;
+
+/// How a worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It does not listen yet.
+    Starting,
+    Running,
+    /// It failed, and starts again in a while.
+    Waiting,
+    Stopping,
+    /// On somebody's order.
+    Stopped,
+}
+
+impl State {
+    /// For people.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Starting => "starting",
+            State::Running => "running",
+            State::Waiting => "waiting to start again",
+            State::Stopping => "stopping",
+            State::Stopped => "stopped",
+        }
+    }
+}
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// From 1.
+    pub worker: u32,
+    pub state: State,
+    pub pid: Option<u32>,
+    /// How often another process took its place, or tried to.
+    pub restarts: u64,
+    /// When the process started, in seconds since 1970.
+    #[serde(with = "seconds")]
+    pub since: Option<SystemTime>,
+    /// Bytes, with those of its descendants.
+    pub memory: Option<u64>,
+    pub last_error: Option<String>,
+    /// Why its log cannot be written.
+    pub log_error: Option<String>,
+    #[serde(skip)]
+    pub(super) stopped: bool,
+}
+
+impl WorkerStatus {
+    pub(super) fn new(worker: u32) -> WorkerStatus {
+        WorkerStatus {
+            worker,
+            state: State::Stopped,
+            pid: None,
+            restarts: 0,
+            since: None,
+            memory: None,
+            last_error: None,
+            log_error: None,
+            stopped: true,
+        }
+    }
+}
+
+/// An app, a step or an extra daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    pub kind: Kind,
+    pub name: String,
+    pub workers: Vec<WorkerStatus>,
+    /// What its `_http_test_endpoint` says; absent where there is none.
+    pub test: Option<Test>,
+    /// Where nginx answers for it: paths and hosts.
+    pub routes: Vec<String>,
+}
+
+/// What a check came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    pub ok: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginStatus {
+    pub name: String,
+    pub version: String,
+    pub release: String,
+    pub ok: bool,
+    pub services: Vec<ServiceStatus>,
+    /// What `bin/plugin.status` says; absent where there is none.
+    pub test: Option<Test>,
+    /// What is wrong with the plugin as a whole: its configuration, its routes.
+    pub problems: Vec<String>,
+}
+
+/// A module that is up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModuleStatus {
+    pub module: String,
+    pub ok: bool,
+    /// The supervisor.
+    pub pid: u32,
+    #[serde(with = "seconds")]
+    pub since: Option<SystemTime>,
+    /// `http://localhost:18868`, where there is an nginx.
+    pub url: Option<String>,
+    pub nginx: Option<WorkerStatus>,
+    pub plugins: Vec<PluginStatus>,
+    pub problems: Vec<String>,
+    /// Whether everything has come to its first start, or failed to.
+    pub settled: bool,
+}
+
+mod seconds {
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        time: &Option<SystemTime>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let seconds = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+        seconds.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<SystemTime>, D::Error> {
+        let seconds = Option::<u64>::deserialize(deserializer)?;
+        Ok(seconds.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds)))
+    }
+}

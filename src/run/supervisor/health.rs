@@ -1,0 +1,67 @@
+//! Asking an app over its socket whether it is well.
+
+use std::path::Path;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+
+use crate::run::HealthTest;
+use crate::text;
+
+/// For an app without a test of its own.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// No answer to such a question is longer.
+const LONGEST: usize = 1_000_000;
+
+/// Whether the app that listens there passes its test; without one, whether it answers in HTTP at all to a request for
+/// `path`.
+pub(super) async fn check(socket: &Path, test: Option<&HealthTest>, path: &str) -> Result<(), String> {
+    let path = test.map_or(path, |test| &test.path);
+    let patience = test.map(|test| test.timeout).filter(|timeout| !timeout.is_zero()).unwrap_or(PATIENCE);
+    let asked = tokio::time::timeout(patience, ask(socket, path)).await;
+    let (status, body) = asked
+        .unwrap_or_else(|_| Err(format!("no answer within {}", text::duration(patience))))
+        .map_err(|reason| format!("`GET {}`: {reason}", text::visible(path)))?;
+    let Some(test) = test else { return Ok(()) };
+    let found = |what: &str, found: &str, expected: &str| {
+        Err(format!(
+            "`GET {}`: found {what} {}; {} is expected",
+            text::visible(path),
+            text::visible(found),
+            text::visible(expected)
+        ))
+    };
+    if status != test.status {
+        return found("status", &status.to_string(), &test.status.to_string());
+    }
+    // As people write it: an answer with an end of line is the same.
+    if body.trim() != test.body.trim() {
+        let start: String = body.trim().chars().take(60).collect();
+        return found("body", &format!("`{start}`"), &format!("`{}`", test.body.trim()));
+    }
+    Ok(())
+}
+
+async fn ask(socket: &Path, path: &str) -> Result<(u16, String), String> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| text::io_reason(&error).to_string())?;
+    let told = |error: hyper::Error| format!("no HTTP answer: {error}");
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
+    let talking = tokio::task::spawn_local(connection);
+    let request = Request::get(path)
+        .header("Host", "localhost")
+        .header("Connection", "close")
+        .header("User-Agent", "mwp-health-check")
+        .body(Empty::<Bytes>::new())
+        .map_err(|error| error.to_string())?;
+    let response = sender.send_request(request).await.map_err(told)?;
+    let status = response.status().as_u16();
+    let body = Limited::new(response.into_body(), LONGEST).collect().await;
+    let body = body.map_err(|error| format!("no whole answer: {error}"))?.to_bytes();
+    talking.abort();
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}

@@ -1,0 +1,279 @@
+//! The embedded supervisor: keeps the installed plugins of one module running.
+//!
+//! One thread does all of it; nothing that could hold it up happens there: logs are copied by a thread of their own
+//! ([`logs`]), plugins are read and nginx's configuration is tested on others. Each worker is a task ([`slot`]) that
+//! starts, watches, replaces and stops its processes, whatever becomes of the others.
+//!
+//! # How a change takes effect
+//!
+//! [`changes`] compares what is installed with what runs, and acts on the difference, plugin by plugin. It is
+//! asked to by whatever changes something: a command, the file `var/conf_monitor`, an edited override, an edit of
+//! a devlinked plugin ([`watch`]). What cannot be read or does not start leaves what runs in place.
+//!
+//! # What is left behind
+//!
+//! Nothing. Each process dies with the supervisor, by the kernel's doing; what has got away from its parent is found
+//! by its mark in the environment ([`children`]). The guardian, a process above this one, ends what is left and starts the
+//! supervisor again where it was killed.
+
+mod changes;
+mod children;
+mod health;
+mod journal;
+mod logs;
+mod process;
+mod proxy;
+mod report;
+mod server;
+mod service;
+mod slot;
+mod watch;
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::sync::mpsc::UnboundedSender;
+
+use self::changes::Active;
+use self::children::Undertaker;
+use self::journal::Journal;
+use self::logs::{Logs, Writer};
+use self::proxy::Proxy;
+use self::slot::Surroundings;
+use super::control::{self, Reply, Request};
+use super::{Plans, Settings};
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::plugin::Module;
+use crate::process::tree;
+use crate::site::Site;
+
+pub use self::journal::Watcher;
+
+/// Which module to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub module: Module,
+    /// Where plugins are installed, instead of the module's own directory.
+    pub plugins_base: Option<PathBuf>,
+}
+
+/// One module that is up.
+pub(crate) struct Supervisor {
+    options: Options,
+    site: Site,
+    settings: RefCell<Settings>,
+    around: Rc<Surroundings>,
+    /// The plugins that run, by name.
+    active: RefCell<BTreeMap<String, Active>>,
+    /// Plugins that an operation is at work on: others leave them alone.
+    busy: RefCell<BTreeSet<String>>,
+    /// Plugins that somebody stopped.
+    stopped: RefCell<BTreeSet<String>>,
+    /// What was found at the last look.
+    plans: RefCell<Plans>,
+    proxy: Proxy,
+    problems: RefCell<Vec<String>>,
+    since: SystemTime,
+    /// One change at a time decides what is to run; waiting for it to happen is done side by side.
+    deciding: tokio::sync::Mutex<()>,
+    going_down: Cell<bool>,
+    /// Whether the first look at what is installed is over.
+    has_looked: Cell<bool>,
+    change_is_near: Cell<bool>,
+    down: Notify,
+    changed: Notify,
+}
+
+/// Between two looks at what needs looking after.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Runs the module until it is told to end. `watcher` gets a line for whatever happens.
+pub fn supervise(options: &Options, site: &Site, watcher: Watcher) -> Result<()> {
+    tree::adopt_orphans();
+    let cannot = |error: std::io::Error| Error::machine(format!("cannot start the supervisor: {error}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    let local = tokio::task::LocalSet::new();
+    let result = local.block_on(&runtime, async {
+        let supervisor = Supervisor::new(options, site, watcher)?;
+        supervisor.run().await
+    });
+    runtime.shutdown_background();
+    result
+}
+
+impl Supervisor {
+    fn new(options: &Options, site: &Site, watcher: Watcher) -> Result<Rc<Supervisor>> {
+        let settings = Settings::load(&options.module, site)?;
+        let home = site.runtime_home(&options.module);
+        let (var, log) = (home.join("var"), home.join("log"));
+        for dir in [&var, &log, &home.join("config/plugins")] {
+            fs::create_dir_all(dir)?;
+        }
+        children::end_leftovers(&var, &log);
+        let logs = Logs::start(settings.log.clone())?;
+        let own_log = Writer::new(log.join("supervisor.log"), settings.log.clone());
+        let journal = Journal::new(own_log, watcher);
+        let around = Rc::new(Surroundings { var, log, logs, journal });
+        Ok(Rc::new(Supervisor {
+            options: options.clone(),
+            site: site.clone(),
+            proxy: Proxy::new(&options.module, &around),
+            settings: RefCell::new(settings),
+            around,
+            active: RefCell::default(),
+            busy: RefCell::default(),
+            stopped: RefCell::default(),
+            plans: RefCell::default(),
+            problems: RefCell::default(),
+            since: SystemTime::now(),
+            deciding: tokio::sync::Mutex::default(),
+            going_down: Cell::new(false),
+            has_looked: Cell::new(false),
+            change_is_near: Cell::new(false),
+            down: Notify::new(),
+            changed: Notify::new(),
+        }))
+    }
+
+    async fn run(self: Rc<Self>) -> Result<()> {
+        let mut signals = Signals::listen()?;
+        let listener = server::listen(&control::socket(&self.options.module, &self.site))?;
+        self.note(&format!("{} is coming up, process {}", self.options.module, std::process::id()));
+        let (watch, mut changes) = watch::start(&self)?;
+        tokio::task::spawn_local(server::serve(listener, Rc::clone(&self)));
+        let looking = tokio::task::spawn_local(Rc::clone(&self).look_whenever_changed(watch.sender()));
+        self.changed.notify_one();
+
+        let mut undertaker = Undertaker::default();
+        let mut tick = tokio::time::interval(TICK);
+        let mut ending = None;
+        loop {
+            tokio::select! {
+                stop = signals.next() => match stop {
+                    // Reload, as daemons do.
+                    false => self.changed.notify_one(),
+                    true if ending.is_none() => {
+                        let this = Rc::clone(&self);
+                        ending = Some(tokio::task::spawn_local(async move { this.go_down().await }));
+                    }
+                    true => {
+                        self.note("told to end a second time: everything is killed");
+                        break;
+                    }
+                },
+                Some(change) = changes.recv() => watch::take(&self, &watch, change),
+                _ = tick.tick() => {
+                    undertaker.look();
+                    self.proxy.look_after_logs(&self.settings.borrow().log);
+                }
+                () = self.down.notified() => break,
+            }
+        }
+        looking.abort();
+        let _ = fs::remove_file(&control::socket(&self.options.module, &self.site));
+        self.note(&format!("{} is down", self.options.module));
+        Ok(())
+    }
+
+    /// Looks at once, and then whenever something has changed; several changes in a row are one.
+    async fn look_whenever_changed(self: Rc<Self>, watch: UnboundedSender<watch::Change>) {
+        loop {
+            self.changed.notified().await;
+            if let Err(error) = self.reconcile().await {
+                self.note(&format!("cannot look at what is installed: {error}"));
+                *self.problems.borrow_mut() = vec![error.to_string()];
+            }
+            self.has_looked.set(true);
+            let _ = watch.send(watch::Change::Plugins);
+        }
+    }
+
+    async fn obey(self: &Rc<Self>, request: Request) -> Reply {
+        let result = match request {
+            Request::Status { checks } => return Reply::Status(Box::new(self.status(checks).await)),
+            _ if self.going_down.get() && request != Request::Down => {
+                Err(Error::machine(format!("{} is going down", self.options.module))
+                    .hint("bring it up again with `mwp up`"))
+            }
+            Request::Reload => self.reconcile().await,
+            Request::Restart { name } => self.restart(&name).await,
+            Request::Stop { name } => self.stop(name.as_deref()).await,
+            Request::Swap { plugin } => self.swap(&plugin).await,
+            Request::Withdraw { plugin } => {
+                self.withdraw(&plugin).await;
+                Ok(())
+            }
+            Request::Down => {
+                self.go_down().await;
+                Ok(())
+            }
+        };
+        match result {
+            Ok(()) => Reply::Done,
+            Err(error) => Reply::Failed(error),
+        }
+    }
+
+    /// Stops everything gracefully: nginx takes no more requests and ends with the last one under way, then the workers
+    /// end.
+    async fn go_down(&self) {
+        if self.going_down.replace(true) {
+            // Somebody else's order is being carried out.
+            std::future::pending::<()>().await;
+        }
+        self.note(&format!("{} is going down", self.options.module));
+        let _deciding = self.deciding.lock().await;
+        self.proxy.stop().await;
+        let active = std::mem::take(&mut *self.active.borrow_mut());
+        let slots: Vec<_> = active.into_values().flat_map(Active::into_slots).collect();
+        service::stop_all(&slots).await;
+        // The reply goes out before the process ends.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        self.down.notify_one();
+    }
+
+    fn note(&self, line: &str) {
+        self.around.journal.note(line);
+    }
+
+    fn runtime_home(&self) -> PathBuf {
+        self.site.runtime_home(&self.options.module)
+    }
+
+    fn plugins_base(&self) -> Option<&Path> {
+        self.options.plugins_base.as_deref()
+    }
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Error::machine(format!("cannot listen to signals: {error}")));
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Whether to end.
+    async fn next(&mut self) -> bool {
+        tokio::select! {
+            _ = self.terminate.recv() => true,
+            _ = self.interrupt.recv() => true,
+            _ = self.hang_up.recv() => false,
+        }
+    }
+}

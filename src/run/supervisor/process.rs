@@ -1,0 +1,229 @@
+//! One process of a worker: its start with limits, its group, its end.
+//!
+//! Each process leads a group of its own and is marked by a variable in its environment that its descendants
+//! inherit, so that whatever it leaves behind is found and ended, in its group or out of it. Should the supervisor die,
+//! the kernel kills its processes.
+
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use tokio::process::{Child, Command};
+
+use super::logs::{Logs, Said, SharedSaid};
+use crate::fs;
+use crate::run::connections::connections;
+use crate::run::{Limits, Service, Stop};
+use crate::site::Environment;
+use crate::text;
+
+/// Names the service, the worker and the process itself to whoever looks at a process' environment.
+pub(crate) const MARK: &str = "MWP_WORKER";
+
+/// What to start.
+pub(super) struct Start<'a> {
+    pub(super) service: &'a Service,
+    pub(super) environment: &'a Environment,
+    pub(super) worker: u32,
+    /// Tells processes of one worker apart.
+    pub(super) generation: u64,
+    /// The module's directories for sockets and logs.
+    pub(super) var: &'a Path,
+    pub(super) log: &'a Path,
+}
+
+/// How a process ended, as the operating system says.
+pub(super) type Ended = std::io::Result<ExitStatus>;
+
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    pub(super) pid: u32,
+    group: Option<Pid>,
+    pub(super) started: Instant,
+    pub(super) started_at: SystemTime,
+    pub(super) said: SharedSaid,
+    /// Where it listens until its socket is put into service, and the name that the kernel knows it by for good.
+    pub(super) bound: Option<PathBuf>,
+    mark: String,
+}
+
+impl Process {
+    /// The reason is for people.
+    pub(super) fn start(start: &Start<'_>, logs: &Logs) -> Result<Process, String> {
+        let service = start.service;
+        let bound = service.listens().then(|| {
+            let mut name = service.socket(start.worker, start.var).into_os_string();
+            name.push(format!(".{}", start.generation));
+            PathBuf::from(name)
+        });
+        if let Some(bound) = &bound {
+            fs::remove_file(bound).map_err(|error| error.to_string())?;
+        }
+        let socket = bound.clone().unwrap_or_default();
+        let words = service.command.words(&start.worker.to_string(), &socket);
+        let mark = format!("{}/{}/{}", service.id.file_stem(), start.worker, start.generation);
+        let said = Arc::new(std::sync::Mutex::new(Said::default()));
+        let [out, err] = service.logs(start.worker, start.log);
+
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(&service.home).env_clear().envs(start.environment.iter());
+        command.env(MARK, &mark).stdin(Stdio::null()).process_group(0);
+        let pipe = || std::io::pipe().map_err(|error| format!("cannot make a pipe: {error}"));
+        let (from_out, to_log) = pipe()?;
+        if out == err {
+            let twin = to_log.try_clone().map_err(|error| format!("cannot share a pipe: {error}"))?;
+            command.stdout(Stdio::from(to_log)).stderr(Stdio::from(twin));
+        } else {
+            let (from_err, to_err_log) = pipe()?;
+            command.stdout(Stdio::from(to_log)).stderr(Stdio::from(to_err_log));
+            logs.copy(from_err, &err, &said);
+        }
+        logs.copy(from_out, &out, &said);
+        before_exec(&mut command, service.limits);
+        let child = command.spawn().map_err(|error| cannot_run(&words[0], &service.home, &error))?;
+        let pid = child.id().unwrap_or_default();
+        let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        Ok(Process {
+            child,
+            pid,
+            group,
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            said,
+            bound,
+            mark,
+        })
+    }
+
+    /// Waits for its end; what it left behind is ended too.
+    pub(super) async fn ended(&mut self) -> Ended {
+        let status = self.child.wait().await;
+        self.sweep();
+        status
+    }
+
+    /// How it ended and the last that it said.
+    pub(super) async fn last_words(&self, how: Ended) -> String {
+        // They may still be on their way into the log.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let how = match how {
+            Ok(status) => ending(status),
+            Err(error) => format!("it cannot be waited for: {error}"),
+        };
+        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = if said.line.is_empty() { String::new() } else { format!(": {}", said.line) };
+        format!("{how} after {}{line}", text::duration(self.started.elapsed()))
+    }
+
+    pub(super) fn signal(&self, signal: i32) {
+        if let (Some(pid), Some(signal)) = (self.group, Signal::from_named_raw(signal))
+            && self.child.id().is_some()
+        {
+            let _ = rustix::process::kill_process(pid, signal);
+        }
+    }
+
+    /// Ends the rest of the group, and what carries the mark elsewhere.
+    fn sweep(&self) {
+        if let Some(group) = self.group {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+        super::children::kill_marked(|mark| mark == self.mark);
+        if let Some(bound) = &self.bound {
+            let _ = fs::remove_file(bound);
+        }
+    }
+
+    pub(super) fn kill(&self) {
+        if let Some(group) = self.group
+            && self.child.id().is_some()
+        {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
+    }
+
+    /// Stops it gracefully: waits until nobody is connected any more, asks it to end, and ends it.
+    pub(super) async fn retire(mut self, stop: Stop) {
+        if let Some(bound) = self.bound.clone() {
+            let drained = drain(&bound);
+            tokio::select! {
+                () = drained => {}
+                () = tokio::time::sleep(stop.drain) => {}
+                _ = self.child.wait() => {}
+            }
+        }
+        self.signal(stop.signal);
+        if tokio::time::timeout(stop.delay, self.child.wait()).await.is_err() {
+            self.kill();
+        }
+        let _ = self.ended().await;
+    }
+}
+
+/// Returns when there is no connection to the socket that was bound to this path.
+async fn drain(bound: &Path) {
+    let mut pause = Duration::from_millis(10);
+    // Where the kernel does not tell, the time for draining is spent in full.
+    while !matches!(connections(bound), Ok(0)) {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(50));
+    }
+}
+
+#[allow(unsafe_code)]
+fn before_exec(command: &mut Command, limits: Limits) {
+    let limits = [
+        (Resource::As, limits.address_space),
+        (Resource::Nofile, limits.open_files),
+        (Resource::Stack, limits.stack),
+        (Resource::Fsize, limits.file_size),
+    ];
+    // SAFETY: prctl, getrlimit and setrlimit are single system calls and allocate nothing, so they may run between
+    // fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            for (resource, wanted) in limits {
+                let Some(wanted) = wanted else { continue };
+                let present = rustix::process::getrlimit(resource);
+                // Only root may go beyond the machine's own limit.
+                let most = present.maximum.unwrap_or(u64::MAX);
+                let limit = Rlimit { current: Some(wanted), maximum: Some(wanted) };
+                let lower = wanted.min(most);
+                rustix::process::setrlimit(resource, limit).or_else(|_| {
+                    let limit = Rlimit { current: Some(lower), maximum: Some(lower) };
+                    rustix::process::setrlimit(resource, limit)
+                })?;
+            }
+            Ok(())
+        });
+    }
+}
+
+fn cannot_run(program: &str, home: &Path, error: &std::io::Error) -> String {
+    let shown = text::visible(program);
+    if !home.is_dir() {
+        return format!("cannot start in {}: there is no such directory", text::path(home));
+    }
+    match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            format!("cannot run `{shown}`: there is no such program on the plugin's PATH")
+        }
+        _ => format!("cannot run `{shown}`: {}", text::io_reason(error)),
+    }
+}
+
+fn ending(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit code {code}"),
+        (_, Some(signal)) => {
+            let name = signal_hook::low_level::signal_name(signal);
+            format!("ended by {}", name.map_or_else(|| format!("signal {signal}"), str::to_owned))
+        }
+        _ => "ended".to_owned(),
+    }
+}

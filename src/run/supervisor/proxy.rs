@@ -1,0 +1,303 @@
+//! nginx, in front of the apps: its configuration follows what runs.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::service::stop_all;
+use super::slot::{Job, Order, Slot, Surroundings};
+use crate::error::{Error, Problem, Result};
+use crate::fs;
+use crate::plugin::{Module, Plugin};
+use crate::process::tree;
+use crate::run::nginx::{Configured, Inputs, Nginx, configure};
+use crate::run::status::{State, WorkerStatus};
+use crate::run::{CommandLine, Kind, Limits, LogSettings, Service, ServiceId, Settings, Stop};
+use crate::site::Site;
+
+const QUIT: i32 = 3;
+const HANG_UP: i32 = 1;
+const REOPEN_LOGS: i32 = 10;
+
+/// How long nginx has to take a new configuration.
+const RELOAD: Duration = Duration::from_secs(3);
+/// How long requests that nginx took before a reload are waited for.
+const OLD_REQUESTS: Duration = Duration::from_secs(60);
+
+pub(super) type Plugins = Vec<(Plugin, Vec<Service>)>;
+
+/// The module's nginx, where it has one.
+pub(super) struct Proxy {
+    module: Module,
+    around: Rc<Surroundings>,
+    state: RefCell<Front>,
+}
+
+#[derive(Default)]
+struct Front {
+    slot: Option<Rc<Slot>>,
+    job: Option<Rc<Job>>,
+    /// What nginx has read.
+    text: String,
+    problems: BTreeMap<String, Vec<Problem>>,
+    routes: BTreeMap<ServiceId, Vec<String>>,
+    url: Option<String>,
+    /// Why there is none, though there should be.
+    error: Option<String>,
+}
+
+impl Proxy {
+    pub(super) fn new(module: &Module, around: &Rc<Surroundings>) -> Proxy {
+        Proxy { module: module.clone(), around: Rc::clone(around), state: RefCell::default() }
+    }
+
+    /// Has nginx answer for these plugins, and returns once nobody is sent to others any more.
+    pub(super) async fn apply(&self, plugins: Plugins, settings: Settings, site: Site) -> Result<()> {
+        if self.module.as_str() != "mfserv" || !settings.nginx.flag {
+            self.stop().await;
+            *self.state.borrow_mut() = Front::default();
+            return Ok(());
+        }
+        let url = format!(
+            "http://{}:{}",
+            settings.nginx.listen.as_deref().unwrap_or("localhost"),
+            settings.nginx.port
+        );
+        let result = match self.configure(plugins, settings.clone(), site.clone()).await {
+            Ok((nginx, configured)) => self.take(&nginx, configured, &settings, &site).await,
+            Err(error) => Err(error),
+        };
+        let mut state = self.state.borrow_mut();
+        state.url = Some(url);
+        state.error = result.as_ref().err().map(ToString::to_string);
+        result
+    }
+
+    /// Whether nginx takes the configuration of this plugin beside those of the others.
+    pub(super) async fn accepts(
+        &self,
+        name: &str,
+        plugins: Plugins,
+        settings: Settings,
+        site: Site,
+    ) -> Result<(), String> {
+        if self.module.as_str() != "mfserv" || !settings.nginx.flag {
+            return Ok(());
+        }
+        let known = self.state.borrow().problems.get(name).cloned().unwrap_or_default();
+        let (_, configured) =
+            self.configure(plugins, settings, site).await.map_err(|error| error.to_string())?;
+        // What was wrong with the old version need not be better with the new one.
+        let new =
+            configured.problems.iter().find(|(plugin, problem)| plugin == name && !known.contains(problem));
+        new.map_or(Ok(()), |(_, problem)| Err(problem.message.clone()))
+    }
+
+    async fn configure(
+        &self,
+        plugins: Plugins,
+        settings: Settings,
+        site: Site,
+    ) -> Result<(Nginx, Configured)> {
+        let module = self.module.clone();
+        let configuring = move || {
+            let nginx = Nginx::find(&site)?;
+            let inputs = Inputs { module: &module, settings: &settings, site: &site, plugins: &plugins };
+            let configured = configure(&nginx, &inputs)?;
+            Ok((nginx, configured))
+        };
+        tokio::task::spawn_blocking(configuring)
+            .await
+            .unwrap_or_else(|error| Err(Error::machine(format!("nginx cannot be configured: {error}"))))
+    }
+
+    fn prefix(&self) -> PathBuf {
+        self.around.var.join("nginx")
+    }
+
+    async fn take(
+        &self,
+        nginx: &Nginx,
+        configured: Configured,
+        settings: &Settings,
+        site: &Site,
+    ) -> Result<()> {
+        let Configured { text, problems, routes } = configured;
+        let is_known = {
+            let mut state = self.state.borrow_mut();
+            let mut by_plugin: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
+            for (plugin, problem) in problems {
+                if !state.problems.get(&plugin).is_some_and(|known| known.contains(&problem)) {
+                    self.around.journal.note(&format!("{plugin}: {}", problem.message));
+                }
+                by_plugin.entry(plugin).or_default().push(problem);
+            }
+            state.problems = by_plugin;
+            state.routes = routes.into_iter().collect();
+            state.text == text
+        };
+        let slot = self.state.borrow().slot.clone();
+        let is_running = slot.as_ref().is_some_and(|slot| slot.status().state == State::Running);
+        if is_known && slot.is_some() {
+            return Ok(());
+        }
+        let conf = self.prefix().join("nginx.conf");
+        fs::create_dir_all(&self.prefix())?;
+        fs::write_atomic(&conf, text.as_bytes())?;
+        self.state.borrow_mut().text = text;
+        match slot {
+            Some(slot) if is_running => self.reload(&slot).await,
+            Some(slot) => {
+                let job = self.job(nginx, &conf, settings, site);
+                slot.order(Order::Replace(job));
+                Ok(())
+            }
+            None => {
+                let job = self.job(nginx, &conf, settings, site);
+                let slot = Rc::new(Slot::new(1, Rc::clone(&job), &self.around));
+                slot.order(Order::Replace(job));
+                self.state.borrow_mut().slot = Some(slot);
+                Ok(())
+            }
+        }
+    }
+
+    fn job(&self, nginx: &Nginx, conf: &Path, settings: &Settings, site: &Site) -> Rc<Job> {
+        let arguments = nginx.arguments(conf, &self.prefix());
+        let words = std::iter::once(nginx.program.clone().into_os_string()).chain(arguments);
+        let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
+        let service = Service {
+            id: ServiceId { plugin: String::new(), kind: Kind::Module, name: "nginx".to_owned() },
+            home: self.prefix(),
+            command: CommandLine::of_words(words),
+            workers: 1,
+            debug: false,
+            limits: Limits::default(),
+            stop: Stop {
+                drain: Duration::ZERO,
+                signal: QUIT,
+                delay: Duration::from_secs(settings.nginx.timeout),
+            },
+            max_age: None,
+            split_streams: false,
+            split_workers: false,
+            speaks_http: false,
+            health: None,
+        };
+        let job = Rc::new(Job { service, environment: site.environment.clone() });
+        self.state.borrow_mut().job = Some(Rc::clone(&job));
+        job
+    }
+
+    /// Has nginx read its configuration, and waits until its old workers have answered what they had taken.
+    async fn reload(&self, slot: &Slot) -> Result<()> {
+        let Some(master) = slot.status().pid else { return Ok(()) };
+        let workers = || -> BTreeSet<i32> {
+            tree::descendants(i32::try_from(master).unwrap_or(0)).into_iter().collect()
+        };
+        let old = workers();
+        slot.order(Order::Signal(HANG_UP));
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(10);
+        loop {
+            tokio::time::sleep(pause).await;
+            let now = workers();
+            let is_taken = now.difference(&old).next().is_some();
+            let is_over = now.intersection(&old).next().is_none();
+            if slot.status().pid != Some(master) || (is_taken && is_over) || begun.elapsed() > OLD_REQUESTS {
+                return Ok(());
+            }
+            if !is_taken && begun.elapsed() > RELOAD {
+                let log = self.around.log.join("nginx_error.log");
+                return Err(Error::machine(
+                    "nginx did not take its new configuration, and goes on with the old one",
+                )
+                .hint(format!("{} says why", crate::text::path(&log))));
+            }
+            pause = (pause * 2).min(Duration::from_millis(100));
+        }
+    }
+
+    pub(super) async fn restart(&self) -> Result<()> {
+        let (slot, job) = {
+            let state = self.state.borrow();
+            (state.slot.clone(), state.job.clone())
+        };
+        let (Some(slot), Some(job)) = (slot, job) else {
+            return Err(Error::input(format!("{} has no nginx", self.module))
+                .hint("`mwp status` says why, if it should have one"));
+        };
+        slot.order(Order::Replace(job));
+        Ok(())
+    }
+
+    pub(super) async fn stop(&self) {
+        let slot = self.state.borrow_mut().slot.take();
+        stop_all(slot.as_slice()).await;
+    }
+
+    pub(super) fn status(&self) -> Option<WorkerStatus> {
+        let state = self.state.borrow();
+        let mut status = state.slot.as_ref().map(|slot| slot.status());
+        if let Some(error) = &state.error {
+            let shown = status.get_or_insert_with(|| WorkerStatus::new(1));
+            shown.last_error = Some(error.clone());
+        }
+        status
+    }
+
+    pub(super) fn url(&self) -> Option<String> {
+        self.state.borrow().url.clone()
+    }
+
+    pub(super) fn has_error(&self) -> bool {
+        self.state.borrow().error.is_some()
+    }
+
+    pub(super) fn problems_of(&self, plugin: &str) -> Vec<String> {
+        let state = self.state.borrow();
+        state.problems.get(plugin).into_iter().flatten().map(|problem| problem.message.clone()).collect()
+    }
+
+    /// Where nginx answers for a service, an app without processes included.
+    pub(super) fn routes(&self) -> BTreeMap<ServiceId, Vec<String>> {
+        self.state.borrow().routes.clone()
+    }
+
+    /// nginx writes its logs itself: they are put aside for it when they are too large or too old.
+    pub(super) fn look_after_logs(&self, settings: &LogSettings) {
+        let Some(slot) = self.state.borrow().slot.clone() else { return };
+        let mut is_moved = false;
+        for name in ["nginx_access.log", "nginx_error.log"] {
+            let path = self.around.log.join(name);
+            let Ok(metadata) = path.metadata() else { continue };
+            let limit = settings.max_size_before_rotation;
+            let is_large = limit > 0 && metadata.len() > limit;
+            let age = metadata.created().ok().and_then(|begun| SystemTime::now().duration_since(begun).ok());
+            let oldest = settings.max_age_before_rotation;
+            let is_old = !oldest.is_zero() && metadata.len() > 0 && age.is_some_and(|age| age > oldest);
+            if is_large || is_old {
+                let aside = format!("{name}.{}", jiff::Zoned::now().strftime("%Y%m%dT%H%M%S"));
+                is_moved |= fs::rename(&path, &self.around.log.join(aside)).is_ok();
+                remove_older(&self.around.log, &format!("{name}."), settings.retention);
+            }
+        }
+        if is_moved {
+            slot.order(Order::Signal(REOPEN_LOGS));
+        }
+    }
+}
+
+fn remove_older(dir: &Path, prefix: &str, days: u64) {
+    let limit = Duration::from_secs(days.max(1).saturating_mul(86_400));
+    for path in fs::list(dir).unwrap_or_default() {
+        let is_ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
+        let modified = path.metadata().and_then(|metadata| metadata.modified()).ok();
+        let age = modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        if is_ours && age.is_some_and(|age| age > limit) {
+            let _ = fs::remove_file(&path);
+        }
+    }
+}

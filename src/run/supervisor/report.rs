@@ -1,0 +1,182 @@
+//! What runs, told truthfully.
+
+use futures_util::future::join_all;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::changes::Active;
+use super::{Supervisor, children, health};
+use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, Test, WorkerStatus};
+use crate::run::{Kind, Plan, Service, ServiceId};
+
+/// A plugin's own check takes no longer.
+const OWN_CHECK: Duration = Duration::from_secs(30);
+
+impl Supervisor {
+    /// `checks`: whether apps and plugins are asked, which may take as long as they take to answer.
+    pub(super) async fn status(self: &Rc<Self>, checks: bool) -> ModuleStatus {
+        let mut plugins: Vec<PluginStatus> = {
+            let active = self.active.borrow();
+            let names: std::collections::BTreeSet<String> =
+                active.keys().chain(self.plans.borrow().keys()).cloned().collect();
+            names.into_iter().map(|name| self.plugin_status(&name, active.get(&name))).collect()
+        };
+        if checks {
+            self.check(&mut plugins).await;
+        }
+        for plugin in &mut plugins {
+            plugin.ok = plugin.problems.is_empty()
+                && plugin.test.as_ref().is_none_or(|test| test.ok)
+                && plugin.services.iter().all(is_well);
+        }
+        let nginx = self.proxy.status().map(with_memory);
+        let problems = self.problems.borrow().clone();
+        let settled = |worker: &WorkerStatus| worker.state != State::Starting || worker.last_error.is_some();
+        let is_nginx_well = nginx.as_ref().is_none_or(|nginx| nginx.state == State::Running);
+        ModuleStatus {
+            module: self.options.module.to_string(),
+            ok: problems.is_empty()
+                && is_nginx_well
+                && !self.proxy.has_error()
+                && plugins.iter().all(|plugin| plugin.ok),
+            pid: std::process::id(),
+            since: Some(self.since),
+            url: self.proxy.url(),
+            settled: self.has_looked.get()
+                && nginx.iter().all(settled)
+                && plugins
+                    .iter()
+                    .flat_map(|plugin| &plugin.services)
+                    .flat_map(|service| &service.workers)
+                    .all(settled),
+            nginx,
+            plugins,
+            problems,
+        }
+    }
+
+    fn plugin_status(&self, name: &str, active: Option<&Active>) -> PluginStatus {
+        let plans = self.plans.borrow();
+        let found = plans.get(name);
+        let mut problems = Vec::new();
+        if let Some(Err(error)) = found {
+            let aside = if active.is_some() { "; what runs goes on as it was" } else { "" };
+            problems.push(format!("{error}{aside}"));
+        }
+        problems.extend(self.proxy.problems_of(name));
+        let plan: Option<&Plan> =
+            active.map(|active| &active.plan).or(found.and_then(|found| found.as_ref().ok()));
+        let routes = self.proxy.routes();
+        let mut services: Vec<ServiceStatus> = Vec::new();
+        for service in active.map(|active| active.services.as_slice()).unwrap_or_default() {
+            let id = service.id();
+            services.push(ServiceStatus {
+                kind: id.kind,
+                name: id.name.clone(),
+                workers: service.status().into_iter().map(with_memory).collect(),
+                test: None,
+                routes: routes.get(id).cloned().unwrap_or_default(),
+            });
+        }
+        // Apps that nginx answers for alone.
+        for (id, urls) in &routes {
+            let is_shown = services.iter().any(|known| known.kind == id.kind && known.name == id.name);
+            if id.plugin == name && !is_shown {
+                let (name, routes) = (id.name.clone(), urls.clone());
+                services.push(ServiceStatus {
+                    kind: Kind::App,
+                    name,
+                    workers: Vec::new(),
+                    test: None,
+                    routes,
+                });
+            }
+        }
+        PluginStatus {
+            name: name.to_owned(),
+            version: plan.map(|plan| plan.version.clone()).unwrap_or_default(),
+            release: plan.map(|plan| plan.release.clone()).unwrap_or_default(),
+            ok: false,
+            services,
+            test: None,
+            problems,
+        }
+    }
+
+    /// Asks every app that has a test, through the socket of each of its workers, and every plugin that has a
+    /// check of its own.
+    async fn check(self: &Rc<Self>, plugins: &mut [PluginStatus]) {
+        let plans: Vec<Option<Plan>> = {
+            let active = self.active.borrow();
+            plugins.iter().map(|plugin| active.get(&plugin.name).map(|active| active.plan.clone())).collect()
+        };
+        let asked = plugins.iter_mut().zip(plans).filter_map(|(plugin, plan)| Some((plugin, plan?)));
+        join_all(asked.map(|(plugin, plan)| async move {
+            for status in &mut plugin.services {
+                let id =
+                    ServiceId { plugin: plugin.name.clone(), kind: status.kind, name: status.name.clone() };
+                let service = plan.services.iter().find(|service| service.id == id);
+                if let Some(service) =
+                    service.filter(|service| service.health.is_some() && service.speaks_http)
+                {
+                    status.test = Some(self.ask(service, &status.workers).await);
+                }
+            }
+            plugin.test = own_check(&plan).await;
+        }))
+        .await;
+    }
+
+    async fn ask(&self, service: &Service, workers: &[WorkerStatus]) -> Test {
+        let running = workers.iter().filter(|worker| worker.state == State::Running);
+        let asked = running.map(|worker| async {
+            let socket = service.socket(worker.worker, &self.around.var);
+            let outcome = health::check(&socket, service.health.as_ref(), "/").await;
+            outcome.map_err(|reason| format!("worker {}: {reason}", worker.worker))
+        });
+        let failed = join_all(asked).await.into_iter().find_map(Result::err);
+        Test { ok: failed.is_none(), reason: failed }
+    }
+}
+
+fn is_well(service: &ServiceStatus) -> bool {
+    service.test.as_ref().is_none_or(|test| test.ok)
+        && service.workers.iter().all(|worker| worker.state == State::Running && worker.log_error.is_none())
+}
+
+fn with_memory(mut worker: WorkerStatus) -> WorkerStatus {
+    worker.memory = worker.pid.and_then(children::memory_of);
+    worker
+}
+
+/// `bin/plugin.status`, where the plugin has one: well is who ends with 0.
+async fn own_check(plan: &Plan) -> Option<Test> {
+    let home = &plan.plugin.dir;
+    let program = home.join("bin/plugin.status");
+    if !is_executable(&program) {
+        return None;
+    }
+    let mut command = tokio::process::Command::new(&program);
+    command.current_dir(home).env_clear().envs(plan.environment.iter()).kill_on_drop(true);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let failed =
+        |reason: String| Some(Test { ok: false, reason: Some(format!("bin/plugin.status: {reason}")) });
+    match tokio::time::timeout(OWN_CHECK, command.output()).await {
+        Err(_) => failed(format!("it did not end within {}", crate::text::duration(OWN_CHECK))),
+        Ok(Err(error)) => failed(crate::text::io_reason(&error).to_string()),
+        Ok(Ok(output)) if output.status.success() => Some(Test { ok: true, reason: None }),
+        Ok(Ok(output)) => {
+            let said = if output.stderr.is_empty() { output.stdout } else { output.stderr };
+            let said = String::from_utf8_lossy(&said);
+            let line = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
+            failed(crate::text::visible(line))
+        }
+    }
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}

@@ -1,0 +1,60 @@
+//! The supervisor's end of the control socket.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::Supervisor;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::run::control::{Reply, Request, too_long};
+
+/// Nobody asks more.
+const LONGEST: u64 = 64 * 1024;
+
+pub(super) fn listen(path: &Path) -> Result<UnixListener> {
+    fs::remove_file(path)?;
+    let listener = UnixListener::bind(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidInput => too_long(path),
+        _ => Error::io("listen on", path, &error),
+    })?;
+    // Whoever can talk to it can stop everything.
+    fs::set_mode(path, 0o600)?;
+    Ok(listener)
+}
+
+/// Answers whoever connects, each in a task of its own.
+pub(super) async fn serve(listener: UnixListener, supervisor: Rc<Supervisor>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let supervisor = Rc::clone(&supervisor);
+                tokio::task::spawn_local(async move {
+                    // Who asked may have gone; there is nobody to tell.
+                    let _ = answer(stream, &supervisor).await;
+                });
+            }
+            // Out of descriptors, most likely: others may end.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(200)).await,
+        }
+    }
+}
+
+async fn answer(mut stream: UnixStream, supervisor: &Rc<Supervisor>) -> std::io::Result<()> {
+    use tokio::io::AsyncReadExt;
+    let (reader, mut writer) = stream.split();
+    let mut line = String::new();
+    BufReader::new(reader.take(LONGEST)).read_line(&mut line).await?;
+    let reply = match serde_json::from_str::<Request>(&line) {
+        Ok(request) => supervisor.obey(request).await,
+        Err(error) => Reply::Failed(
+            Error::usage(format!("the supervisor does not understand this request: {error}"))
+                .hint("it may be of another version: `mwp down`, then `mwp up`"),
+        ),
+    };
+    let mut line = serde_json::to_vec(&reply)?;
+    line.push(b'\n');
+    writer.write_all(&line).await
+}

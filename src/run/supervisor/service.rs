@@ -1,0 +1,98 @@
+//! A service that is run: its slots.
+
+use std::rc::Rc;
+
+use futures_util::future::join_all;
+
+use super::slot::{Job, Order, Outcome, Slot, Surroundings};
+use crate::run::ServiceId;
+use crate::run::status::WorkerStatus;
+
+#[derive(Debug)]
+pub(super) struct Supervised {
+    pub(super) job: Rc<Job>,
+    slots: Vec<Rc<Slot>>,
+}
+
+impl Supervised {
+    /// Nothing is started yet.
+    pub(super) fn new(job: Rc<Job>, around: &Rc<Surroundings>) -> Supervised {
+        let mut service = Supervised { job, slots: Vec::new() };
+        service.fit(service.job.service.workers, around);
+        service
+    }
+
+    /// Without slots, for those that are made elsewhere.
+    pub(super) fn empty(job: Rc<Job>) -> Supervised {
+        Supervised { job, slots: Vec::new() }
+    }
+
+    pub(super) fn id(&self) -> &ServiceId {
+        &self.job.service.id
+    }
+
+    /// Makes room for so many workers; slots beyond are returned, still at work.
+    fn fit(&mut self, workers: u32, around: &Rc<Surroundings>) -> Vec<Rc<Slot>> {
+        let wanted = workers as usize;
+        let surplus = self.slots.split_off(wanted.min(self.slots.len()));
+        for worker in self.slots.len()..wanted {
+            let number = u32::try_from(worker + 1).unwrap_or(u32::MAX);
+            self.slots.push(Rc::new(Slot::new(number, Rc::clone(&self.job), around)));
+        }
+        surplus
+    }
+
+    /// Starts, or replaces what runs; slots that are superfluous now are returned, still at work.
+    pub(super) fn replace(&mut self, job: Rc<Job>, around: &Rc<Surroundings>) -> Vec<Rc<Slot>> {
+        self.job = job;
+        let surplus = self.fit(self.job.service.workers, around);
+        for slot in &self.slots {
+            slot.order(Order::Replace(Rc::clone(&self.job)));
+        }
+        surplus
+    }
+
+    /// The slots for another job of this service: those that are there, and new ones.
+    pub(super) fn slots_for(&self, job: &Rc<Job>, around: &Rc<Surroundings>) -> Vec<Rc<Slot>> {
+        let wanted = job.service.workers as usize;
+        let mut slots: Vec<_> = self.slots.iter().take(wanted).cloned().collect();
+        for worker in slots.len()..wanted {
+            let number = u32::try_from(worker + 1).unwrap_or(u32::MAX);
+            slots.push(Rc::new(Slot::new(number, Rc::clone(job), around)));
+        }
+        slots
+    }
+
+    /// Takes over slots that are at work for the job; those that are superfluous now are returned, still at work.
+    pub(super) fn adopt(&mut self, job: Rc<Job>, slots: Vec<Rc<Slot>>) -> Vec<Rc<Slot>> {
+        self.job = job;
+        let old = std::mem::replace(&mut self.slots, slots);
+        let is_kept = |old: &Rc<Slot>| self.slots.iter().any(|slot| Rc::ptr_eq(slot, old));
+        old.into_iter().filter(|slot| !is_kept(slot)).collect()
+    }
+
+    pub(super) fn slots(&self) -> &[Rc<Slot>] {
+        &self.slots
+    }
+
+    pub(super) fn into_slots(self) -> Vec<Rc<Slot>> {
+        self.slots
+    }
+
+    pub(super) fn status(&self) -> Vec<WorkerStatus> {
+        self.slots.iter().map(|slot| slot.status()).collect()
+    }
+}
+
+/// Starts a candidate in each slot, and waits until all are ready; else the first that is not says why.
+pub(super) async fn prepare(slots: &[(Rc<Job>, Rc<Slot>)]) -> Outcome {
+    let outcomes = join_all(slots.iter().map(|(job, slot)| slot.prepare(Rc::clone(job)))).await;
+    let failed = slots.iter().zip(outcomes).find_map(|((job, slot), outcome)| {
+        outcome.err().map(|reason| format!("{} {}: {reason}", job.service.id, slot.worker))
+    });
+    failed.map_or(Ok(()), Err)
+}
+
+pub(super) async fn stop_all(slots: &[Rc<Slot>]) {
+    join_all(slots.iter().map(|slot| slot.stop())).await;
+}

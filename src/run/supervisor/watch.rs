@@ -1,0 +1,335 @@
+//! What is edited takes effect on its own: overrides, the module's settings, and the code of devlinked plugins.
+//!
+//! Directories are watched one by one and not as trees, so that those that are excluded cost nothing. An edit is acted
+//! upon once nothing has changed for a moment, so that a checkout or a save by an editor is one edit.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use notify::event::{AccessKind, AccessMode, EventKind, MetadataKind, ModifyKind};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+use super::Supervisor;
+use super::slot::Order;
+use crate::error::{Error, Result};
+use crate::text;
+
+/// Nothing has changed for so long: the edit is complete.
+const QUIET: Duration = Duration::from_millis(100);
+/// A plugin that restarts more often than this in [`OFTEN_WITHIN`] has to wait as long.
+const OFTEN: usize = 10;
+const OFTEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// Never a reason to restart.
+const NEVER: [&str; 10] = [
+    ".git/",
+    ".mwp/",
+    "__pycache__/",
+    "/node_modules/",
+    "/local/",
+    "*.pyc",
+    "*.plugin",
+    "*.sw?",
+    "*~",
+    "4913",
+];
+
+pub(super) enum Change {
+    /// On the disk.
+    Files(Vec<PathBuf>),
+    /// Other plugins may be devlinked now.
+    Plugins,
+    /// The time has come to act upon edits of the plugin.
+    Edited(String),
+}
+
+pub(super) struct Watch {
+    watcher: RefCell<RecommendedWatcher>,
+    sender: UnboundedSender<Change>,
+    trees: RefCell<BTreeMap<String, Tree>>,
+    /// Files and directories of the module itself.
+    of_module: Vec<PathBuf>,
+}
+
+/// A devlinked plugin's directory.
+struct Tree {
+    root: PathBuf,
+    includes: Option<Gitignore>,
+    excludes: Gitignore,
+    dirs: BTreeSet<PathBuf>,
+    last: Option<Instant>,
+    waiting: bool,
+    /// A change of its configuration, which may be no reason to restart.
+    configuration: bool,
+    code: bool,
+    restarts: Vec<Instant>,
+}
+
+pub(super) fn start(supervisor: &Rc<Supervisor>) -> Result<(Watch, UnboundedReceiver<Change>)> {
+    let (sender, receiver) = unbounded_channel();
+    let events = sender.clone();
+    let on_event = move |event: notify::Result<notify::Event>| {
+        if let Ok(event) = event
+            && is_change(event.kind)
+        {
+            let _ = events.send(Change::Files(event.paths));
+        }
+    };
+    let watcher = RecommendedWatcher::new(on_event, notify::Config::default())
+        .map_err(|error| Error::machine(format!("cannot watch files: {error}")))?;
+    let home = supervisor.runtime_home();
+    let etc = supervisor.site.etc.join("metwork.config.d").join(supervisor.options.module.as_str());
+    let of_module = vec![
+        home.join("var/conf_monitor"),
+        home.join("config"),
+        home.join("config/plugins"),
+        etc.clone(),
+        etc.join("plugins"),
+    ];
+    let watch = Watch { watcher: RefCell::new(watcher), sender, trees: RefCell::default(), of_module };
+    // conf_monitor is replaced as a whole, so its directory is watched.
+    watch.add(&home.join("var"));
+    for dir in &watch.of_module[1..] {
+        if dir.is_dir() {
+            watch.add(dir);
+        }
+    }
+    Ok((watch, receiver))
+}
+
+fn is_change(kind: EventKind) -> bool {
+    match kind {
+        EventKind::Create(_) | EventKind::Remove(_) => true,
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Modify(ModifyKind::Name(_)) => true,
+        EventKind::Modify(ModifyKind::Metadata(kind)) => kind == MetadataKind::Permissions,
+        _ => false,
+    }
+}
+
+pub(super) fn take(supervisor: &Rc<Supervisor>, watch: &Watch, change: Change) {
+    match change {
+        Change::Files(paths) => {
+            for path in paths {
+                if watch.is_of_module(&path) {
+                    supervisor.change_soon();
+                } else {
+                    watch.note(&path);
+                }
+            }
+        }
+        Change::Plugins => watch.follow(supervisor),
+        Change::Edited(name) => watch.act(&name, supervisor),
+    }
+}
+
+impl Watch {
+    pub(super) fn sender(&self) -> UnboundedSender<Change> {
+        self.sender.clone()
+    }
+
+    fn add(&self, dir: &Path) {
+        // Out of watches: edits there are not seen; `mwp reload` and `mwp restart` do the same by hand.
+        let _ = self.watcher.borrow_mut().watch(dir, RecursiveMode::NonRecursive);
+    }
+
+    fn is_of_module(&self, path: &Path) -> bool {
+        let is_ini = path.extension().is_some_and(|ending| ending == "ini");
+        self.of_module.iter().any(|known| path == known || (is_ini && path.parent() == Some(known)))
+    }
+
+    /// Watches the directories of the plugins that are devlinked now, and of no others.
+    fn follow(&self, supervisor: &Supervisor) {
+        let mut wanted = BTreeMap::new();
+        if supervisor.settings.borrow().autorestart {
+            for (name, active) in supervisor.active.borrow().iter() {
+                if let Some(dir) = &active.plan.devlink {
+                    wanted.insert(name.clone(), dir.clone());
+                }
+            }
+        }
+        let mut trees = self.trees.borrow_mut();
+        trees.retain(|name, tree| {
+            let stays = wanted.get(name) == Some(&tree.root);
+            if !stays {
+                for dir in &tree.dirs {
+                    let _ = self.watcher.borrow_mut().unwatch(dir);
+                }
+            }
+            stays
+        });
+        for (name, root) in wanted {
+            trees.entry(name).or_insert_with(|| {
+                let mut tree = Tree::new(root.clone());
+                self.add_below(&mut tree, &root);
+                tree
+            });
+        }
+    }
+
+    /// Watches a directory and those in it that are not excluded.
+    fn add_below(&self, tree: &mut Tree, dir: &Path) {
+        let mut waiting = vec![dir.to_owned()];
+        while let Some(dir) = waiting.pop() {
+            if dir != tree.root && tree.is_excluded(&dir, true) {
+                continue;
+            }
+            if tree.dirs.insert(dir.clone()) {
+                self.add(&dir);
+            }
+            let entries = crate::fs::list(&dir).unwrap_or_default();
+            waiting.extend(entries.into_iter().filter(|path| path.is_dir() && !path.is_symlink()));
+        }
+    }
+
+    /// Takes note of a change in a plugin's directory.
+    fn note(&self, path: &Path) {
+        let mut trees = self.trees.borrow_mut();
+        let Some((name, tree)) = trees.iter_mut().find(|(_, tree)| path.starts_with(&tree.root)) else {
+            return;
+        };
+        let is_dir = path.is_dir() && !path.is_symlink();
+        if tree.is_excluded(path, is_dir) {
+            return;
+        }
+        if is_dir {
+            self.add_below(tree, path);
+        } else if !path.exists() {
+            tree.dirs.remove(path);
+        }
+        let relative = path.strip_prefix(&tree.root).unwrap_or(path);
+        let is_configuration = relative == Path::new(crate::plugin::config::CONFIG_FILE)
+            || relative.as_os_str().as_encoded_bytes().starts_with(b".layerapi2_");
+        if is_configuration {
+            tree.configuration = true;
+        } else if relative.as_os_str().as_encoded_bytes().starts_with(b".autorestart_") {
+            (tree.includes, tree.excludes) = patterns(&tree.root);
+            return;
+        } else if tree.is_included(path, is_dir) {
+            tree.code = true;
+        } else {
+            return;
+        }
+        tree.last = Some(Instant::now());
+        if !tree.waiting {
+            tree.waiting = true;
+            self.act_after(QUIET, name);
+        }
+    }
+
+    fn act_after(&self, wait: Duration, name: &str) {
+        let (sender, name) = (self.sender.clone(), name.to_owned());
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(wait).await;
+            let _ = sender.send(Change::Edited(name));
+        });
+    }
+
+    fn act(&self, name: &str, supervisor: &Rc<Supervisor>) {
+        let mut trees = self.trees.borrow_mut();
+        let Some(tree) = trees.get_mut(name) else { return };
+        let quiet = tree.last.map_or(QUIET, |last| last.elapsed());
+        if quiet < QUIET {
+            return self.act_after(QUIET - quiet, name);
+        }
+        tree.restarts.retain(|at| at.elapsed() < OFTEN_WITHIN);
+        if tree.code && tree.restarts.len() >= OFTEN {
+            // A plugin that writes into its own directory restarts itself.
+            if tree.restarts.len() == OFTEN {
+                supervisor.note(&format!(
+                    "{name}: files in {} change all the time; name what the plugin writes in .autorestart_excludes",
+                    text::path(&tree.root)
+                ));
+                tree.restarts.push(Instant::now());
+            }
+            return self.act_after(OFTEN_WITHIN / 3, name);
+        }
+        tree.waiting = false;
+        if std::mem::take(&mut tree.configuration) {
+            supervisor.changed.notify_one();
+        }
+        if std::mem::take(&mut tree.code) {
+            tree.restarts.push(Instant::now());
+            supervisor.note(&format!("{name}: edited"));
+            supervisor.restart_edited(name);
+        }
+    }
+}
+
+impl Tree {
+    fn new(root: PathBuf) -> Tree {
+        let (includes, excludes) = patterns(&root);
+        Tree {
+            root,
+            includes,
+            excludes,
+            dirs: BTreeSet::new(),
+            last: None,
+            waiting: false,
+            configuration: false,
+            code: false,
+            restarts: Vec::new(),
+        }
+    }
+
+    fn is_excluded(&self, path: &Path, is_dir: bool) -> bool {
+        self.excludes.matched_path_or_any_parents(path, is_dir).is_ignore()
+    }
+
+    fn is_included(&self, path: &Path, is_dir: bool) -> bool {
+        let matches = |includes: &Gitignore| includes.matched_path_or_any_parents(path, is_dir).is_ignore();
+        self.includes.as_ref().is_none_or(matches)
+    }
+}
+
+/// `.autorestart_includes`, where it is there, and `.autorestart_excludes`, in gitignore's syntax.
+fn patterns(root: &Path) -> (Option<Gitignore>, Gitignore) {
+    let file = root.join(".autorestart_includes");
+    let includes = file.is_file().then(|| {
+        let mut builder = GitignoreBuilder::new(root);
+        builder.add(file);
+        builder.build().unwrap_or_else(|_| Gitignore::empty())
+    });
+    let mut builder = GitignoreBuilder::new(root);
+    for pattern in NEVER {
+        let _ = builder.add_line(None, pattern);
+    }
+    builder.add(root.join(".autorestart_excludes"));
+    (includes, builder.build().unwrap_or_else(|_| Gitignore::empty()))
+}
+
+impl Supervisor {
+    /// Looks at everything once nothing has changed for a moment.
+    fn change_soon(self: &Rc<Self>) {
+        if self.change_is_near.replace(true) {
+            return;
+        }
+        let supervisor = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(QUIET).await;
+            supervisor.change_is_near.set(false);
+            supervisor.changed.notify_one();
+        });
+    }
+
+    fn restart_edited(self: &Rc<Self>, name: &str) {
+        if self.stopped.borrow().contains(name) || self.busy.borrow().contains(name) {
+            return;
+        }
+        if let Some(active) = self.active.borrow().get(name) {
+            for service in &active.services {
+                for slot in service.slots() {
+                    slot.order(Order::Replace(Rc::clone(&service.job)));
+                }
+            }
+        }
+        // Its nginx fragments may have been what was edited.
+        self.changed.notify_one();
+    }
+}
