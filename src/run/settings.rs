@@ -61,7 +61,7 @@ pub struct LogSettings {
     pub max_size_before_rotation: u64,
     /// Zero for no limit.
     pub max_age_before_rotation: Duration,
-    /// Days that old logs are kept for.
+    /// How many old logs are kept: one a day, unless they grow too large.
     pub retention: u64,
     pub try_to_split_stdout_stderr: bool,
     pub try_to_split_multiple_workers: bool,

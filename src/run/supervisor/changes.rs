@@ -48,7 +48,7 @@ impl Supervisor {
             let plans = plans(&module, base.as_deref(), &settings, &site)?;
             Ok((settings, plans))
         });
-        let (settings, plans): (Settings, Plans) = found.await.map_err(panicked)??;
+        let (settings, plans): (Settings, Plans) = found.await.map_err(|error| panicked(&error))??;
         self.problems.borrow_mut().clear();
         *self.settings.borrow_mut() = settings;
 
@@ -228,7 +228,7 @@ impl Supervisor {
         let (module, site, name) = (self.options.module.clone(), self.site.clone(), name.to_owned());
         let site = self.settings.borrow().applied_to(&site, &module);
         let found = tokio::task::spawn_blocking(move || plan(&base.get(&name)?, &base, &module, &site));
-        found.await.map_err(panicked)?
+        found.await.map_err(|error| panicked(&error))?
     }
 
     /// Starts anew, gracefully: a plugin, one of its services, or nginx.
@@ -345,7 +345,7 @@ impl Drop for Busy {
     }
 }
 
-fn panicked(error: tokio::task::JoinError) -> Error {
+fn panicked(error: &tokio::task::JoinError) -> Error {
     Error::many(
         crate::error::Fault::Machine,
         vec![Problem { message: format!("a look at the plugins failed: {error}"), hint: None }],

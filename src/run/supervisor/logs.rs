@@ -156,12 +156,13 @@ impl Current {
         }
         let present = fs::append_to(path)?;
         let begun = present.metadata().and_then(|metadata| metadata.created());
-        let days = i64::try_from(settings.retention.max(1)).unwrap_or(i64::MAX / 86_400).min(36_500);
+        // One a day, as a rule: the days to keep are the files to keep, so that a flood has an end.
+        let kept = usize::try_from(settings.retention.max(1)).unwrap_or(usize::MAX);
         let limit = match settings.max_size_before_rotation {
             0 => ContentLimit::None,
             bytes => ContentLimit::BytesSurpassed(usize::try_from(bytes).unwrap_or(usize::MAX)),
         };
-        let kept = AppendTimestamp::default(FileLimit::Age(chrono::Duration::days(days)));
+        let kept = AppendTimestamp::default(FileLimit::MaxFiles(kept));
         let file = FileRotate::new(path, kept, limit, Compression::None, None);
         Ok(Current { file, begun: begun.unwrap_or_else(|_| SystemTime::now()) })
     }
