@@ -12,6 +12,32 @@ const FILES: [(&str, &str); 2] = [
     ("opt/misc/share/plugin.mk", include_str!("../templates/shims/opt/misc/share/plugin.mk")),
 ];
 
+/// The existing commands: under one of these names, `mwp` is that command.
+pub const COMMANDS: [&str; 22] = [
+    "_make_and_install_crontab.sh",
+    "bootstrap_plugin.py",
+    "cronwrap.sh",
+    "is_layer_installed",
+    "is_layer_loaded",
+    "layer_load_bash_cmds",
+    "layer_unload_bash_cmds",
+    "layer_wrapper",
+    "layers",
+    "plugin_env",
+    "plugin_wrapper",
+    "plugins.check",
+    "plugins.develop",
+    "plugins.hash",
+    "plugins.hotswap",
+    "plugins.info",
+    "plugins.install",
+    "plugins.list",
+    "plugins.make",
+    "plugins.repackage",
+    "plugins.uninstall",
+    "plugins.validate_name",
+];
+
 /// The homes that Makefiles of plugins, old and new, include `plugin.mk` from.
 const HOMES: [&str; 2] = ["MFEXT_HOME", "MFCOM_HOME"];
 
@@ -96,6 +122,11 @@ fn write_to(home: &Path) -> Result<()> {
         fs::write_atomic(&path, content.as_bytes())?;
     }
     Ok(())
+}
+
+/// The program that commands are to be is not known.
+pub fn no_program() -> Error {
+    Error::machine("cannot find the file of the running `mwp`").hint("is /proc mounted?")
 }
 
 #[cfg(test)]

@@ -72,6 +72,8 @@ pub struct Site {
     pub cache: PathBuf,
     /// The absolute directories of `LAYERAPI2_LAYERS_PATH`.
     pub layers_path: Vec<PathBuf>,
+    /// The program that this process runs, for scripts that are to call it; the command line knows it.
+    pub program: Option<PathBuf>,
     runtime_home: Option<PathBuf>,
     data: PathBuf,
 }
@@ -104,6 +106,7 @@ impl Site {
             configuration_name,
             cache,
             layers_path,
+            program: None,
             runtime_home: absolute("MFMODULE_RUNTIME_HOME"),
             data,
             home,

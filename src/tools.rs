@@ -156,6 +156,9 @@ pub fn missing(name: &str) -> Error {
         }
         "pnpm" => "install it: `npm install --global pnpm`",
         "yarn" => "install it: `npm install --global yarn`",
+        "crontab" => {
+            "install cron (Debian: `apt install cron`, Red Hat: `dnf install cronie`), then run `mwp cron sync`"
+        }
         "make" => "install it (Debian: `apt install make`)",
         _ => "install it, or put it on PATH",
     };

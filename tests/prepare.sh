@@ -23,6 +23,7 @@ if [ "${1:-}" = tests ]; then
     need zstd zstd
     need unshare util-linux
     need cp coreutils
+    need crontab cron
     if command -v python3 >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     fi

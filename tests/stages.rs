@@ -37,5 +37,6 @@ fn the_stages_meet_in_the_plugin_format_alone() {
         crossings(&["graph", "recipe", "store", "artifact", "plugin", "python"], &["install", "cli"]),
         nothing
     );
+    assert_eq!(crossings(&["cron"], &["install", "cli", "graph", "recipe", "store", "action"]), nothing);
     assert!(!crossings(&["install"], &["artifact"]).is_empty(), "the test itself finds nothing");
 }

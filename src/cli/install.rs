@@ -9,7 +9,7 @@ use super::Context;
 use super::exec::BaseOption;
 use super::signals;
 use crate::error::{Error, Fault, Result};
-use crate::install::{self, Installation, Outcome};
+use crate::install::{self, Event, Installation, Outcome};
 use crate::plugin::{Module, PluginName};
 use crate::text;
 
@@ -53,7 +53,7 @@ pub(super) fn hotswap(arguments: &HotswapArguments, context: &Context) -> Result
         plugins_base: arguments.base.plugins_base_dir.as_deref(),
     };
     let (label, metadata, _) =
-        install::install(&installation, &context.site, &mut |holder| waiting(context, holder))?;
+        install::install(&installation, &context.site, &mut |event| tell(context, event))?;
     context.output.note(&format!("swapped in {} {}-{}", label.name, metadata.version, metadata.release));
     Ok(())
 }
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             must_be_installed: false,
             plugins_base: arguments.base.plugins_base_dir.as_deref(),
         };
-        match install::install(&installation, &context.site, &mut |holder| waiting(context, holder)) {
+        match install::install(&installation, &context.site, &mut |event| tell(context, event)) {
             Ok((label, metadata, home)) if !arguments.quiet => context.output.note(&format!(
                 "installed {} {}-{} in {}",
                 label.name,
@@ -96,9 +96,12 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }
 }
 
-/// Says on whom an operation waits.
-pub(super) fn waiting(context: &Context, holder: &str) {
-    context.output.note(&format!("waiting for {holder}"));
+/// Says on whom an operation waits, and what is not as it should be.
+pub(super) fn tell(context: &Context, event: Event<'_>) {
+    match event {
+        Event::Waiting(holder) => context.output.note(&format!("waiting for {holder}")),
+        Event::Warning(warning) => context.output.warnings(warning),
+    }
 }
 
 /// Install or update what is in the provisioning directory, as at the start of a module
@@ -129,8 +132,7 @@ pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Re
     let mut fault = Fault::Input;
     for module in &modules {
         let base = arguments.base.plugins_base_dir.as_deref();
-        let results =
-            install::provision(module, base, &context.site, &mut |holder| waiting(context, holder))?;
+        let results = install::provision(module, base, &context.site, &mut |event| tell(context, event))?;
         for install::Provisioned { file, result } in results {
             let (name, outcome) = match result {
                 Ok((name, outcome)) => (Some(name.to_string()), word(outcome)),

@@ -9,10 +9,10 @@ use super::Context;
 use super::build::{Building, build};
 use super::common::Common;
 use super::exec::BaseOption;
-use super::install::{modules, waiting};
+use super::install::{modules, tell};
 use super::signals;
 use crate::error::{Error, Fault, Problem, Result};
-use crate::install::{self, Base, Installed, Report, Standing};
+use crate::install::{self, Base, Event, Installed, Report, Standing};
 use crate::plugin::Module;
 use crate::recipe::Target;
 use crate::text;
@@ -24,7 +24,7 @@ pub(super) fn bases(option: &BaseOption, context: &Context) -> Result<Vec<(Base,
     for module in modules(None, context)? {
         let base = Base::new(given, &module, &context.site);
         if !bases.iter().any(|(known, _)| known.dir == base.dir) {
-            base.settle();
+            base.settle(&context.site);
             bases.push((base, module));
         }
     }
@@ -144,8 +144,8 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
     signals::end_programs_on_signal()?;
     for name in &arguments.names {
         let (base, module, _) = find(name, &arguments.base, context)?;
-        let on_wait = &mut |holder: &str| waiting(context, holder);
-        install::uninstall(&base, name, &module, arguments.clean, &context.site, on_wait)?;
+        let on_event = &mut |event: Event<'_>| tell(context, event);
+        install::uninstall(&base, name, &module, arguments.clean, &context.site, on_event)?;
         context.output.note(&format!("uninstalled {}", text::visible(name)));
     }
     Ok(())
@@ -174,8 +174,8 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
     }
     for dir in arguments.common.directories() {
         let given = arguments.base.plugins_base_dir.as_deref();
-        let on_wait = &mut |holder: &str| waiting(context, holder);
-        let (home, is_new) = install::develop(&dir, given, &context.site, on_wait)?;
+        let on_event = &mut |event: Event<'_>| tell(context, event);
+        let (home, is_new) = install::develop(&dir, given, &context.site, on_event)?;
         if is_new {
             context.output.note(&format!("{} is in service from here", text::path(&home)));
         } else {
@@ -273,8 +273,8 @@ pub(super) fn repackage(arguments: &RepackageArguments, context: &Context) -> Re
     signals::end_programs_on_signal()?;
     let (base, _, _) = find(&arguments.name, &arguments.base, context)?;
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));
-    let on_wait = &mut |holder: &str| waiting(context, holder);
-    let packed = install::repackage(&base, &arguments.name, &output, &context.site, on_wait)?;
+    let on_event = &mut |event: Event<'_>| tell(context, event);
+    let packed = install::repackage(&base, &arguments.name, &output, &context.site, on_event)?;
     for warning in &packed.warnings {
         context.output.warning(&warning.message);
     }

@@ -6,6 +6,7 @@ mod cache;
 mod check;
 mod clean;
 mod common;
+mod cron;
 mod cronwrap;
 mod env;
 mod exec;
@@ -88,6 +89,7 @@ enum Command {
     Supervise(up::SuperviseArguments),
     Env(env::Arguments),
     Exec(exec::Arguments),
+    Cron(cron::Arguments),
     Cronwrap(cronwrap::Arguments),
     Shims(shims::Arguments),
 }
@@ -101,7 +103,9 @@ struct Context {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    let context = Context { site: Site::new(Environment::of_process()), output: Output::of_process() };
+    let mut site = Site::new(Environment::of_process());
+    site.program = std::env::current_exe().ok();
+    let context = Context { site, output: Output::of_process() };
     // Under the name of an existing command, be that command.
     ExitCode::from(shim::run(&words, &context).unwrap_or_else(|| execute(&words, &context)))
 }
@@ -155,6 +159,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Uninstall(arguments)) => installed::uninstall(&arguments, context),
         Some(Command::List(arguments)) => installed::list(&arguments, context),
         Some(Command::Verify(arguments)) => installed::verify(&arguments, context),
+        Some(Command::Cron(arguments)) => cron::run(&arguments, context),
         Some(Command::Repackage(arguments)) => installed::repackage(&arguments, context),
         Some(Command::Reload(arguments)) => steer::reload(&arguments, context),
         Some(Command::Restart(arguments)) => steer::restart(&arguments, context),

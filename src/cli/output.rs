@@ -82,6 +82,16 @@ impl Output {
         self.note(&self.labelled("hint", "36", text));
     }
 
+    /// As [`error`](Output::error), for what does not end the command.
+    pub(crate) fn warnings(&self, warning: &Error) {
+        for problem in &warning.problems {
+            self.warning(&problem.message);
+            if let Some(hint) = &problem.hint {
+                self.hint(hint);
+            }
+        }
+    }
+
     /// One `error:` line per problem, each with its `hint:` line.
     pub(crate) fn error(&self, error: &Error) {
         for problem in &error.problems {

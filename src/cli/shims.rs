@@ -1,10 +1,10 @@
 //! `mwp shims`: the existing commands, for scripts and Makefiles that call them.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Context, shim};
+use super::Context;
 use crate::env::quoted;
 use crate::error::{At, Result};
 use crate::shims;
@@ -27,9 +27,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         context.output.bytes(home.as_encoded_bytes());
         return Ok(());
     };
-    let program = std::env::current_exe().at("find", Path::new("mwp"))?;
+    let program = context.site.program.as_deref().ok_or_else(shims::no_program)?;
     let directory = std::path::absolute(directory).at("find", directory)?;
-    shims::write_commands(&directory, &program, &shim::names())?;
+    shims::write_commands(&directory, program, &shims::COMMANDS)?;
     let quoted = quoted(directory.as_os_str());
     for (before, after) in [("PATH=", ":\"$PATH\""), ("MFEXT_HOME=", ""), ("MFCOM_HOME=", "")] {
         let mut line = std::ffi::OsString::from(format!("export {before}"));

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::journal;
+use super::{Event, jobs, journal};
 use crate::artifact::{METADATA, Metadata};
 use crate::error::{Error, Result};
 use crate::fs::{self, Lock};
@@ -86,24 +86,28 @@ impl Base {
     }
 
     /// Takes the base for a change, after undoing what a killed command left half done.
-    pub(super) fn lock(&self, doing: &str, site: &Site, on_wait: &mut dyn FnMut(&str)) -> Result<Lock> {
+    pub(super) fn lock(&self, doing: &str, site: &Site, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Lock> {
         fs::create_dir_all(&self.own_dir())?;
         let patience = site.environment.text("MWP_LOCK_TIMEOUT").and_then(|seconds| seconds.parse().ok());
         let patience = patience.map_or(PATIENCE, Duration::from_secs);
-        let lock = Lock::acquire(&self.own_dir().join("lock"), doing, patience, on_wait)?;
+        let lock = Lock::acquire(&self.own_dir().join("lock"), doing, patience, |holder| {
+            on_event(Event::Waiting(holder));
+        })?;
         journal::recover(self)?;
+        jobs::catch_up(self, site);
         Ok(lock)
     }
 
     /// Undoes what a killed command left half done, unless one is at work now. For commands that only look: they
     /// must not see half a change. A base that cannot be written is looked at as it is.
-    pub fn settle(&self) {
+    pub fn settle(&self, site: &Site) {
         let has_debris =
             fs::list(&self.own_dir()).is_ok_and(|paths| paths.iter().any(|path| !path.ends_with("lock")));
         if has_debris
             && let Ok(_lock) = Lock::acquire(&self.own_dir().join("lock"), "recover", Duration::ZERO, |_| {})
         {
             let _ = journal::recover(self);
+            jobs::catch_up(self, site);
         }
     }
 

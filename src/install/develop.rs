@@ -6,6 +6,7 @@ use super::base::{Base, Standing};
 use super::overrides::OverrideFile;
 use super::package::touch_monitor;
 use super::transaction::{Transaction, is_taken};
+use super::{Event, jobs};
 use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::plugin::Plugin;
@@ -17,13 +18,13 @@ pub fn develop(
     dir: &Path,
     plugins_base: Option<&Path>,
     site: &Site,
-    on_wait: &mut dyn FnMut(&str),
+    on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(PathBuf, bool)> {
     let target = std::fs::canonicalize(dir).at("enter", dir)?;
     let plugin = Plugin::load(&target, site)?;
     let label = &plugin.label;
     let base = Base::new(plugins_base, &label.module, site);
-    let _lock = base.lock(&format!("develop {}", label.name), site, on_wait)?;
+    let _lock = base.lock(&format!("develop {}", label.name), site, on_event)?;
     let home = base.home(&label.name);
     if is_taken(&base, &label.name) {
         let installed = base.get(label.name.as_str())?;
@@ -46,7 +47,7 @@ pub fn develop(
             }
         }
     }
-    let mut transaction = Transaction::new(&base, label.name.as_str(), "linking")?;
+    let mut transaction = Transaction::new(&base, &label.module, label.name.as_str(), "linking")?;
     fs::symlink(&target, &transaction.tree())?;
     let overrides = OverrideFile::of(label, site);
     transaction.touches(&overrides.path)?;
@@ -54,6 +55,7 @@ pub fn develop(
     let begun = transaction.swap_in()?;
     let begun = begun.or_undo(overrides.write(&home, &label.name))?;
     begun.commit()?;
+    jobs::follow(&base, &label.module, label.name.as_str(), site, on_event);
     touch_monitor(label, site);
     Ok((home, true))
 }

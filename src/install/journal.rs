@@ -129,7 +129,7 @@ pub(super) fn recover(base: &Base) -> Result<()> {
         journal.close(base)?;
     }
     for path in fs::list(&base.own_dir())? {
-        if path.file_name().is_some_and(|name| name != "lock") {
+        if path.file_name().is_some_and(|name| name != "lock" && name != super::jobs::NOTE) {
             fs::remove_tree(&path)?;
         }
     }

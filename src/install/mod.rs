@@ -10,7 +10,8 @@
 //! 1. everything is made durable (one `syncfs`), and a **journal** is written that says how to undo what follows;
 //! 2. the new tree takes the place of the old one in one step (`RENAME_EXCHANGE`);
 //! 3. the override file is written, `postinstall` runs from the final home;
-//! 4. the journal is removed: this is the commit. The old tree is removed last.
+//! 4. the journal is removed: this is the commit. The old tree is removed last;
+//! 5. the user's crontab follows (see `jobs.rs`).
 //!
 //! A failure in 2 or 3 undoes by the journal. A kill leaves the journal behind, and the next command that looks at
 //! the base undoes by it first. So the base holds exactly the old or the new state after every command.
@@ -20,6 +21,7 @@
 mod base;
 mod develop;
 mod home;
+mod jobs;
 mod journal;
 mod machine;
 mod overrides;
@@ -35,8 +37,20 @@ mod virtualenv;
 
 pub use base::{Base, Installed, Standing};
 pub use develop::develop;
+pub use jobs::{inspect_jobs, sync_jobs};
 pub use package::{Installation, install};
 pub use provision::{Outcome, Provisioned, provision};
 pub use repackage::repackage;
 pub use uninstall::uninstall;
 pub use verify::{Report, verify};
+
+use crate::error::Error;
+
+/// What whoever watches a change is told meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// Another process has what this one needs; who that is.
+    Waiting(&'a str),
+    /// Something that does not keep the change from happening.
+    Warning(&'a Error),
+}

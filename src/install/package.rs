@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::base::{Base, Standing};
 use super::overrides::OverrideFile;
 use super::transaction::Transaction;
-use super::{home, machine, postinstall, rename, virtualenv};
+use super::{Event, home, jobs, machine, postinstall, rename, virtualenv};
 use crate::artifact::{Limits, Metadata, unpack};
 use crate::env;
 use crate::error::{Error, Problem, Result};
@@ -31,7 +31,7 @@ pub struct Installation<'a> {
 pub fn install(
     installation: &Installation<'_>,
     site: &Site,
-    on_wait: &mut dyn FnMut(&str),
+    on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(Label, Metadata, PathBuf)> {
     let file = installation.file;
     if let Some(name) = env::enclosing_plugin(&site.environment) {
@@ -44,8 +44,8 @@ pub fn install(
     // A first look at the label says which base; everything is checked again when the file is unpacked.
     let module = crate::artifact::Artifact::open(file)?.label().module.clone();
     let base = Base::new(installation.plugins_base, &module, site);
-    let _lock = base.lock(&format!("install {}", file.display()), site, on_wait)?;
-    let mut transaction = Transaction::new(&base, "a plugin", "installing")?;
+    let _lock = base.lock(&format!("install {}", file.display()), site, on_event)?;
+    let mut transaction = Transaction::new(&base, &module, "a plugin", "installing")?;
     let tree = transaction.tree();
     let unpacked = unpack(file, &tree, &Limits::default())?;
     let mut label = unpacked.label.clone();
@@ -73,6 +73,7 @@ pub fn install(
     let begun = begun.or_undo(in_place)?;
     let begun = begun.or_undo(home::remember_postinstall(&home))?;
     begun.commit()?;
+    jobs::follow(&base, &label.module, label.name.as_str(), site, on_event);
     touch_monitor(&label, site);
     Ok((label, unpacked.metadata, home))
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Event;
 use super::base::{Base, Standing};
 use super::package::{Installation, install};
 use crate::artifact::Artifact;
@@ -34,7 +35,7 @@ pub fn provision(
     module: &Module,
     plugins_base: Option<&Path>,
     site: &Site,
-    on_wait: &mut dyn FnMut(&str),
+    on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Vec<Provisioned>> {
     let is_plugin =
         |file: &PathBuf| file.extension().is_some_and(|ending| ending == "plugin") && file.is_file();
@@ -50,7 +51,7 @@ pub fn provision(
             Some(name) if names[index + 1..].iter().flatten().any(|later| later == name) => {
                 Ok((name.clone(), Outcome::Superseded))
             }
-            _ => one(&file, module, plugins_base, site, on_wait),
+            _ => one(&file, module, plugins_base, site, on_event),
         };
         results.push(Provisioned { file, result });
     }
@@ -62,7 +63,7 @@ fn one(
     module: &Module,
     plugins_base: Option<&Path>,
     site: &Site,
-    on_wait: &mut dyn FnMut(&str),
+    on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(PluginName, Outcome)> {
     let artifact = Artifact::open(file)?;
     let name = artifact.label().name.clone();
@@ -71,7 +72,7 @@ fn one(
             .hint("move the file to the provisioning directory of that module"));
     }
     let base = Base::new(plugins_base, module, site);
-    base.settle();
+    base.settle(site);
     let outcome = match base.get(name.as_str()).map(|installed| installed.standing) {
         Err(_) => Outcome::Installed,
         Ok(Standing::Devlink(_)) => return Ok((name, Outcome::Devlinked)),
@@ -82,6 +83,6 @@ fn one(
     };
     let installation =
         Installation { file, new_name: None, replace: true, must_be_installed: false, plugins_base };
-    install(&installation, site, on_wait)?;
+    install(&installation, site, on_event)?;
     Ok((name, outcome))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::Event;
 use super::base::{Base, OWN, Standing};
 use super::home::MadeAfter;
 use crate::artifact::{self, Description, Packed};
@@ -19,9 +20,9 @@ pub fn repackage(
     name: &str,
     output: &Path,
     site: &Site,
-    on_wait: &mut dyn FnMut(&str),
+    on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Packed> {
-    let _lock = base.lock(&format!("repackage {name}"), site, on_wait)?;
+    let _lock = base.lock(&format!("repackage {name}"), site, on_event)?;
     let installed = base.get(name)?;
     match &installed.standing {
         Standing::Installed(_) => {}

@@ -3,16 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use super::base::Base;
+use super::jobs;
 use super::journal::{Inode, Journal, SavedFile, TREE};
 use crate::error::{Error, Result};
 use crate::fs::{self, Staging};
-use crate::plugin::PluginName;
+use crate::plugin::{Module, PluginName};
 use crate::process;
 use crate::text;
 
 /// A change in preparation: nothing that others see has happened.
 pub(super) struct Transaction<'a> {
     base: &'a Base,
+    module: Module,
     name: String,
     doing: String,
     staging: Staging,
@@ -30,10 +32,11 @@ pub(super) struct Begun<'a> {
 
 impl<'a> Transaction<'a> {
     /// Starts a change of the plugin `name`; the caller holds the base's lock until the end.
-    pub(super) fn new(base: &'a Base, name: &str, doing: &str) -> Result<Transaction<'a>> {
+    pub(super) fn new(base: &'a Base, module: &Module, name: &str, doing: &str) -> Result<Transaction<'a>> {
         let staging = Staging::new_in(&base.own_dir())?;
         let doing = format!("{doing} {name}");
-        Ok(Transaction { base, name: name.to_owned(), doing, staging, files: Vec::new() })
+        let (module, name) = (module.clone(), name.to_owned());
+        Ok(Transaction { base, module, name, doing, staging, files: Vec::new() })
     }
 
     /// The plugin's name, where it is known only once the tree is there.
@@ -96,6 +99,7 @@ impl<'a> Transaction<'a> {
             name: self.name,
             files: self.files,
         };
+        jobs::announce(self.base, &self.module, &journal.name)?;
         journal.write(self.base)?;
         Ok(Begun { base: self.base, journal, staging: self.staging, new: None })
     }
@@ -127,7 +131,10 @@ impl<'a> Begun<'a> {
     fn undo(self, error: Error) -> Error {
         let undone = self.journal.undo(self.base).and_then(|()| self.journal.close(self.base));
         match undone {
-            Ok(()) => error,
+            Ok(()) => {
+                jobs::forget(self.base);
+                error
+            }
             Err(failed) => {
                 // What the journal needs stays where it is, for the next command.
                 self.staging.leave();

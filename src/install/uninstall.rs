@@ -4,6 +4,7 @@ use super::base::{Base, Installed};
 use super::overrides::OverrideFile;
 use super::package::touch_monitor;
 use super::transaction::Transaction;
+use super::{Event, jobs};
 use crate::error::Result;
 use crate::fs;
 use crate::plugin::{Label, Module, PluginName};
@@ -17,11 +18,11 @@ pub fn uninstall(
     module: &Module,
     clean: bool,
     site: &Site,
-    on_wait: &mut dyn FnMut(&str),
+    on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Installed> {
-    let _lock = base.lock(&format!("uninstall {name}"), site, on_wait)?;
+    let _lock = base.lock(&format!("uninstall {name}"), site, on_event)?;
     let installed = base.get(name)?;
-    let mut transaction = Transaction::new(base, name, "uninstalling")?;
+    let mut transaction = Transaction::new(base, module, name, "uninstalling")?;
     let label = PluginName::parse(name).ok().map(|name| Label { name, module: module.clone() });
     let mut superfluous = Vec::new();
     // Override files belong to the module, whichever bases the plugin is installed in.
@@ -39,6 +40,7 @@ pub fn uninstall(
     let begun = transaction.take_out()?;
     let begun = begun.or_undo(superfluous.iter().try_for_each(|path| fs::remove_file(path)))?;
     begun.commit()?;
+    jobs::follow(base, module, name, site, on_event);
     if let Some(label) = &label {
         let tmp = site.runtime_home(module).join("tmp").join(label.name.as_str());
         let _ = fs::remove_tree(&tmp);

@@ -160,8 +160,8 @@ impl Program {
         Ok(Finished { code, output: log.since(start) })
     }
 
-    /// Runs to the end and returns standard output, for short questions such as `--version`.
-    pub fn ask(&self) -> Result<String> {
+    /// Runs to the end, whatever the exit code; both streams are kept as they are.
+    pub fn output(&self) -> Result<std::process::Output> {
         if is_interrupted() {
             return Err(Error::interrupted());
         }
@@ -172,7 +172,12 @@ impl Program {
             .start()
             .map_err(|error| self.cannot_start(&error))?;
         let _group = Group::of(&handle.pids());
-        let output = handle.wait().at("wait for", Path::new(&self.program))?;
+        handle.wait().at("wait for", Path::new(&self.program)).cloned()
+    }
+
+    /// Runs to the end and returns standard output, for short questions such as `--version`.
+    pub fn ask(&self) -> Result<String> {
+        let output = self.output()?;
         if !output.status.success() {
             let reason = String::from_utf8_lossy(&output.stderr);
             let reason = reason.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");

@@ -5,6 +5,8 @@ mod bootstrap;
 mod build;
 mod check;
 mod clean;
+mod cron;
+mod cron_daemon;
 mod cronwrap;
 mod env;
 mod exec;

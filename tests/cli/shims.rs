@@ -31,7 +31,8 @@ fn run(sandbox: &Sandbox, name: &str, arguments: &[&str]) -> Done {
     Done::of(&mut command(sandbox, name, arguments))
 }
 
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 22] = [
+    "_make_and_install_crontab.sh",
     "bootstrap_plugin.py",
     "cronwrap.sh",
     "is_layer_installed",
@@ -237,7 +238,8 @@ fn operators_work_without_a_network() {
     let mut unshare = Command::new("unshare");
     unshare.args(["-r", "-n", "sh", "-c", script]).current_dir(sandbox.work());
     unshare.envs(mwp.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let path = format!("{}:{}", sandbox.path("shims").display(), std::env::var("PATH").unwrap());
+    let path = sandbox.search_path().into_string().unwrap();
+    let path = format!("{}:{path}", sandbox.path("shims").display());
     let done = Done::of(unshare.env("PATH", path)).succeeded();
     let base = sandbox.base().display().to_string();
     let file = "bar-0.0.1-1.metwork.mfserv.plugin";

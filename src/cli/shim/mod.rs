@@ -17,7 +17,8 @@ use crate::exit;
 
 type Shim = fn(&[OsString], &Context) -> u8;
 
-const SHIMS: [(&str, Shim); 21] = [
+const SHIMS: [(&str, Shim); 22] = [
+    ("_make_and_install_crontab.sh", plugins::install_crontab),
     ("bootstrap_plugin.py", plugins::bootstrap),
     ("cronwrap.sh", plugin::cronwrap),
     ("is_layer_installed", layers::is_installed),
@@ -41,10 +42,6 @@ const SHIMS: [(&str, Shim); 21] = [
     ("plugins.validate_name", plugins::validate_name),
 ];
 
-pub(super) fn names() -> Vec<&'static str> {
-    SHIMS.iter().map(|(name, _)| *name).collect()
-}
-
 /// The exit code of the existing command that this process was started as; `None` where it is `mwp` itself.
 pub(super) fn run(words: &[OsString], context: &Context) -> Option<u8> {
     let name = Path::new(words.first()?).file_name()?;
@@ -57,5 +54,15 @@ fn with<A: Parser>(words: &[OsString], usage: u8, context: &Context, act: impl F
         Ok(arguments) => act(arguments),
         Err(refusal) if refuse(&context.output, &refusal) == exit::DONE => exit::DONE,
         Err(_) => usage,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_that_is_put_on_the_path_is_known() {
+        assert_eq!(SHIMS.map(|(name, _)| name), crate::shims::COMMANDS);
     }
 }

@@ -360,3 +360,14 @@ pub(super) fn bootstrap(words: &[OsString], context: &Context) -> u8 {
     let words: Vec<OsString> = std::iter::once("bootstrap".into()).chain(given).collect();
     OTHERS.of(mwp(&words, context))
 }
+
+/// Put the cron jobs of the module's plugins into the user's crontab
+#[derive(Debug, Parser)]
+#[command(name = "_make_and_install_crontab.sh", version)]
+struct InstallCrontab {}
+
+pub(super) fn install_crontab(words: &[OsString], context: &Context) -> u8 {
+    with(words, exit::USAGE, context, |_: InstallCrontab| {
+        OTHERS.of(mwp(&["cron".into(), "sync".into()], context))
+    })
+}

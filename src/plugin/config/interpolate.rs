@@ -4,8 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use minijinja::value::Value as JinjaValue;
-
+use super::templates::Templates;
 use crate::plugin::{Label, Module};
 use crate::site::Site;
 
@@ -16,7 +15,7 @@ pub(super) struct Interpolator<'a> {
     label: Option<&'a Label>,
     directory: &'a Path,
     /// Made for the first value that is a template: most plugins have none.
-    engine: OnceCell<(minijinja::Environment<'static>, JinjaValue)>,
+    templates: OnceCell<Templates>,
 }
 
 impl<'a> Interpolator<'a> {
@@ -27,7 +26,7 @@ impl<'a> Interpolator<'a> {
         label: Option<&'a Label>,
         directory: &'a Path,
     ) -> Interpolator<'a> {
-        Interpolator { site, module, label, directory, engine: OnceCell::new() }
+        Interpolator { site, module, label, directory, templates: OnceCell::new() }
     }
 
     /// The rendered value, or why the template is none.
@@ -35,25 +34,14 @@ impl<'a> Interpolator<'a> {
         if !is_template(text) {
             return Ok(text.to_owned());
         }
-        let (engine, variables) = self.engine.get_or_init(|| self.engine());
-        engine.render_str(text, variables.clone()).map_err(|error| {
-            let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        let templates = self.templates.get_or_init(|| Templates::new(self.variables()));
+        templates.render(text).map_err(|mistake| {
             if text.contains('\n') {
-                format!("{reason} (in its line {})", error.line().unwrap_or(1))
+                format!("{} (in its line {})", mistake.reason, mistake.line)
             } else {
-                reason
+                mistake.reason
             }
         })
-    }
-
-    fn engine(&self) -> (minijinja::Environment<'static>, JinjaValue) {
-        let variables = self.variables();
-        let mut engine = minijinja::Environment::new();
-        let known = variables.clone();
-        engine.add_filter("getenv", move |name: &str, default: Option<String>| {
-            known.get(name).cloned().or(default).unwrap_or_default()
-        });
-        (engine, JinjaValue::from_pairs(variables))
     }
 
     /// The process environment; what MetWork always sets and this machine does not; the current plugin.

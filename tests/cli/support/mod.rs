@@ -1,5 +1,6 @@
 //! A sandbox for one test: its own home, cache, runtime home and `/etc`, and a builder for plugin directories.
 
+mod crontab;
 mod installed;
 pub mod tar;
 pub mod unpacking;
@@ -24,7 +25,9 @@ impl Sandbox {
         for dir in ["home", "etc", "work"] {
             fs::create_dir(root.path().join(dir)).unwrap();
         }
-        Sandbox { root }
+        let sandbox = Sandbox { root };
+        sandbox.write_crontab_program();
+        sandbox
     }
 
     pub fn path(&self, relative: &str) -> PathBuf {
@@ -100,7 +103,7 @@ impl Sandbox {
         {
             command.env(variable, shared_dir(name));
         }
-        command.env("PATH", path_without_uv());
+        command.env("PATH", self.search_path());
         for variable in
             ["MWP_CACHE_DIR", "XDG_CACHE_HOME", "XDG_DATA_HOME", "MFMODULE", "MFCONFIG", "SOURCE_DATE_EPOCH"]
         {
