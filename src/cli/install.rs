@@ -11,6 +11,7 @@ use super::signals;
 use crate::error::{Error, Fault, Result};
 use crate::install::{self, Event, Installation, Outcome};
 use crate::plugin::{Module, PluginName};
+use crate::run::UpModule;
 use crate::text;
 
 /// Install `.plugin` files: no network and no build tool is needed, and an update keeps the old version until the new
@@ -51,6 +52,7 @@ pub(super) fn hotswap(arguments: &HotswapArguments, context: &Context) -> Result
         replace: true,
         must_be_installed: true,
         plugins_base: arguments.base.plugins_base_dir.as_deref(),
+        runner: &UpModule(&context.site),
     };
     let (label, metadata, _) =
         install::install(&installation, &context.site, &mut |event| tell(context, event))?;
@@ -76,6 +78,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             replace: arguments.force,
             must_be_installed: false,
             plugins_base: arguments.base.plugins_base_dir.as_deref(),
+            runner: &UpModule(&context.site),
         };
         match install::install(&installation, &context.site, &mut |event| tell(context, event)) {
             Ok((label, metadata, home)) if !arguments.quiet => context.output.note(&format!(
@@ -132,7 +135,10 @@ pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Re
     let mut fault = Fault::Input;
     for module in &modules {
         let base = arguments.base.plugins_base_dir.as_deref();
-        let results = install::provision(module, base, &context.site, &mut |event| tell(context, event))?;
+        let results =
+            install::provision(module, base, &context.site, &UpModule(&context.site), &mut |event| {
+                tell(context, event)
+            })?;
         for install::Provisioned { file, result } in results {
             let (name, outcome) = match result {
                 Ok((name, outcome)) => (Some(name.to_string()), word(outcome)),

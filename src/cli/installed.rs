@@ -15,6 +15,7 @@ use crate::error::{Error, Fault, Problem, Result};
 use crate::install::{self, Base, Event, Installed, Report, Standing};
 use crate::plugin::Module;
 use crate::recipe::Target;
+use crate::run::UpModule;
 use crate::text;
 
 /// The bases to look in: the given one, else those of the modules. Half-done changes are undone first.
@@ -145,7 +146,15 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
     for name in &arguments.names {
         let (base, module, _) = find(name, &arguments.base, context)?;
         let on_event = &mut |event: Event<'_>| tell(context, event);
-        install::uninstall(&base, name, &module, arguments.clean, &context.site, on_event)?;
+        install::uninstall(
+            &base,
+            name,
+            &module,
+            arguments.clean,
+            &context.site,
+            &UpModule(&context.site),
+            on_event,
+        )?;
         context.output.note(&format!("uninstalled {}", text::visible(name)));
     }
     Ok(())

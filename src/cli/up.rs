@@ -10,11 +10,11 @@ use clap::Args;
 
 use super::Context;
 use super::exec::BaseOption;
-use super::install::{modules, waiting};
+use super::install::{modules, tell};
 use super::status::{problems, running_module};
 use crate::error::{At, Error, Fault, Result};
 use crate::fs;
-use crate::install::{self, Base};
+use crate::install::{self, Base, NoRunner};
 use crate::plugin::Module;
 use crate::run::status::ModuleStatus;
 use crate::run::supervisor::{Options, supervise};
@@ -95,7 +95,8 @@ fn module_to_start(arguments: &Arguments, context: &Context) -> Result<Module> {
 /// What cannot be provisioned does not keep the rest from starting.
 fn provision(module: &Module, arguments: &Arguments, context: &Context) -> Result<()> {
     let base = arguments.base.plugins_base_dir.as_deref();
-    let results = install::provision(module, base, &context.site, &mut |holder| waiting(context, holder))?;
+    let results =
+        install::provision(module, base, &context.site, &NoRunner, &mut |event| tell(context, event))?;
     for install::Provisioned { file, result } in results {
         match result {
             Ok((_, install::Outcome::Installed | install::Outcome::Replaced)) if !arguments.quiet => {

@@ -111,6 +111,11 @@ impl Base {
         }
     }
 
+    /// The plugin that a change is under way of: what is in its home is not final.
+    pub fn unfinished(&self) -> Option<String> {
+        journal::plugin(self)
+    }
+
     /// Every plugin, by name.
     pub fn list(&self) -> Result<Vec<Installed>> {
         let mut plugins = Vec::new();

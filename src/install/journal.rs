@@ -117,6 +117,12 @@ impl Journal {
     }
 }
 
+/// The plugin that the journal is of, where there is one.
+pub(super) fn plugin(base: &Base) -> Option<String> {
+    let content = fs::read_optional(&path(base)).ok()??;
+    serde_json::from_slice::<Journal>(&content).ok().map(|journal| journal.name)
+}
+
 /// Undoes what the journal says, and removes what killed commands left. The caller holds the base's lock.
 pub(super) fn recover(base: &Base) -> Result<()> {
     if let Some(content) = fs::read_optional(&path(base))? {

@@ -30,6 +30,7 @@ mod postinstall;
 mod provision;
 mod rename;
 mod repackage;
+mod runner;
 mod transaction;
 mod uninstall;
 mod verify;
@@ -41,6 +42,7 @@ pub use jobs::{inspect_jobs, sync_jobs};
 pub use package::{Installation, install};
 pub use provision::{Outcome, Provisioned, provision};
 pub use repackage::repackage;
+pub use runner::{NoRunner, Runner};
 pub use uninstall::uninstall;
 pub use verify::{Report, verify};
 

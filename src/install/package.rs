@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::base::{Base, Standing};
 use super::overrides::OverrideFile;
+use super::runner::Runner;
 use super::transaction::Transaction;
 use super::{Event, home, jobs, machine, postinstall, rename, virtualenv};
 use crate::artifact::{Limits, Metadata, unpack};
@@ -15,7 +16,7 @@ use crate::site::Site;
 use crate::text;
 
 /// What to install, and how.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Installation<'a> {
     pub file: &'a Path,
     /// Another name than the file's own.
@@ -25,6 +26,8 @@ pub struct Installation<'a> {
     /// A plugin of that name has to be there.
     pub must_be_installed: bool,
     pub plugins_base: Option<&'a Path>,
+    /// Whoever runs the plugins there.
+    pub runner: &'a dyn Runner,
 }
 
 /// Installs; returns the plugin's label and metadata, and its home.
@@ -72,7 +75,13 @@ pub fn install(
     let in_place = begun.is_in_place();
     let begun = begun.or_undo(in_place)?;
     let begun = begun.or_undo(home::remember_postinstall(&home))?;
-    begun.commit()?;
+    let is_new = begun.is_new();
+    let served = if is_new { Ok(()) } else { installation.runner.replace(&base, &label) };
+    let finished = begun.or_undo(served).and_then(|begun| begun.commit());
+    if finished.is_err() && !is_new {
+        installation.runner.undone(&base, &label);
+    }
+    finished?;
     jobs::follow(&base, &label.module, label.name.as_str(), site, on_event);
     touch_monitor(&label, site);
     Ok((label, unpacked.metadata, home))

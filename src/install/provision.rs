@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Event;
 use super::base::{Base, Standing};
 use super::package::{Installation, install};
+use super::runner::Runner;
 use crate::artifact::Artifact;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -35,6 +36,7 @@ pub fn provision(
     module: &Module,
     plugins_base: Option<&Path>,
     site: &Site,
+    runner: &dyn Runner,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Vec<Provisioned>> {
     let is_plugin =
@@ -51,7 +53,7 @@ pub fn provision(
             Some(name) if names[index + 1..].iter().flatten().any(|later| later == name) => {
                 Ok((name.clone(), Outcome::Superseded))
             }
-            _ => one(&file, module, plugins_base, site, on_event),
+            _ => one(&file, module, plugins_base, site, runner, on_event),
         };
         results.push(Provisioned { file, result });
     }
@@ -63,6 +65,7 @@ fn one(
     module: &Module,
     plugins_base: Option<&Path>,
     site: &Site,
+    runner: &dyn Runner,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<(PluginName, Outcome)> {
     let artifact = Artifact::open(file)?;
@@ -82,7 +85,7 @@ fn one(
         Ok(_) => Outcome::Replaced,
     };
     let installation =
-        Installation { file, new_name: None, replace: true, must_be_installed: false, plugins_base };
+        Installation { file, new_name: None, replace: true, must_be_installed: false, plugins_base, runner };
     install(&installation, site, on_event)?;
     Ok((name, outcome))
 }

@@ -115,6 +115,11 @@ impl<'a> Begun<'a> {
         }
     }
 
+    /// Whether nothing was there before.
+    pub(super) fn is_new(&self) -> bool {
+        self.journal.old.is_none()
+    }
+
     /// Whether the new tree is where it was put: the plugin's own steps may have moved or removed it.
     pub(super) fn is_in_place(&self) -> Result<()> {
         let home = self.base.dir.join(&self.journal.name);

@@ -3,6 +3,7 @@
 use super::base::{Base, Installed};
 use super::overrides::OverrideFile;
 use super::package::touch_monitor;
+use super::runner::Runner;
 use super::transaction::Transaction;
 use super::{Event, jobs};
 use crate::error::Result;
@@ -18,6 +19,7 @@ pub fn uninstall(
     module: &Module,
     clean: bool,
     site: &Site,
+    runner: &dyn Runner,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Installed> {
     let _lock = base.lock(&format!("uninstall {name}"), site, on_event)?;
@@ -37,9 +39,17 @@ pub fn uninstall(
     for path in &superfluous {
         transaction.touches(path)?;
     }
-    let begun = transaction.take_out()?;
-    let begun = begun.or_undo(superfluous.iter().try_for_each(|path| fs::remove_file(path)))?;
-    begun.commit()?;
+    if let Some(label) = &label {
+        runner.withdraw(base, label);
+    }
+    let removed = transaction
+        .take_out()
+        .and_then(|begun| begun.or_undo(superfluous.iter().try_for_each(|path| fs::remove_file(path))))
+        .and_then(|begun| begun.commit());
+    if let (Err(_), Some(label)) = (&removed, &label) {
+        runner.undone(base, label);
+    }
+    removed?;
     jobs::follow(base, module, name, site, on_event);
     if let Some(label) = &label {
         let tmp = site.runtime_home(module).join("tmp").join(label.name.as_str());

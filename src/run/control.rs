@@ -33,10 +33,12 @@ pub enum Request {
     /// well.
     Swap {
         plugin: String,
+        base: PathBuf,
     },
     /// Take a plugin out of service, gracefully.
     Withdraw {
         plugin: String,
+        base: PathBuf,
     },
     Down,
 }

@@ -89,7 +89,7 @@ pub fn plans(
     site: &Site,
 ) -> Result<Plans> {
     let base = Base::new(plugins_base, module, site);
-    base.settle();
+    base.settle(site);
     let site = settings.applied_to(site, module);
     let installed = base.list()?;
     Ok(installed

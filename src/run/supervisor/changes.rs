@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::Supervisor;
 use super::service::{Supervised, prepare, stop_all};
 use super::slot::{Job, Order, Slot};
 use crate::error::{Error, Problem, Result};
-use crate::install::Base;
 use crate::run::{Plan, Plans, Settings, plan, plans};
 use crate::text;
 
@@ -52,21 +52,23 @@ impl Supervisor {
         self.problems.borrow_mut().clear();
         *self.settings.borrow_mut() = settings;
 
+        // What is in the home of a plugin that is being changed is not final; whoever changes it will say so.
+        let unfinished = self.base().unfinished();
+        let is_busy = |name: &String| self.busy.borrow().contains(name) || unfinished.as_ref() == Some(name);
+        if unfinished.is_some() {
+            self.look_again();
+        }
         let mut surplus = Vec::new();
         for (name, plan) in &plans {
             match plan {
-                Ok(_) if self.busy.borrow().contains(name) => {}
+                Ok(_) if is_busy(name) => {}
                 Ok(plan) => surplus.extend(self.apply(plan)),
                 Err(error) => self.note(&format!("{}: {error}", text::visible(name))),
             }
         }
         let gone: Vec<String> = {
-            let (active, busy) = (self.active.borrow(), self.busy.borrow());
-            active
-                .keys()
-                .filter(|name| !plans.contains_key(*name) && !busy.contains(*name))
-                .cloned()
-                .collect()
+            let active = self.active.borrow();
+            active.keys().filter(|name| !plans.contains_key(*name) && !is_busy(name)).cloned().collect()
         };
         for name in gone {
             self.note(&format!("{name}: uninstalled"));
@@ -78,6 +80,14 @@ impl Supervisor {
         // Nobody is sent there any more.
         tokio::task::spawn_local(async move { stop_all(&surplus).await });
         routed
+    }
+
+    fn look_again(self: &Rc<Self>) {
+        let supervisor = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            supervisor.changed.notify_one();
+        });
     }
 
     /// Starts the plugin, or replaces what runs of it where that differs. Slots that are no longer needed are returned,
@@ -224,7 +234,7 @@ impl Supervisor {
     }
 
     async fn plan_of(&self, name: &str) -> Result<Plan> {
-        let base = Base::new(self.plugins_base(), &self.options.module, &self.site);
+        let base = self.base();
         let (module, site, name) = (self.options.module.clone(), self.site.clone(), name.to_owned());
         let site = self.settings.borrow().applied_to(&site, &module);
         let found = tokio::task::spawn_blocking(move || plan(&base.get(&name)?, &base, &module, &site));

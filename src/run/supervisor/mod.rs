@@ -31,7 +31,7 @@ mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
@@ -49,6 +49,7 @@ use super::control::{self, Reply, Request};
 use super::{Plans, Settings};
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::install::Base;
 use crate::plugin::Module;
 use crate::process::tree;
 use crate::site::Site;
@@ -204,8 +205,10 @@ impl Supervisor {
             Request::Reload => self.reconcile().await,
             Request::Restart { name } => self.restart(&name).await,
             Request::Stop { name } => self.stop(name.as_deref()).await,
-            Request::Swap { plugin } => self.swap(&plugin).await,
-            Request::Withdraw { plugin } => {
+            // What is installed elsewhere does not run here.
+            Request::Swap { base, .. } | Request::Withdraw { base, .. } if base != self.base().dir => Ok(()),
+            Request::Swap { plugin, .. } => self.swap(&plugin).await,
+            Request::Withdraw { plugin, .. } => {
                 self.withdraw(&plugin).await;
                 Ok(())
             }
@@ -246,8 +249,8 @@ impl Supervisor {
         self.site.runtime_home(&self.options.module)
     }
 
-    fn plugins_base(&self) -> Option<&Path> {
-        self.options.plugins_base.as_deref()
+    fn base(&self) -> Base {
+        Base::new(self.options.plugins_base.as_deref(), &self.options.module, &self.site)
     }
 }
 

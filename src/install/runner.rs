@@ -1,0 +1,32 @@
+//! Whoever runs the plugins of a base, while it changes.
+
+use super::Base;
+use crate::error::Result;
+use crate::plugin::Label;
+
+/// Told of changes of the base, so that what runs follows – and asked, before a new version is final.
+pub trait Runner {
+    /// A new version is in the plugin's home, in place of one that may be running. When this returns it serves and the
+    /// old one has ended; an error has the change undone.
+    fn replace(&self, base: &Base, label: &Label) -> Result<()>;
+
+    /// The plugin is about to be removed. When this returns it has ended.
+    fn withdraw(&self, base: &Base, label: &Label);
+
+    /// Whatever was announced did not happen.
+    fn undone(&self, base: &Base, label: &Label);
+}
+
+/// Nobody runs anything.
+#[derive(Debug, Clone, Copy)]
+pub struct NoRunner;
+
+impl Runner for NoRunner {
+    fn replace(&self, _: &Base, _: &Label) -> Result<()> {
+        Ok(())
+    }
+
+    fn withdraw(&self, _: &Base, _: &Label) {}
+
+    fn undone(&self, _: &Base, _: &Label) {}
+}
