@@ -100,7 +100,10 @@ fn show(arguments: &ShowArguments, context: &Context) -> Result<()> {
                 State::Unknown => "unknown",
             };
             context.output.line(&format!("{}: {state}", text::visible(&entry.name)));
-            entry.lines.iter().for_each(|line| context.output.line(&format!("  {line}")));
+            for line in &entry.lines {
+                let words: Vec<String> = line.split('\t').map(text::visible).collect();
+                context.output.line(&format!("  {}", words.join("\t")));
+            }
         }
     }
     let problems: Vec<Problem> = found.iter().flat_map(|(_, entry)| problems(entry)).collect();

@@ -160,3 +160,63 @@ fn a_random_sleep_is_within_its_bound() {
     sandbox.ok(["cronwrap", "-r", "1", "--", "true"]);
     assert!(start.elapsed() < Duration::from_secs(5));
 }
+
+#[test]
+fn every_option_has_its_long_name_and_all_go_together() {
+    let sandbox = Sandbox::new();
+    sandbox.write("settings", "FROM_FILE=2\n");
+    let options = "--timeout 60 --random-sleep 0 --lock --wait-for-lock-timeout 1 --lock-timeout-behaviour nothing \
+                   --nice 3 --ionice 2 --load-env --load-env-file settings --shell /bin/bash --log-capture-to a.log --";
+    let script = "echo ${BASH_VERSION:+bash} $FROM_FILE; nice; ionice | cut -d: -f1";
+    let arguments: Vec<&str> =
+        std::iter::once("cronwrap").chain(options.split(' ')).chain([script]).collect();
+    assert_eq!(sandbox.ok(arguments).stdout, "");
+    assert_eq!(log(&sandbox, "a.log"), "bash 2\n3\nbest-effort\n");
+}
+
+#[test]
+fn a_job_that_took_too_long_leaves_its_words_and_frees_its_lock() {
+    let sandbox = Sandbox::new();
+    let arguments =
+        ["cronwrap", "-l", "-t", "1", "--log-capture-to", "slow.log", "--", "echo one; sleep 60; echo two"];
+    sandbox.fails(12, arguments);
+    assert_eq!(log(&sandbox, "slow.log"), "one\n");
+    // Not `can't acquire lock`, which is exit code 0.
+    sandbox.fails(12, arguments);
+    assert_eq!(log(&sandbox, "slow.log"), "one\none\n");
+}
+
+#[test]
+fn a_grandchild_that_hides_and_defies_signals_is_killed_too() {
+    let sandbox = Sandbox::new();
+    // In a session of its own, deaf, its parent gone, and with children that come one after the other.
+    let deaf = "trap '' TERM HUP INT; echo $$ >pid; while :; do sleep 0.1; done";
+    let script = format!("setsid setsid sh -c \"{}\" & sleep 60", deaf.replace('$', "\\$"));
+    sandbox.fails(12, ["cronwrap", "--timeout", "1", "--", &script]);
+    let pid = sandbox.read("pid");
+    assert!(!fs::exists(format!("/proc/{}", pid.trim())).unwrap(), "the grandchild is alive");
+}
+
+#[test]
+fn waiting_for_a_lock_ends_when_the_time_is_over() {
+    let sandbox = Sandbox::new();
+    let script = "touch runs; while [ ! -e go ]; do sleep 0.05; done";
+    let mut first = sandbox.mwp(["cronwrap", "-l", "--", script]).spawn().unwrap();
+    assert!(eventually(|| sandbox.work().join("runs").exists()));
+    let start = Instant::now();
+    sandbox.ok(["cronwrap", "-l", "--wait-for-lock-timeout=2", "--", script]).prints("can't acquire lock");
+    assert!((2..8).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    sandbox.write("go", "");
+    assert!(first.wait().unwrap().success());
+}
+
+#[test]
+fn a_large_log_is_put_aside() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.path("home/.local/share/mwp/mfserv/log");
+    fs::create_dir_all(&dir).unwrap();
+    fs::File::create(dir.join("x.log")).unwrap().set_len(100_000_001).unwrap();
+    sandbox.ok(["cronwrap", "--log-capture-to", "x.log", "--", "echo new"]);
+    assert_eq!(log(&sandbox, "x.log"), "new\n");
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 2);
+}
