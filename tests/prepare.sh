@@ -24,6 +24,7 @@ if [ "${1:-}" = tests ]; then
     need unshare util-linux
     need cp coreutils
     need crontab cron
+    need systemd-analyze systemd
     if command -v python3 >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     fi

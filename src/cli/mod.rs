@@ -4,6 +4,7 @@ mod bootstrap;
 mod build;
 mod cache;
 mod check;
+mod circus;
 mod clean;
 mod common;
 mod cron;
@@ -25,7 +26,9 @@ mod shims;
 mod signals;
 mod status;
 mod steer;
+mod systemd;
 mod up;
+mod worker;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -87,6 +90,10 @@ enum Command {
     Logs(logs::Arguments),
     #[command(hide = true)]
     Supervise(up::SuperviseArguments),
+    Systemd(systemd::Arguments),
+    Circus(circus::Arguments),
+    #[command(hide = true)]
+    Worker(worker::Arguments),
     Env(env::Arguments),
     Exec(exec::Arguments),
     Cron(cron::Arguments),
@@ -138,6 +145,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Cronwrap(arguments)) => return cronwrap::run(&arguments, context),
         Some(Command::Up(arguments)) => return up::run(&arguments, context),
         Some(Command::Status(arguments)) => return status::run(&arguments, context),
+        Some(Command::Worker(arguments)) => return worker::run(&arguments, context),
         Some(Command::Shims(arguments)) => shims::run(&arguments, context),
         None => build::run(&arguments.build, context),
         Some(Command::Bootstrap(arguments)) => bootstrap::run(arguments, context),
@@ -166,6 +174,8 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Stop(arguments)) => steer::stop(&arguments, context),
         Some(Command::Down(arguments)) => up::down(&arguments, context),
         Some(Command::Logs(arguments)) => logs::run(&arguments, context),
+        Some(Command::Systemd(arguments)) => systemd::run(&arguments, context),
+        Some(Command::Circus(arguments)) => circus::run(&arguments, context),
         Some(Command::Supervise(arguments)) => up::run_supervisor(&arguments, context),
     };
     done.map(|()| exit::DONE)

@@ -41,7 +41,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
-    let module = module_to_start(arguments, context)?;
+    let base = arguments.base.plugins_base_dir.as_deref();
+    let module = module_to_start(arguments.module.as_deref(), base, "mwp up", context)?;
     if Control::connect(&module, &context.site)?.is_some() {
         return Err(Error::input(format!("{module} is up already"))
             .hint("`mwp status` shows it, `mwp reload` looks at everything again"));
@@ -69,13 +70,18 @@ fn base_words(arguments: &Arguments) -> Result<Vec<OsString>> {
 }
 
 /// The module that was named, or is loaded, or the only one that has something to run.
-fn module_to_start(arguments: &Arguments, context: &Context) -> Result<Module> {
-    let candidates = modules(arguments.module.as_deref(), context)?;
+pub(super) fn module_to_start(
+    named: Option<&str>,
+    base: Option<&std::path::Path>,
+    command: &str,
+    context: &Context,
+) -> Result<Module> {
+    let candidates = modules(named, context)?;
     if let [module] = candidates.as_slice() {
         return Ok(module.clone());
     }
     let has_plugins = |module: &&Module| {
-        let base = Base::new(arguments.base.plugins_base_dir.as_deref(), module, &context.site);
+        let base = Base::new(base, module, &context.site);
         let provisioned = fs::list(&context.site.provisioning(module)).unwrap_or_default();
         base.list().is_ok_and(|plugins| !plugins.is_empty())
             || provisioned.iter().any(|file| file.extension().is_some_and(|ending| ending == "plugin"))
@@ -87,7 +93,7 @@ fn module_to_start(arguments: &Arguments, context: &Context) -> Result<Module> {
         several => {
             let names: Vec<&str> = several.iter().map(|module| module.as_str()).collect();
             Err(Error::usage(format!("there are plugins of {}; which is to start?", names.join(" and ")))
-                .hint(format!("name it: `mwp up --module {}`", names[0])))
+                .hint(format!("name it: `{command} --module {}`", names[0])))
         }
     }
 }

@@ -113,6 +113,10 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("change the mode of", path)
 }
 
+pub fn set_owner(path: &Path, user: u32, group: u32) -> Result<()> {
+    std::os::unix::fs::chown(path, Some(user), Some(group)).at("change the owner of", path)
+}
+
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).at("rename to", to)
 }

@@ -27,6 +27,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What sections of `config.ini` begin with, for those that have any.
+    fn section_prefix(self) -> &'static str {
+        match self {
+            Kind::App => "app_",
+            Kind::Step => "step_",
+            Kind::Extra => "extra_daemon_",
+            Kind::Module => "",
+        }
+    }
+
     /// As in `app_hello_main.log`.
     pub fn word(self) -> &'static str {
         match self {
@@ -53,6 +63,11 @@ impl ServiceId {
             Kind::Module => self.name.clone(),
             kind => format!("{}_{}_{}", kind.word(), self.plugin, self.name),
         }
+    }
+
+    /// The section of the plugin's `config.ini`: `app_main`.
+    pub fn section(&self) -> String {
+        format!("{}{}", self.kind.section_prefix(), self.name)
     }
 }
 
@@ -131,11 +146,11 @@ impl Service {
     /// processes and are left out.
     pub fn of_plugin(plugin: &Plugin) -> Result<Vec<Service>> {
         let config = &plugin.config;
-        let kinds = [(Kind::App, "app_"), (Kind::Step, "step_"), (Kind::Extra, "extra_daemon_")];
+        let kinds = [Kind::App, Kind::Step, Kind::Extra];
         let mut services = Vec::new();
         for section in &config.sections {
-            let kind = kinds.iter().find(|(_, prefix)| section.name.starts_with(prefix));
-            let (Some((kind, _)), Some(name)) = (kind, &section.instance) else { continue };
+            let kind = kinds.iter().find(|kind| section.name.starts_with(kind.section_prefix()));
+            let (Some(kind), Some(name)) = (kind, &section.instance) else { continue };
             if !section.text("_cmd_and_args").trim().is_empty() {
                 services.push(Service::of_section(plugin, section, *kind, name)?);
             }
@@ -196,6 +211,12 @@ impl Service {
         self.command.uses_socket()
     }
 
+    /// How long its stop takes at most.
+    pub fn longest_stop(&self) -> Duration {
+        let drain = if self.listens() { self.stop.drain } else { Duration::ZERO };
+        drain + self.stop.delay
+    }
+
     /// Where requests reach a worker; `var` is that of the module's runtime home.
     pub fn socket(&self, worker: u32, var: &Path) -> PathBuf {
         var.join(format!("{}_{worker}.socket", self.id.file_stem()))
@@ -203,10 +224,15 @@ impl Service {
 
     /// The files that a worker's standard output and standard error go to; `log` is that of the runtime home.
     pub fn logs(&self, worker: u32, log: &Path) -> [PathBuf; 2] {
+        self.log_names(&worker.to_string()).map(|name| log.join(name))
+    }
+
+    /// The names of those files.
+    pub fn log_names(&self, worker: &str) -> [String; 2] {
         let stem = self.id.file_stem();
         let stem = if self.split_workers { format!("{stem}_worker{worker}") } else { stem };
-        let [out, err] = if self.split_streams { ["stdout", "stderr"] } else { ["log", "log"] };
-        [log.join(format!("{stem}.{out}")), log.join(format!("{stem}.{err}"))]
+        let endings = if self.split_streams { ["stdout", "stderr"] } else { ["log", "log"] };
+        endings.map(|ending| format!("{stem}.{ending}"))
     }
 }
 

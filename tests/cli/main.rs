@@ -4,6 +4,7 @@
 mod bootstrap;
 mod build;
 mod check;
+mod circus;
 mod clean;
 mod cron;
 mod cron_daemon;
@@ -24,5 +25,6 @@ mod recipes;
 mod release;
 mod shims;
 mod support;
+mod systemd;
 mod unpack;
 mod weaknesses;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::Sandbox;
+use super::tar::METADATA;
+use super::{CONFIG, Sandbox};
 
 impl Sandbox {
     /// Where the plugins of mfserv are when nothing says otherwise.
@@ -17,5 +18,24 @@ impl Sandbox {
         let home = self.base().join(name);
         std::fs::rename(dir, &home).unwrap();
         home
+    }
+
+    /// As [`installed`](Sandbox::installed), with what an installation leaves behind and with these sections.
+    pub fn installed_with(&self, name: &str, sections: &str) -> PathBuf {
+        let home = self.installed(name);
+        std::fs::write(home.join(".metadata.json"), METADATA).unwrap();
+        std::fs::write(home.join("config.ini"), format!("{CONFIG}{sections}")).unwrap();
+        home
+    }
+
+    /// Below the runtime home of mfserv.
+    pub fn runtime(&self, relative: &str) -> PathBuf {
+        self.path("home/.local/share/mwp/mfserv").join(relative)
+    }
+
+    /// Settings of mfserv itself.
+    pub fn write_settings(&self, text: &str) {
+        std::fs::create_dir_all(self.runtime("config")).unwrap();
+        std::fs::write(self.runtime("config/config.ini"), text).unwrap();
     }
 }

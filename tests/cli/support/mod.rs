@@ -2,6 +2,7 @@
 
 mod crontab;
 mod installed;
+pub mod serving;
 pub mod tar;
 pub mod unpacking;
 
@@ -152,26 +153,30 @@ pub fn path_without_uv() -> OsString {
 pub fn path_with_uv() -> OsString {
     static UV: OnceLock<PathBuf> = OnceLock::new();
     let bin = UV.get_or_init(|| {
-        let home = shared_dir("uv-tool");
-        let lock = fs::File::create(home.join("lock")).unwrap();
-        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
-        if !home.join("venv/bin/uv").exists() {
-            let run = |program: &Path, arguments: &[&str]| {
-                let done = Done::of(Command::new(program).args(arguments).current_dir(&home));
-                done.succeeded();
-            };
-            run(Path::new("python3"), &["-m", "venv", "venv"]);
-            run(&home.join("venv/bin/pip"), &["install", "--quiet", "uv"]);
-        }
+        let uv = python_tool("uv", "uv").join("uv");
         // Nothing but uv: the virtualenv has a python3 of its own.
-        let bin = home.join("bin");
-        fs::create_dir_all(&bin).unwrap();
-        let _ = std::os::unix::fs::symlink(home.join("venv/bin/uv"), bin.join("uv"));
+        let bin = shared_dir("uv-tool/bin");
+        let _ = std::os::unix::fs::symlink(uv, bin.join("uv"));
         bin
     });
     let rest = path_without_uv();
     let dirs = std::iter::once(bin.clone()).chain(std::env::split_paths(&rest).collect::<Vec<_>>());
     std::env::join_paths(dirs).unwrap()
+}
+
+/// The `bin` of a virtualenv with a program from PyPI, installed once.
+pub fn python_tool(program: &str, requirement: &str) -> PathBuf {
+    let home = shared_dir(&format!("{program}-tool"));
+    let lock = fs::File::create(home.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    if !home.join("venv/bin").join(program).exists() {
+        let run = |program: &Path, arguments: &[&str]| {
+            Done::of(Command::new(program).args(arguments).current_dir(&home)).succeeded();
+        };
+        run(Path::new("python3"), &["-m", "venv", "venv"]);
+        run(&home.join("venv/bin/pip"), &["install", "--quiet", requirement]);
+    }
+    home.join("venv/bin")
 }
 
 pub const CONFIG: &str = "\

@@ -1,0 +1,215 @@
+//! Everything of a module that has processes.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::env::enclosing_plugin;
+use crate::error::{At, Error, Fault, Problem, Result};
+use crate::fs;
+use crate::plugin::{Module, Plugin};
+use crate::run::nginx::{Inputs, Nginx, configure};
+use crate::run::{Service, Settings, plans};
+use crate::site::{Environment, Site};
+use crate::text;
+
+/// What another supervisor is to run. Plugins that cannot be read are left out, and are among the problems.
+#[derive(Debug, Clone)]
+pub struct Roster {
+    pub module: Module,
+    pub settings: Settings,
+    /// The runtime home.
+    pub home: PathBuf,
+    /// Those that have workers.
+    pub services: Vec<Service>,
+    pub problems: Vec<Problem>,
+    /// Whose the problems are.
+    pub fault: Fault,
+    pub(in crate::run) nginx: Option<Front>,
+    /// What a process needs of this environment to find everything where it was found now.
+    pub(in crate::run) environment: Environment,
+    program: PathBuf,
+    plugins_base: Option<PathBuf>,
+}
+
+/// nginx, in front of the apps.
+#[derive(Debug, Clone)]
+pub(in crate::run) struct Front {
+    /// The program and its arguments.
+    pub(in crate::run) words: Vec<String>,
+    conf: PathBuf,
+    text: String,
+}
+
+/// Variables that have a say in where things are and in what plugins find.
+const VARIABLES: [&str; 9] = [
+    "LANG",
+    "LC_ALL",
+    "LD_LIBRARY_PATH",
+    "MWP_ETC_DIR",
+    "NODE_PATH",
+    "PATH",
+    "PKG_CONFIG_PATH",
+    "PYTHONPATH",
+    "TZ",
+];
+/// Those of a loaded MetWork begin like this.
+const PREFIXES: [&str; 2] = ["MF", "LAYERAPI2_"];
+
+impl Roster {
+    /// Looks at what is installed.
+    pub fn read(module: &Module, plugins_base: Option<&Path>, site: &Site) -> Result<Roster> {
+        if let Some(name) = enclosing_plugin(&site.environment) {
+            let inside = format!("this is the environment of the plugin `{}`", text::visible(&name));
+            return Err(Error::input(inside).hint("leave it (`exit`): what is written here would inherit it"));
+        }
+        let program = site.program.clone().ok_or_else(|| Error::machine("cannot tell where `mwp` is"))?;
+        let plugins_base = plugins_base.map(|dir| std::path::absolute(dir).at("find", dir)).transpose()?;
+        let settings = Settings::load(module, site)?;
+        let home = site.runtime_home(module);
+        let mut roster = Roster {
+            module: module.clone(),
+            home,
+            services: Vec::new(),
+            problems: Vec::new(),
+            fault: Fault::Input,
+            nginx: None,
+            environment: kept(module, site),
+            program,
+            plugins_base,
+            settings,
+        };
+        let plugins = roster.read_plugins(site)?;
+        roster.read_nginx(&plugins, site);
+        Ok(roster)
+    }
+
+    fn read_plugins(&mut self, site: &Site) -> Result<Vec<(Plugin, Vec<Service>)>> {
+        let mut plugins = Vec::new();
+        // `a_b` with an app `c` and `a` with an app `b_c` have the same sockets and logs.
+        let mut owners: BTreeMap<String, String> = BTreeMap::new();
+        for (name, plan) in plans(&self.module, self.plugins_base.as_deref(), &self.settings, site)? {
+            let plan = match plan {
+                Ok(plan) => plan,
+                Err(error) => {
+                    self.problems.extend(of_plugin(&name, error.problems));
+                    continue;
+                }
+            };
+            let mut services = plan.services;
+            services.retain(|service| match owners.insert(service.id.file_stem(), service.id.to_string()) {
+                None => true,
+                Some(owner) => {
+                    self.problems.push(Problem {
+                        message: format!("{}: its sockets and logs are those of {owner}", service.id),
+                        hint: Some("rename the app, or one of the plugins".to_owned()),
+                    });
+                    false
+                }
+            });
+            self.services.extend(services.iter().filter(|service| service.workers > 0).cloned());
+            plugins.push((plan.plugin, services));
+        }
+        Ok(plugins)
+    }
+
+    fn read_nginx(&mut self, plugins: &[(Plugin, Vec<Service>)], site: &Site) {
+        if self.module.as_str() != "mfserv" || !self.settings.nginx.flag {
+            return;
+        }
+        let site = self.settings.applied_to(site, &self.module);
+        let inputs = Inputs { module: &self.module, settings: &self.settings, site: &site, plugins };
+        let configured = Nginx::find(&site).and_then(|nginx| Ok((configure(&nginx, &inputs)?, nginx)));
+        match configured {
+            Ok((configured, nginx)) => {
+                let conf = self.var().join("nginx/nginx.conf");
+                let arguments = nginx.arguments(&conf, &self.home);
+                let words = std::iter::once(nginx.program.into_os_string()).chain(arguments);
+                let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
+                self.nginx = Some(Front { words, conf, text: configured.text });
+                for (plugin, problem) in configured.problems {
+                    self.problems.extend(of_plugin(&plugin, vec![problem]));
+                }
+            }
+            Err(error) => {
+                self.fault = error.fault;
+                self.problems.extend(error.problems);
+            }
+        }
+    }
+
+    pub(in crate::run) fn var(&self) -> PathBuf {
+        self.home.join("var")
+    }
+
+    pub(in crate::run) fn log(&self) -> PathBuf {
+        self.home.join("log")
+    }
+
+    /// What starts a worker of a service; its number is to follow.
+    pub(in crate::run) fn launcher(&self, service: &Service, options: &[&str]) -> Result<Vec<String>> {
+        let mut words = vec![utf8(&self.program)?.to_owned(), "worker".to_owned()];
+        words.extend(["--module", self.module.as_str()].map(str::to_owned));
+        if let Some(base) = &self.plugins_base {
+            words.extend(["--plugins-base-dir", utf8(base)?].map(str::to_owned));
+        }
+        words.extend(options.iter().map(|option| (*option).to_owned()));
+        words.extend([service.id.plugin.clone(), service.id.section()]);
+        Ok(words)
+    }
+
+    /// Who owns the runtime home, and shall run what is in it.
+    pub(in crate::run) fn owner(&self) -> Result<u32> {
+        self.make_directories()?;
+        Ok(self.home.metadata().at("read", &self.home)?.uid())
+    }
+
+    /// Puts in place what the processes need before they start.
+    pub(in crate::run) fn make_ready(&self) -> Result<()> {
+        self.make_directories()?;
+        match &self.nginx {
+            Some(front) => fs::write_atomic(&front.conf, front.text.as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// Directories that root makes belong to whom the home belongs to.
+    fn make_directories(&self) -> Result<()> {
+        fs::create_dir_all(&self.home)?;
+        let home = self.home.metadata().at("read", &self.home)?;
+        let own = rustix::process::geteuid().as_raw();
+        for dir in [self.log(), self.var(), self.var().join("nginx")] {
+            if !dir.exists() {
+                fs::create_dir_all(&dir)?;
+                if home.uid() != own {
+                    fs::set_owner(&dir, home.uid(), home.gid())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kept(module: &Module, site: &Site) -> Environment {
+    let is_kept =
+        |name: &str| VARIABLES.contains(&name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let of_site = site.environment.iter().filter(|(name, _)| name.to_str().is_some_and(is_kept));
+    let mut kept: Environment = of_site.map(|(name, value)| (name.clone(), value.clone())).collect();
+    kept.set("MFMODULE_RUNTIME_HOME", site.runtime_home(module));
+    kept
+}
+
+fn of_plugin(name: &str, problems: Vec<Problem>) -> impl Iterator<Item = Problem> {
+    problems.into_iter().map(move |problem| Problem {
+        message: format!("{}: {}", text::visible(name), problem.message),
+        hint: problem.hint,
+    })
+}
+
+/// A path that goes into a file of text.
+pub(in crate::run) fn utf8(path: &Path) -> Result<&str> {
+    path.to_str().ok_or_else(|| {
+        Error::input(format!("{} is not UTF-8; only UTF-8 can be written here", text::path(path)))
+            .hint("move it to another path")
+    })
+}

@@ -1,0 +1,53 @@
+//! A small web server on a unix socket, and requests to it.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Answers with its command line and its environment as JSON; `/slow` after a second.
+pub const SERVER: &str = r#"
+import json, os, sys, time
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingUnixStreamServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/slow":
+            time.sleep(1)
+        body = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def address_string(self):
+        return "nginx"
+
+print("listening on", sys.argv[1], flush=True)
+ThreadingUnixStreamServer(sys.argv[1], Handler).serve_forever()
+"#;
+
+/// The body of the answer, as soon as somebody listens; within 20 seconds.
+#[track_caller]
+pub fn get(socket: &Path, path: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        match try_get(socket, path) {
+            Ok(body) => return body,
+            Err(error) if begun.elapsed() > Duration::from_secs(20) => {
+                panic!("{}: {error}", socket.display())
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+pub fn try_get(socket: &Path, path: &str) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (_, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    Ok(body.to_owned())
+}
