@@ -25,4 +25,5 @@ mod release;
 mod shims;
 mod support;
 mod unpack;
+mod up;
 mod weaknesses;

@@ -2,6 +2,7 @@
 
 mod crontab;
 mod installed;
+pub mod running;
 pub mod tar;
 pub mod unpacking;
 
