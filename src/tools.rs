@@ -157,6 +157,9 @@ pub fn missing(name: &str) -> Error {
         "pnpm" => "install it: `npm install --global pnpm`",
         "yarn" => "install it: `npm install --global yarn`",
         "make" => "install it (Debian: `apt install make`)",
+        "nginx" => {
+            "install it (Debian: `apt install nginx-light`) or openresty; without root, a build of your own on PATH will do"
+        }
         _ => "install it, or put it on PATH",
     };
     Error::machine(format!("there is no `{name}` on PATH")).hint(hint)

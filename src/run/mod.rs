@@ -2,6 +2,7 @@
 
 mod command;
 mod model;
+pub mod nginx;
 mod settings;
 
 pub use command::CommandLine;
