@@ -1,7 +1,6 @@
 //! The run stage: installed plugins do their work.
 
 mod command;
-mod connections;
 pub mod control;
 mod guardian;
 mod model;
