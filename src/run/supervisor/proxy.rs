@@ -109,8 +109,9 @@ impl Proxy {
             .unwrap_or_else(|error| Err(Error::machine(format!("nginx cannot be configured: {error}"))))
     }
 
+    /// What nginx takes the paths in its configuration relative to.
     fn prefix(&self) -> PathBuf {
-        self.around.var.join("nginx")
+        self.around.var.parent().unwrap_or(&self.around.var).to_owned()
     }
 
     async fn take(
@@ -139,8 +140,7 @@ impl Proxy {
         if is_known && slot.is_some() {
             return Ok(());
         }
-        let conf = self.prefix().join("nginx.conf");
-        fs::create_dir_all(&self.prefix())?;
+        let conf = self.around.var.join("nginx/nginx.conf");
         fs::write_atomic(&conf, text.as_bytes())?;
         self.state.borrow_mut().text = text;
         match slot {
