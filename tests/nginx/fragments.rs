@@ -138,6 +138,22 @@ fn of_two_plugins_whose_fragments_clash_the_first_is_served() {
 }
 
 #[test]
+fn a_plugin_that_is_out_takes_nothing_from_others() {
+    let world = world();
+    for (name, text) in
+        [("one", "map $uri $x { default 1; }\nnonsense;"), ("two", "map $uri $x { default 2; }")]
+    {
+        world.plugin(name, HTTP, &format!("[app_main]\n{APP}prefix_based_routing_extra_routes=/x\n"));
+        world.write(&format!("{name}/http.conf"), text);
+        world.main(name);
+    }
+    let configured = world.configure();
+    assert_eq!(configured.problems.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["one"]);
+    let _nginx = world.serve(&configured);
+    assert_eq!(["/x", "/one", "/good"].map(|path| world.who(path)), ["two/main/1", "404", "good/main/1"]);
+}
+
+#[test]
 fn what_a_plugin_does_to_the_shared_server_does_not_reach_the_routes_of_others() {
     let world = world();
     world.write("good/main/static/a.txt", "file");
@@ -210,4 +226,27 @@ fn a_script_server_of_the_plugins_own_works_by_host() {
     assert_eq!(world.host("php.localhost", "/a.php").who(), "418");
     assert_eq!(world.host("php.localhost", "/b.php").who(), "418");
     assert_eq!(world.host("php.localhost", "/a.txt").who(), "file");
+}
+
+#[test]
+fn with_openresty_plugins_bring_lua() {
+    let mut world = world();
+    let script = "#!/bin/sh\ncase $1 in -V) echo 'nginx version: openresty/1.25.3.1' >&2 ;; esac\n";
+    world.shadow("openresty", script);
+    let key = "_extra_nginx_init_worker_by_lua_block_filename=init.lua";
+    world.plugin("hello", &format!("{key}\n{SERVER}"), &format!("[app_main]\n{APP}"));
+    world.write("hello/init.lua", "x = '{{MFSERV_CURRENT_PLUGIN_NAME}} ]]'");
+    world.write("hello/server.conf", "location = /lua { content_by_lua_block { ngx.say('}') } }");
+    world.plugin("aside", "_add_plugin_dir_to_lua_path=false", "");
+    let configured = world.configure();
+    assert_eq!(configured.problems, []);
+    let text = &configured.text;
+    let plugins = world.home().join("var/plugins");
+    let plugins = plugins.display();
+    let path = format!("lua_package_path \"{plugins}/?.lua;{plugins}/good/?.lua;{plugins}/hello/?.lua;;\";");
+    for part in
+        [&path, "run(\"hello\", [=[\nx = 'hello ]]'\n]=])", "\nenv MFMODULE_RUNTIME_HOME;\n", "= /lua {"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
 }

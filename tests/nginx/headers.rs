@@ -130,6 +130,22 @@ fn a_websocket_goes_through() {
 }
 
 #[test]
+fn what_an_app_has_said_goes_out_before_it_has_said_all() {
+    let world = hello("");
+    let _nginx = world.start();
+    let mut stream = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(b"GET /hello/stream HTTP/1.0\r\n\r\n").unwrap();
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"first") {
+        let mut buffer = [0; 4096];
+        let length = stream.read(&mut buffer).unwrap();
+        assert!(length > 0, "{}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&buffer[..length]);
+    }
+}
+
+#[test]
 fn large_bodies_arrive_up_to_the_limit() {
     let world = hello("upload_max_body_size=2");
     let _nginx = world.start();

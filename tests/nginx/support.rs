@@ -1,9 +1,11 @@
 //! A module's runtime home with plugins, a real nginx in front of it, workers behind it, and a client.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -26,6 +28,8 @@ pub struct World {
     root: TempDir,
     pub port: u16,
     settings: String,
+    /// The PATH on which nginx is looked for.
+    path: OsString,
 }
 
 impl World {
@@ -35,7 +39,8 @@ impl World {
 
     pub fn below(root: TempDir) -> World {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let world = World { root, port, settings: String::new() };
+        let path = std::env::var_os("PATH").unwrap();
+        let world = World { root, port, settings: String::new(), path };
         for dir in ["config", "var/plugins", "log"] {
             fs::create_dir_all(world.home().join(dir)).unwrap();
         }
@@ -46,6 +51,18 @@ impl World {
     pub fn set(&mut self, lines: &str) {
         self.settings.push_str(lines);
         self.settings.push('\n');
+    }
+
+    /// Puts a program of this name in front of all others.
+    pub fn shadow(&mut self, name: &str, script: &str) {
+        let dir = self.root.path().join("bin");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(name), script).unwrap();
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut path = dir.into_os_string();
+        path.push(":");
+        path.push(&self.path);
+        self.path = path;
     }
 
     pub fn home(&self) -> PathBuf {
@@ -74,7 +91,7 @@ impl World {
 
     pub fn site(&self) -> Site {
         let mut environment = Environment::default();
-        environment.set("PATH", std::env::var_os("PATH").unwrap());
+        environment.set("PATH", &self.path);
         environment.set("HOME", self.root.path());
         environment.set("MFMODULE_RUNTIME_HOME", self.home());
         environment.set("MWP_ETC_DIR", self.root.path().join("etc"));
@@ -301,6 +318,11 @@ fn answer(stream: &mut UnixStream, name: &str) {
     let body = format!("{name}\n\n{head}\nbody of {received}\n");
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     if path.contains("die") {
+        return;
+    }
+    if path.contains("stream") {
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst");
+        let _ = stream.read(&mut [0]);
         return;
     }
     let extra = if path.contains("own-id") { "X-Request-Id: mine\r\n" } else { "" };

@@ -9,7 +9,7 @@ use super::fragment::{Fragment, definitions};
 use super::program::Refusal;
 use super::routes::{self, Routes};
 use super::view;
-use super::{Nginx, syntax};
+use super::{Nginx, Problems, syntax};
 use crate::error::{Error, Problem, Result};
 use crate::fs;
 use crate::site::Site;
@@ -34,29 +34,56 @@ impl Choice<'_> {
     pub(super) fn choose<'c>(
         &self,
         candidates: &'c [Candidate],
-        problems: &mut Vec<(String, Problem)>,
+        problems: &mut Problems,
     ) -> Result<(Vec<&'c Candidate>, Composed)> {
-        let all = self.without_doubles(candidates, problems)?;
-        let composed = self.compose(&all)?;
-        if self.test(&composed)?.is_ok() {
-            return Ok((all, composed));
-        }
-        if let Err(refusal) = self.test(&self.compose(&[])?)? {
-            return Err(Error::machine(format!("nginx does not take its configuration: {refusal}")).hint(
-                "see section [nginx] of the module's config/config.ini: its port, certificate and addresses",
-            ));
-        }
-        let mut chosen: Vec<&Candidate> = Vec::new();
-        for candidate in &all {
-            let with: Vec<&Candidate> = chosen.iter().chain([candidate]).copied().collect();
-            let Err(refusal) = self.test(&self.compose(&with)?)? else {
-                chosen = with;
-                continue;
+        let mut out: Vec<&str> = Vec::new();
+        loop {
+            let left = candidates.iter().filter(|it| !out.contains(&it.name.as_str()));
+            let (chosen, doubles) = self.without_doubles(left)?;
+            let composed = self.compose(&chosen)?;
+            let Err(refusal) = self.test(&composed)? else {
+                problems.extend(doubles);
+                return Ok((chosen, composed));
             };
-            problems.push((candidate.name.clone(), self.explain(candidate, &chosen, &refusal)?));
+            if out.is_empty() {
+                self.test_base()?;
+            }
+            let (before, culprit) = match self.first_refused(&chosen, &[])? {
+                Some(index) => (&chosen[..index], chosen[index]),
+                // It was refused a moment ago: whatever that was, it is over, or it is the machine.
+                None => return Err(untaken(&refusal)),
+            };
+            problems.push((culprit.name.clone(), self.explain(culprit, before)?));
+            out.push(&culprit.name);
         }
-        let composed = self.compose(&chosen)?;
-        Ok((chosen, composed))
+    }
+
+    /// Whether nginx takes what is there without any plugin.
+    fn test_base(&self) -> Result<()> {
+        self.test(&self.compose(&[])?)?.map_err(|refusal| untaken(&refusal))
+    }
+
+    /// The first of the plugins with which, beside those before it and `others`, nginx refuses. Whoever is refused stays
+    /// so with more plugins: that allows to halve.
+    fn first_refused(&self, plugins: &[&Candidate], others: &[&Candidate]) -> Result<Option<usize>> {
+        let is_refused = |count: usize| -> Result<bool> {
+            let mut some: Vec<&Candidate> = plugins[..count].iter().chain(others).copied().collect();
+            some.sort_by(|one, other| one.name.cmp(&other.name));
+            Ok(self.test(&self.compose(&some)?)?.is_err())
+        };
+        if !is_refused(plugins.len())? {
+            return Ok(None);
+        }
+        let (mut taken, mut refused) = (0, plugins.len());
+        while taken + 1 < refused {
+            let middle = usize::midpoint(taken, refused);
+            if is_refused(middle)? {
+                refused = middle;
+            } else {
+                taken = middle;
+            }
+        }
+        Ok(refused.checked_sub(1))
     }
 
     fn compose(&self, plugins: &[&Candidate]) -> Result<Composed> {
@@ -78,9 +105,8 @@ impl Choice<'_> {
     /// Leaves out plugins that define what we or plugins before them define: the last would count, for all.
     fn without_doubles<'c>(
         &self,
-        candidates: &'c [Candidate],
-        problems: &mut Vec<(String, Problem)>,
-    ) -> Result<Vec<&'c Candidate>> {
+        candidates: impl Iterator<Item = &'c Candidate>,
+    ) -> Result<(Vec<&'c Candidate>, Problems)> {
         let ours = self.compose(&[])?.text;
         let ours = syntax::parse(&ours).map_err(|it| {
             Error::machine(format!("nginx's configuration: line {}: {}", it.line, it.reason))
@@ -89,7 +115,7 @@ impl Choice<'_> {
         let ours = definitions(http.unwrap_or_default());
         let mut owners: BTreeMap<String, String> =
             ours.map(|(name, _)| (name.to_owned(), "the module".into())).collect();
-        let mut kept = Vec::new();
+        let (mut kept, mut problems) = (Vec::new(), Vec::new());
         for candidate in candidates {
             let fragments: Vec<&'c Fragment> = candidate.http.iter().chain(&candidate.server).collect();
             let of = |it: &&'c Fragment| {
@@ -111,29 +137,29 @@ impl Choice<'_> {
             owners.extend(all.iter().map(|(name, ..)| ((*name).to_owned(), owner.clone())));
             kept.push(candidate);
         }
-        Ok(kept)
+        Ok((kept, problems))
     }
 
-    /// Why a plugin cannot join those that are chosen: for itself, or for one of them.
-    fn explain(&self, candidate: &Candidate, chosen: &[&Candidate], together: &Refusal) -> Result<Problem> {
-        let (refusal, beside) = match self.test(&self.compose(&[candidate])?)? {
-            Err(alone) => (alone, None),
-            Ok(()) => (together.clone(), self.opponent(candidate, chosen)?),
-        };
-        let beside = beside.map(|other| format!("the plugin `{}`", other.name));
+    /// Why a plugin cannot join those before it: for itself, or for one of them.
+    fn explain(&self, plugin: &Candidate, before: &[&Candidate]) -> Result<Problem> {
+        if let Err(alone) = self.test(&self.compose(&[plugin])?)? {
+            return Ok(left_out(&alone, None));
+        }
+        let opponent = self.first_refused(before, &[plugin])?.map(|index| before[index]);
+        let both: Vec<&Candidate> = opponent.into_iter().chain([plugin]).collect();
+        let refusal = self.test(&self.compose(&both)?)?.err().unwrap_or(Refusal {
+            reason: "it does not go together with the plugins before it".to_owned(),
+            line: None,
+            place: None,
+        });
+        let beside = opponent.map(|other| format!("the plugin `{}`", other.name));
         Ok(left_out(&refusal, beside.as_deref()))
     }
+}
 
-    fn opponent<'c>(&self, candidate: &Candidate, chosen: &[&'c Candidate]) -> Result<Option<&'c Candidate>> {
-        for other in chosen {
-            let mut pair = [*other, candidate];
-            pair.sort_by(|one, other| one.name.cmp(&other.name));
-            if self.test(&self.compose(&pair)?)?.is_err() {
-                return Ok(Some(other));
-            }
-        }
-        Ok(None)
-    }
+fn untaken(refusal: &Refusal) -> Error {
+    Error::machine(format!("nginx does not take its configuration: {refusal}"))
+        .hint("see section [nginx] of the module's config/config.ini: its port, certificate and addresses")
 }
 
 /// That a plugin is left out, for itself or because of what is there already.

@@ -47,12 +47,15 @@ pub struct Inputs<'a> {
     pub plugins: &'a [(Plugin, Vec<Service>)],
 }
 
+/// Each with the name of the plugin that has it.
+pub type Problems = Vec<(String, Problem)>;
+
 /// A configuration that nginx takes.
 #[derive(Debug, Clone)]
 pub struct Configured {
     pub text: String,
-    /// Each with the name of the plugin that has it, in the order of the names.
-    pub problems: Vec<(String, Problem)>,
+    /// In the order of the plugins' names.
+    pub problems: Problems,
     /// Of the apps that answer anywhere.
     pub routes: Vec<AppRoutes>,
 }
@@ -89,7 +92,7 @@ pub fn configure(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Configured> {
 }
 
 /// The plugins that can be served, in the order of their names, and the problems of those that cannot.
-fn candidates(nginx: &Nginx, inputs: &Inputs<'_>, home: &Path) -> (Vec<Candidate>, Vec<(String, Problem)>) {
+fn candidates(nginx: &Nginx, inputs: &Inputs<'_>, home: &Path) -> (Vec<Candidate>, Problems) {
     let reader = Reader {
         site: inputs.site,
         var: &home.join("var"),

@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use super::Problems;
 use super::apps::{App, Candidate};
-use crate::error::{Error, Problem};
+use crate::error::Error;
 use crate::text;
 
 /// An app: the index of its plugin, and its own there.
@@ -35,8 +36,7 @@ pub(super) struct Routes {
     pub(super) paths: Vec<Route>,
     /// In the order of the apps.
     pub(super) hosts: Vec<(AppIndex, Vec<String>)>,
-    /// Each with the plugin that has it.
-    pub(super) problems: Vec<(String, Problem)>,
+    pub(super) problems: Problems,
 }
 
 /// The routes of these plugins, which are in the order of their names; `reserved` are paths of our own.
