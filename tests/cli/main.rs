@@ -22,6 +22,7 @@ mod plugin_mk;
 mod python;
 mod recipes;
 mod release;
+mod serving;
 mod shims;
 mod support;
 mod unpack;

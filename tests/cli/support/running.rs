@@ -1,10 +1,13 @@
 //! Modules that are up, and a small web application to run in them.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -237,4 +240,98 @@ pub fn processes_of(runtime_home: &Path) -> Vec<i32> {
         }
     }
     found
+}
+
+/// Clients that ask without pause, until they are stopped.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<Counted>>,
+}
+
+#[derive(Debug, Default)]
+pub struct Counted {
+    pub answered: usize,
+    pub lost: usize,
+    pub reasons: Vec<String>,
+}
+
+impl Load {
+    pub fn start(port: u16, path: &str, keep_alive: bool, clients: usize) -> Load {
+        let stop = Arc::new(AtomicBool::new(false));
+        let client = |_| {
+            let (stop, path) = (Arc::clone(&stop), path.to_owned());
+            std::thread::spawn(move || {
+                let (mut counted, mut stream) = (Counted::default(), None);
+                while !stop.load(Ordering::SeqCst) {
+                    match one_request(port, &path, keep_alive, &mut stream) {
+                        Ok(200) => counted.answered += 1,
+                        other => {
+                            counted.lost += 1;
+                            counted.reasons.push(format!("{other:?}"));
+                            stream = None;
+                        }
+                    }
+                }
+                counted
+            })
+        };
+        let clients = (0..clients).map(client).collect();
+        Load { stop, clients }
+    }
+
+    pub fn stop(self) -> Counted {
+        self.stop.store(true, Ordering::SeqCst);
+        let mut all = Counted::default();
+        for client in self.clients {
+            let counted = client.join().unwrap();
+            all.answered += counted.answered;
+            all.lost += counted.lost;
+            all.reasons.extend(counted.reasons);
+        }
+        all
+    }
+}
+
+/// The status. A connection that the server closed between two requests is opened again, as every client does.
+fn one_request(
+    port: u16,
+    path: &str,
+    keep_alive: bool,
+    kept: &mut Option<BufReader<TcpStream>>,
+) -> std::io::Result<u16> {
+    let is_kept = kept.is_some();
+    let mut reader = match kept.take() {
+        Some(reader) => reader,
+        None => BufReader::new(TcpStream::connect(("127.0.0.1", port))?),
+    };
+    reader.get_ref().set_read_timeout(Some(Duration::from_secs(20)))?;
+    let connection = if keep_alive { "keep-alive" } else { "close" };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
+    let mut line = String::new();
+    let sent = reader.get_ref().write_all(request.as_bytes()).and_then(|()| reader.read_line(&mut line));
+    if is_kept && !matches!(sent, Ok(length) if length > 0) {
+        return one_request(port, path, keep_alive, kept);
+    }
+    sent?;
+    let bad = || std::io::Error::other("no HTTP answer");
+    let status = line.split(' ').nth(1).and_then(|word| word.parse().ok()).ok_or_else(bad)?;
+    let (mut length, mut closes) = (0, !keep_alive);
+    loop {
+        line.clear();
+        reader.read_line(&mut line)?;
+        let header = line.trim_end().to_ascii_lowercase();
+        if header.is_empty() {
+            break;
+        }
+        if let Some(value) = header.strip_prefix("content-length: ") {
+            length = value.parse().map_err(|_| bad())?;
+        }
+        closes |= header == "connection: close";
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    if !closes {
+        *kept = Some(reader);
+    }
+    Ok(status)
 }
