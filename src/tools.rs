@@ -160,6 +160,9 @@ pub fn missing(name: &str) -> Error {
             "install cron (Debian: `apt install cron`, Red Hat: `dnf install cronie`), then run `mwp cron sync`"
         }
         "make" => "install it (Debian: `apt install make`)",
+        "nginx" => {
+            "install it (Debian: `apt install nginx-light`) or openresty; without root, a build of your own on PATH will do"
+        }
         _ => "install it, or put it on PATH",
     };
     Error::machine(format!("there is no `{name}` on PATH")).hint(hint)

@@ -25,6 +25,9 @@ if [ "${1:-}" = tests ]; then
     need cp coreutils
     need crontab cron
     need systemd-analyze systemd
+    need openssl openssl
+    # Not on everybody's PATH, and found all the same.
+    [ -x /usr/sbin/nginx ] || need nginx nginx-light
     if command -v python3 >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     fi
@@ -37,6 +40,13 @@ command -v cargo >/dev/null 2>&1 || {
 [ -n "$missing" ] || exit 0
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     apt-get update -qq
+    # A package with a service would start it, on a port that others may want: its programs are all we need.
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e $policy ]; then
+        trap 'rm -f $policy' EXIT
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+    fi
     # shellcheck disable=SC2086 # a list of packages
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 else

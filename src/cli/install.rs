@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::exec::BaseOption;
+use super::in_service;
 use super::signals;
 use crate::error::{Error, Fault, Result};
 use crate::install::{self, Event, Installation, Outcome};
@@ -57,6 +58,7 @@ pub(super) fn hotswap(arguments: &HotswapArguments, context: &Context) -> Result
     let (label, metadata, _) =
         install::install(&installation, &context.site, &mut |event| tell(context, event))?;
     context.output.note(&format!("swapped in {} {}-{}", label.name, metadata.version, metadata.release));
+    in_service::tell(&label, context);
     Ok(())
 }
 
@@ -81,13 +83,16 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             runner: &UpModule(&context.site),
         };
         match install::install(&installation, &context.site, &mut |event| tell(context, event)) {
-            Ok((label, metadata, home)) if !arguments.quiet => context.output.note(&format!(
-                "installed {} {}-{} in {}",
-                label.name,
-                metadata.version,
-                metadata.release,
-                text::path(&home)
-            )),
+            Ok((label, metadata, home)) if !arguments.quiet => {
+                context.output.note(&format!(
+                    "installed {} {}-{} in {}",
+                    label.name,
+                    metadata.version,
+                    metadata.release,
+                    text::path(&home)
+                ));
+                in_service::tell(&label, context);
+            }
             Ok(_) => {}
             Err(error) if error.fault == Fault::Interrupted => return Err(error),
             Err(error) => {
@@ -137,7 +142,7 @@ pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Re
         let base = arguments.base.plugins_base_dir.as_deref();
         let results =
             install::provision(module, base, &context.site, &UpModule(&context.site), &mut |event| {
-                tell(context, event)
+                tell(context, event);
             })?;
         for install::Provisioned { file, result } in results {
             let (name, outcome) = match result {

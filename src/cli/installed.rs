@@ -9,11 +9,12 @@ use super::Context;
 use super::build::{Building, build};
 use super::common::Common;
 use super::exec::BaseOption;
+use super::in_service;
 use super::install::{modules, tell};
 use super::signals;
 use crate::error::{Error, Fault, Problem, Result};
 use crate::install::{self, Base, Event, Installed, Report, Standing};
-use crate::plugin::Module;
+use crate::plugin::{Label, Module};
 use crate::recipe::Target;
 use crate::run::UpModule;
 use crate::text;
@@ -39,7 +40,7 @@ pub(super) fn find(name: &str, option: &BaseOption, context: &Context) -> Result
         match base.get(name) {
             Ok(installed) => {
                 // The label knows the module better than the order in which we look.
-                let module = crate::plugin::Label::read(&installed.home).map_or(module, |label| label.module);
+                let module = Label::read(&installed.home).map_or(module, |label| label.module);
                 return Ok((base, module, installed));
             }
             Err(error) => first_error = first_error.or(Some(error)),
@@ -187,6 +188,9 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
         let (home, is_new) = install::develop(&dir, given, &context.site, on_event)?;
         if is_new {
             context.output.note(&format!("{} is in service from here", text::path(&home)));
+            if let Ok(label) = Label::read(&home) {
+                in_service::tell(&label, context);
+            }
         } else {
             context.output.warning(&format!("{} is a devlink to this directory already", text::path(&home)));
         }

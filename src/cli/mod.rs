@@ -13,6 +13,7 @@ mod env;
 mod exec;
 mod explain;
 mod graph;
+mod in_service;
 mod info;
 mod install;
 mod installed;

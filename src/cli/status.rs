@@ -110,27 +110,35 @@ pub(super) fn problems(status: &ModuleStatus) -> Vec<Problem> {
         );
     }
     for plugin in status.plugins.iter().filter(|plugin| !plugin.ok) {
-        let name = text::visible(&plugin.name);
-        for problem in &plugin.problems {
-            add(
-                format!("{name}: {problem}"),
-                format!("mend it, then `mwp reload`; `mwp check` helps with {name}"),
-            );
-        }
-        for service in &plugin.services {
-            for worker in &service.workers {
-                if let Some(why) = complaint(worker) {
-                    let message = format!("{name}/{} {}: {why}", service.name, worker.worker);
-                    add(message, format!("`mwp logs {name}/{}` shows what it said", service.name));
-                }
+        problems.extend(plugin_problems(plugin));
+    }
+    problems
+}
+
+/// Everything that is wrong with a plugin.
+pub(super) fn plugin_problems(plugin: &PluginStatus) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut add = |message: String, hint: String| problems.push(Problem { message, hint: Some(hint) });
+    let name = text::visible(&plugin.name);
+    for problem in &plugin.problems {
+        add(
+            format!("{name}: {problem}"),
+            format!("mend it, then `mwp reload`; `mwp check` helps with {name}"),
+        );
+    }
+    for service in &plugin.services {
+        for worker in &service.workers {
+            if let Some(why) = complaint(worker) {
+                let message = format!("{name}/{} {}: {why}", service.name, worker.worker);
+                add(message, format!("`mwp logs {name}/{}` shows what it said", service.name));
             }
-            if let Some(reason) = service.test.as_ref().and_then(|test| test.reason.as_ref()) {
-                add(format!("{name}/{}: {reason}", service.name), format!("`mwp logs {name}` may say why"));
-            }
         }
-        if let Some(reason) = plugin.test.as_ref().and_then(|test| test.reason.as_ref()) {
-            add(format!("{name}: {reason}"), format!("`mwp logs {name}` may say why"));
+        if let Some(reason) = service.test.as_ref().and_then(|test| test.reason.as_ref()) {
+            add(format!("{name}/{}: {reason}", service.name), format!("`mwp logs {name}` may say why"));
         }
+    }
+    if let Some(reason) = plugin.test.as_ref().and_then(|test| test.reason.as_ref()) {
+        add(format!("{name}: {reason}"), format!("`mwp logs {name}` may say why"));
     }
     problems
 }

@@ -113,8 +113,9 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("change the mode of", path)
 }
 
+/// Never that of what a link points to.
 pub fn set_owner(path: &Path, user: u32, group: u32) -> Result<()> {
-    std::os::unix::fs::chown(path, Some(user), Some(group)).at("change the owner of", path)
+    std::os::unix::fs::lchown(path, Some(user), Some(group)).at("change the owner of", path)
 }
 
 pub fn rename(from: &Path, to: &Path) -> Result<()> {

@@ -77,7 +77,7 @@ pub fn install(
     let begun = begun.or_undo(home::remember_postinstall(&home))?;
     let is_new = begun.is_new();
     let served = if is_new { Ok(()) } else { installation.runner.replace(&base, &label) };
-    let finished = begun.or_undo(served).and_then(|begun| begun.commit());
+    let finished = begun.or_undo(served).and_then(super::transaction::Begun::commit);
     if finished.is_err() && !is_new {
         installation.runner.undone(&base, &label);
     }

@@ -45,7 +45,7 @@ pub fn uninstall(
     let removed = transaction
         .take_out()
         .and_then(|begun| begun.or_undo(superfluous.iter().try_for_each(|path| fs::remove_file(path))))
-        .and_then(|begun| begun.commit());
+        .and_then(super::transaction::Begun::commit);
     if let (Err(_), Some(label)) = (&removed, &label) {
         runner.undone(base, label);
     }

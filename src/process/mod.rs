@@ -160,6 +160,24 @@ impl Program {
         Ok(Finished { code, output: log.since(start) })
     }
 
+    /// Runs to the end and returns both streams as they came; `None` where it took longer than that, and was killed.
+    pub fn run_within(&self, limit: Duration) -> Result<Option<Finished>> {
+        if is_interrupted() {
+            return Err(Error::interrupted());
+        }
+        let expression = self.expression().stderr_to_stdout().stdout_capture();
+        let handle = expression.start().map_err(|error| self.cannot_start(&error))?;
+        let group = Group::of(&handle.pids());
+        let output = handle.wait_timeout(limit).at("wait for", Path::new(&self.program))?;
+        let Some(output) = output else {
+            group.kill();
+            let _ = handle.wait();
+            return Ok(None);
+        };
+        let code = output.status.code();
+        Ok(Some(Finished { code, output: String::from_utf8_lossy(&output.stdout).into_owned() }))
+    }
+
     /// Runs to the end, whatever the exit code; both streams are kept as they are.
     pub fn output(&self) -> Result<std::process::Output> {
         if is_interrupted() {
@@ -210,6 +228,12 @@ impl Group {
             signal_groups(Signal::KILL);
         }
         Group(pids)
+    }
+
+    fn kill(&self) {
+        for group in self.0.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
     }
 }
 

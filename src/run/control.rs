@@ -1,14 +1,16 @@
 //! Talking to the supervisor of a module: one request and one reply, as lines of JSON over a unix socket.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::status::ModuleStatus;
 use crate::error::{At, Error, Result};
 use crate::plugin::Module;
+use crate::process;
 use crate::site::Site;
 use crate::text;
 
@@ -56,6 +58,9 @@ pub fn socket(module: &Module, site: &Site) -> PathBuf {
     site.runtime_home(module).join("var/mwp.socket")
 }
 
+/// Between two looks whether somebody wants to go.
+const LISTENING: Duration = Duration::from_millis(100);
+
 /// A connection to a supervisor.
 #[derive(Debug)]
 pub struct Control {
@@ -80,18 +85,35 @@ impl Control {
         let mut line = serde_json::to_vec(request).map_err(|error| Error::machine(error.to_string()))?;
         line.push(b'\n');
         self.stream.write_all(&line).at("ask", &self.path)?;
-        let mut reply = String::new();
-        BufReader::new(&self.stream).read_line(&mut reply).at("hear from", &self.path)?;
+        let reply = self.hear()?;
         if reply.is_empty() {
             return Err(Error::machine("the supervisor ended before it answered")
                 .hint("`mwp status` says whether it is up again"));
         }
-        match serde_json::from_str(&reply) {
+        match serde_json::from_slice(&reply) {
             Ok(Reply::Failed(error)) => Err(error),
             Ok(reply) => Ok(reply),
             Err(error) => Err(Error::machine(format!("the supervisor's answer cannot be read: {error}"))
                 .hint("it may be of another version: `mwp down`, then `mwp up`")),
         }
+    }
+
+    /// What the supervisor says before it hangs up; nothing where it died.
+    fn hear(&mut self) -> Result<Vec<u8>> {
+        self.stream.set_read_timeout(Some(LISTENING)).at("hear from", &self.path)?;
+        let (mut reply, mut buffer) = (Vec::new(), [0; 16 * 1024]);
+        while !reply.ends_with(b"\n") {
+            use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+            match self.stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => reply.extend_from_slice(&buffer[..length]),
+                Err(_) if process::is_interrupted() => return Err(Error::interrupted()),
+                Err(error) if matches!(error.kind(), Interrupted | TimedOut | WouldBlock) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+                Err(error) => return Err(Error::io("hear from", &self.path, &error)),
+            }
+        }
+        Ok(reply)
     }
 
     /// As [`ask`](Control::ask), for what has nothing to tell.

@@ -2,7 +2,6 @@
 
 pub mod circus;
 mod command;
-mod connections;
 pub mod control;
 mod foreign;
 mod guardian;

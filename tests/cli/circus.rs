@@ -1,6 +1,7 @@
 //! `mwp circus`, with the real circusd from PyPI.
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::support::serving::{SERVER, get};
+use crate::support::telling::{SERVER, ask, get};
 use crate::support::{Done, Sandbox, python_tool};
 
 /// circusd in a group of its own, ended with the test.
@@ -53,8 +54,8 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
 fn circusd_runs_the_workers_and_ends_them() {
     let sandbox = Sandbox::new();
     let bin = python_tool("circusd", "circus==0.19.0");
-    // Nothing listens but the unix sockets.
-    sandbox.write_settings("[nginx]\nflag=0\n");
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    sandbox.configure_module(&format!("[nginx]\nport={port}\nlisten=127.0.0.1\nworkers=1\n"));
     let home = sandbox.installed_with(
         "hello",
         "[app_main]\n_cmd_and_args=python3 {plugin_dir}/server.py {unix_socket_path} 'a ;b' '$(x) 50%'\n\
@@ -74,18 +75,23 @@ fn circusd_runs_the_workers_and_ends_them() {
     let circus = Circus(command.spawn().unwrap());
 
     for worker in [1, 2] {
-        let socket = sandbox.runtime(&format!("var/app_hello_main_{worker}.socket"));
+        let socket = sandbox.runtime_home().join(format!("var/app_hello_main_{worker}.socket"));
         let answer: serde_json::Value = serde_json::from_str(&get(&socket, "/")).unwrap();
         assert_eq!(answer[0], serde_json::json!([socket, "a ;b", "$(x) 50%"]));
         assert_eq!(answer[1], serde_json::json!(home));
         assert_eq!(answer[2]["MFSERV_CURRENT_PLUGIN_NAME"], "hello");
     }
-    let endpoint = format!("ipc://{}", sandbox.runtime("var/circus.socket").display());
+    let at_nginx = || ask(TcpStream::connect(("127.0.0.1", port))?, "/hello/");
+    wait_until("nginx answers", || at_nginx().is_ok_and(|body| body.contains("a ;b")));
+    let endpoint = format!("ipc://{}", sandbox.runtime_home().join("var/circus.socket").display());
     let ask = |question: &[&str]| {
         let mut circusctl = Command::new(bin.join("circusctl"));
         Done::of(circusctl.args(["--timeout", "10", "--endpoint", &endpoint]).args(question)).succeeded()
     };
-    ask(&["status"]).prints("app_hello_main: active").prints("extra_hello_tick: active");
+    ask(&["status"])
+        .prints("app_hello_main: active")
+        .prints("extra_hello_tick: active")
+        .prints("nginx: active");
     ask(&["numprocesses", "app_hello_main"]).prints("2");
     let list = ask(&["list", "app_hello_main"]).stdout;
     let workers: Vec<&str> = list.trim().split(',').map(str::trim).collect();
@@ -96,7 +102,8 @@ fn circusd_runs_the_workers_and_ends_them() {
         "{limits}"
     );
 
-    let log = |name: &str| fs::read_to_string(sandbox.runtime("log").join(name)).unwrap_or_default();
+    let log =
+        |name: &str| fs::read_to_string(sandbox.runtime_home().join("log").join(name)).unwrap_or_default();
     // The access log goes to standard error, which has no file of its own.
     wait_until("the log of the app", || log("app_hello_main.log").contains("\"GET / HTTP/1.0\" 200"));
     assert!(log("app_hello_main.log").contains("listening on"));

@@ -80,7 +80,7 @@ impl Roster {
             settings,
         };
         let plugins = roster.read_plugins(site)?;
-        roster.read_nginx(&plugins, site);
+        roster.read_nginx(&plugins, site)?;
         Ok(roster)
     }
 
@@ -113,10 +113,11 @@ impl Roster {
         Ok(plugins)
     }
 
-    fn read_nginx(&mut self, plugins: &[(Plugin, Vec<Service>)], site: &Site) {
+    fn read_nginx(&mut self, plugins: &[(Plugin, Vec<Service>)], site: &Site) -> Result<()> {
         if self.module.as_str() != "mfserv" || !self.settings.nginx.flag {
-            return;
+            return Ok(());
         }
+        self.make_directories()?;
         let site = self.settings.applied_to(site, &self.module);
         let inputs = Inputs { module: &self.module, settings: &self.settings, site: &site, plugins };
         let configured = Nginx::find(&site).and_then(|nginx| Ok((configure(&nginx, &inputs)?, nginx)));
@@ -136,6 +137,7 @@ impl Roster {
                 self.problems.extend(error.problems);
             }
         }
+        self.give_away()
     }
 
     pub(in crate::run) fn var(&self) -> PathBuf {
@@ -167,23 +169,38 @@ impl Roster {
     /// Puts in place what the processes need before they start.
     pub(in crate::run) fn make_ready(&self) -> Result<()> {
         self.make_directories()?;
-        match &self.nginx {
-            Some(front) => fs::write_atomic(&front.conf, front.text.as_bytes()),
-            None => Ok(()),
+        if let Some(front) = &self.nginx {
+            fs::write_atomic(&front.conf, front.text.as_bytes())?;
         }
+        self.give_away()
     }
 
-    /// Directories that root makes belong to whom the home belongs to.
     fn make_directories(&self) -> Result<()> {
         fs::create_dir_all(&self.home)?;
+        for dir in [self.log(), self.var().join("nginx")] {
+            fs::create_dir_all(&dir)?;
+        }
+        self.give_away()
+    }
+
+    /// What root has made in a home, nginx' test of its configuration included, belongs to whom the home belongs to.
+    fn give_away(&self) -> Result<()> {
         let home = self.home.metadata().at("read", &self.home)?;
-        let own = rustix::process::geteuid().as_raw();
-        for dir in [self.log(), self.var(), self.var().join("nginx")] {
-            if !dir.exists() {
-                fs::create_dir_all(&dir)?;
-                if home.uid() != own {
-                    fs::set_owner(&dir, home.uid(), home.gid())?;
-                }
+        if !rustix::process::geteuid().is_root() || home.uid() == 0 {
+            return Ok(());
+        }
+        let mut waiting = vec![self.var().join("nginx"), self.log()];
+        let give = |path: &Path| -> Result<bool> {
+            let metadata = path.symlink_metadata().at("read", path)?;
+            if metadata.uid() == 0 {
+                fs::set_owner(path, home.uid(), home.gid())?;
+            }
+            Ok(metadata.is_dir())
+        };
+        give(&self.var())?;
+        while let Some(path) = waiting.pop() {
+            if give(&path)? {
+                waiting.extend(fs::list(&path)?);
             }
         }
         Ok(())

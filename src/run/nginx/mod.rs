@@ -1,32 +1,176 @@
-//! stub
-use crate::error::*;
-use crate::plugin::*;
-use crate::run::*;
+//! nginx in front of the apps: its configuration, and what can be asked of it.
+//!
+//! ```text
+//! plugins ─► apps, fragments ─► routes: one owner each ─► locations ─► templates/nginx/nginx.conf ─► nginx -t
+//! ```
+//!
+//! A configuration that [`configure`] returns has passed nginx's own test. No plugin can spoil it for the others: one
+//! whose fragments nginx does not take, alone or beside those of the plugins before it, is left out as a whole – its
+//! fragments may be what keeps people out – with the reason as its problem. All paths are below the runtime home, and
+//! relative to it as far as nginx allows.
+
+mod apps;
+mod base;
+mod choice;
+mod connections;
+mod fragment;
+mod locations;
+mod program;
+mod routes;
+mod syntax;
+mod view;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::error::{Error, Problem, Result};
+use crate::fs;
+use crate::plugin::{Module, Plugin};
+use crate::run::{Service, Settings};
 use crate::site::Site;
-use std::ffi::OsString;
-use std::path::*;
-pub struct Nginx {
-    pub program: PathBuf,
-}
+use crate::text;
+use apps::{Candidate, Reader};
+use base::Base;
+use choice::Choice;
+use routes::{Answer, Routes};
+
+pub use connections::{check_socket, connections, connections_of};
+pub use program::Nginx;
+
+/// What the configuration is made of.
+#[derive(Debug, Clone, Copy)]
 pub struct Inputs<'a> {
     pub module: &'a Module,
     pub settings: &'a Settings,
+    /// With the settings applied.
     pub site: &'a Site,
     pub plugins: &'a [(Plugin, Vec<Service>)],
 }
+
+/// Each with the name of the plugin that has it.
+pub type Problems = Vec<(String, Problem)>;
+
+/// A configuration that nginx takes.
+#[derive(Debug, Clone)]
 pub struct Configured {
     pub text: String,
-    pub problems: Vec<(String, Problem)>,
-    pub routes: Vec<(ServiceId, Vec<String>)>,
+    /// In the order of the plugins' names.
+    pub problems: Problems,
+    /// Of the apps that answer anywhere.
+    pub routes: Vec<AppRoutes>,
 }
-impl Nginx {
-    pub fn find(_: &Site) -> Result<Nginx> {
-        Ok(Nginx { program: "/usr/sbin/nginx".into() })
+
+/// Where an app answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppRoutes {
+    pub plugin: String,
+    pub app: String,
+    /// What its workers answer, and all below: `/hello/main`; `/` for everything.
+    pub paths: Vec<String>,
+    /// What nginx answers with the app's files.
+    pub files: Vec<String>,
+    pub hosts: Vec<String>,
+}
+
+/// Makes the configuration and has nginx test it. Fails where the machine or the module's settings are at fault.
+pub fn configure(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Configured> {
+    let home = inputs.site.runtime_home(inputs.module);
+    for dir in ["var/nginx", "log"] {
+        fs::create_dir_all(&home.join(dir))?;
     }
-    pub fn arguments(&self, conf: &Path, prefix: &Path) -> Vec<OsString> {
-        ["-p".into(), prefix.into(), "-c".into(), conf.into(), "-g".into(), "daemon off;".into()].to_vec()
+    let base = Base::new(nginx, inputs.module, &inputs.settings.nginx, inputs.site)?;
+    let (candidates, mut problems) = candidates(nginx, inputs, &home);
+    let choice = Choice { nginx, site: inputs.site, home, base };
+    let (chosen, composed) = choice.choose(&candidates, &mut problems)?;
+    for plugin in &chosen {
+        problems.extend(plugin.problems.iter().map(|problem| (plugin.name.clone(), problem.clone())));
+    }
+    let routes = app_routes(&chosen, &composed.routes);
+    problems.extend(composed.routes.problems);
+    problems.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(Configured { text: composed.text, problems, routes })
+}
+
+/// The plugins that can be served, in the order of their names, and the problems of those that cannot.
+fn candidates(nginx: &Nginx, inputs: &Inputs<'_>, home: &Path) -> (Vec<Candidate>, Problems) {
+    let reader = Reader {
+        site: inputs.site,
+        var: &home.join("var"),
+        hosts: &host_names(inputs.site),
+        is_openresty: nginx.is_openresty,
+    };
+    let mut plugins: Vec<&(Plugin, Vec<Service>)> = inputs.plugins.iter().collect();
+    plugins.sort_by(|one, other| one.0.label.name.cmp(&other.0.label.name));
+    let (mut candidates, mut problems) = (Vec::new(), Vec::new());
+    for (plugin, services) in plugins {
+        match reader.candidate(plugin, services) {
+            Ok(candidate) => candidates.extend(candidate),
+            Err(error) => {
+                let name = plugin.label.name.to_string();
+                problems.extend(error.problems.into_iter().map(|problem| (name.clone(), problem)));
+            }
+        }
+    }
+    separate_sockets(&mut candidates);
+    (candidates, problems)
+}
+
+/// `a_b` with an app `c` and `a` with an app `b_c` have the same sockets: the first keeps them.
+fn separate_sockets(candidates: &mut [Candidate]) {
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    for candidate in candidates {
+        for app in &mut candidate.apps {
+            let Some(socket) = app.sockets.first() else { continue };
+            if let Some(owner) = owners.get(socket) {
+                let error = Error::input(format!(
+                    "{}: [app_{}]: its socket {} is that of the plugin `{owner}`, which keeps it",
+                    text::path(&candidate.config),
+                    app.name,
+                    text::path(Path::new(socket))
+                ));
+                candidate.problems.extend(error.hint("rename the app, or one of the plugins").problems);
+                app.sockets.clear();
+            } else {
+                owners.insert(socket.clone(), candidate.name.clone());
+            }
+        }
     }
 }
-pub fn configure(_: &Nginx, _i: &Inputs) -> Result<Configured> {
-    Ok(Configured { text: "events{}".into(), problems: vec![], routes: vec![] })
+
+/// The names of this machine that virtual hosts are below: long, short, and `localhost`.
+fn host_names(site: &Site) -> Vec<String> {
+    let long = site.host_name();
+    let short = match site.environment.text("MFHOSTNAME") {
+        Some(name) => name.to_owned(),
+        None => long.split('.').next().unwrap_or_default().to_owned(),
+    };
+    let mut names = vec![short, long, "localhost".to_owned()];
+    names.retain(|name| !name.is_empty());
+    names.dedup();
+    names
+}
+
+fn app_routes(plugins: &[&Candidate], routes: &Routes) -> Vec<AppRoutes> {
+    let mut all = Vec::new();
+    for (number, plugin) in plugins.iter().enumerate() {
+        for (index, app) in plugin.apps.iter().enumerate() {
+            let of_app = |answer| {
+                let own = routes.paths.iter().filter(|it| it.app == (number, index) && it.answer == answer);
+                own.map(|it| routes::shown(&it.path)).collect::<Vec<_>>()
+            };
+            let (paths, files) = (of_app(Answer::Workers), of_app(Answer::Files));
+            let hosts = routes.hosts.iter().find(|(app, _)| *app == (number, index));
+            let hosts = hosts.map(|(_, hosts)| hosts.clone()).unwrap_or_default();
+            if !(paths.is_empty() && files.is_empty() && hosts.is_empty()) {
+                all.push(AppRoutes {
+                    plugin: plugin.name.clone(),
+                    app: app.name.clone(),
+                    paths,
+                    files,
+                    hosts,
+                });
+            }
+        }
+    }
+    all
 }

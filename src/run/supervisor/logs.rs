@@ -110,7 +110,9 @@ async fn copy(from: OwnedFd, writer: &RefCell<Writer>, said: &SharedSaid) {
 
 fn last_line(bytes: &[u8]) -> Option<String> {
     let line = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?.trim_ascii();
-    (!line.is_empty()).then(|| text::visible_bytes(&line[..line.len().min(LINE)]))
+    // nginx gives the reason in the lines before.
+    (!line.is_empty() && !line.ends_with(b"still could not bind()"))
+        .then(|| text::visible_bytes(&line[..line.len().min(LINE)]))
 }
 
 /// A log file.

@@ -33,7 +33,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -93,6 +93,9 @@ pub(crate) struct Supervisor {
 
 /// Between two looks at what needs looking after.
 const TICK: Duration = Duration::from_secs(5);
+
+/// Signals so close to each other are one.
+const ONE_SIGNAL: Duration = Duration::from_millis(300);
 
 /// Runs the module until it is told to end. `watcher` gets a line for whatever happens.
 pub fn supervise(options: &Options, site: &Site, watcher: Watcher) -> Result<()> {
@@ -161,8 +164,11 @@ impl Supervisor {
                     false => self.changed.notify_one(),
                     true if ending.is_none() => {
                         let this = Rc::clone(&self);
-                        ending = Some(tokio::task::spawn_local(async move { this.go_down().await }));
+                        tokio::task::spawn_local(async move { this.go_down().await });
+                        ending = Some(Instant::now());
                     }
+                    // The death of a parent with several threads is told several times.
+                    true if ending.is_some_and(|begun| begun.elapsed() < ONE_SIGNAL) => {}
                     true => {
                         self.note("told to end a second time: everything is killed");
                         break;

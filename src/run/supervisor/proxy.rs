@@ -12,7 +12,7 @@ use crate::error::{Error, Problem, Result};
 use crate::fs;
 use crate::plugin::{Module, Plugin};
 use crate::process::tree;
-use crate::run::nginx::{Configured, Inputs, Nginx, configure};
+use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure};
 use crate::run::status::{State, WorkerStatus};
 use crate::run::{CommandLine, Kind, Limits, LogSettings, Service, ServiceId, Settings, Stop};
 use crate::site::Site;
@@ -60,11 +60,7 @@ impl Proxy {
             *self.state.borrow_mut() = Front::default();
             return Ok(());
         }
-        let url = format!(
-            "http://{}:{}",
-            settings.nginx.listen.as_deref().unwrap_or("localhost"),
-            settings.nginx.port
-        );
+        let url = origin(&settings);
         let result = match self.configure(plugins, settings.clone(), site.clone()).await {
             Ok((nginx, configured)) => self.take(&nginx, configured, &settings, &site).await,
             Err(error) => Err(error),
@@ -113,8 +109,9 @@ impl Proxy {
             .unwrap_or_else(|error| Err(Error::machine(format!("nginx cannot be configured: {error}"))))
     }
 
+    /// What nginx takes the paths in its configuration relative to.
     fn prefix(&self) -> PathBuf {
-        self.around.var.join("nginx")
+        self.around.var.parent().unwrap_or(&self.around.var).to_owned()
     }
 
     async fn take(
@@ -135,7 +132,7 @@ impl Proxy {
                 by_plugin.entry(plugin).or_default().push(problem);
             }
             state.problems = by_plugin;
-            state.routes = routes.into_iter().collect();
+            state.routes = routes.into_iter().map(|app| urls(&app, settings)).collect();
             state.text == text
         };
         let slot = self.state.borrow().slot.clone();
@@ -143,8 +140,7 @@ impl Proxy {
         if is_known && slot.is_some() {
             return Ok(());
         }
-        let conf = self.prefix().join("nginx.conf");
-        fs::create_dir_all(&self.prefix())?;
+        let conf = self.around.var.join("nginx/nginx.conf");
         fs::write_atomic(&conf, text.as_bytes())?;
         self.state.borrow_mut().text = text;
         match slot {
@@ -288,6 +284,22 @@ impl Proxy {
             slot.order(Order::Signal(REOPEN_LOGS));
         }
     }
+}
+
+/// Where an app answers, as people type it.
+fn urls(app: &AppRoutes, settings: &Settings) -> (ServiceId, Vec<String>) {
+    let id = ServiceId { plugin: app.plugin.clone(), kind: Kind::App, name: app.app.clone() };
+    let port = settings.nginx.port;
+    let base = origin(settings);
+    let slash = |path: &String| if path.ends_with('/') { path.clone() } else { format!("{path}/") };
+    let hosts = app.hosts.iter().map(|host| format!("http://{host}:{port}/"));
+    let paths = app.paths.iter().chain(&app.files).map(|path| format!("{base}{}", slash(path)));
+    (id, paths.chain(hosts).collect())
+}
+
+fn origin(settings: &Settings) -> String {
+    let host = settings.nginx.listen.as_deref().unwrap_or("localhost");
+    format!("http://{host}:{}", settings.nginx.port)
 }
 
 fn remove_older(dir: &Path, prefix: &str, days: u64) {

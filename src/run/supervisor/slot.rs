@@ -13,9 +13,9 @@
 //! successor starts, since two at once might do the work twice.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::net::UnixStream;
@@ -25,11 +25,12 @@ use tokio::time::Instant;
 
 use super::health;
 use super::journal::Journal;
-use super::logs::Logs;
+use super::logs::{Logs, SharedSaid};
 use super::process::{Ended, Process, Start};
 use crate::fs;
-use crate::run::Service;
+use crate::process::tree;
 use crate::run::status::{State, WorkerStatus};
+use crate::run::{Kind, Service};
 use crate::site::Environment;
 use crate::text;
 
@@ -72,6 +73,8 @@ pub(super) struct Slot {
     pub(super) worker: u32,
     orders: UnboundedSender<Order>,
     status: Rc<RefCell<WorkerStatus>>,
+    /// What the process that the status shows says.
+    said: Rc<RefCell<Option<SharedSaid>>>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -81,11 +84,13 @@ impl Slot {
         let (orders, inbox) = unbounded_channel();
         let status = Rc::new(RefCell::new(WorkerStatus::new(worker)));
         let (events, happened) = unbounded_channel();
+        let said = Rc::default();
         let slot = Running {
             worker,
             job,
             around: Rc::clone(around),
             status: Rc::clone(&status),
+            said: Rc::clone(&said),
             events,
             generation: 0,
             serving: None,
@@ -98,7 +103,7 @@ impl Slot {
             reported: (State::Stopped, None),
         };
         let task = tokio::task::spawn_local(slot.run(inbox, happened));
-        Slot { worker, orders, status, task }
+        Slot { worker, orders, status, said, task }
     }
 
     pub(super) fn order(&self, order: Order) {
@@ -124,7 +129,12 @@ impl Slot {
     }
 
     pub(super) fn status(&self) -> WorkerStatus {
-        self.status.borrow().clone()
+        let mut status = self.status.borrow().clone();
+        let said = self.said.borrow();
+        status.log_error = said
+            .as_ref()
+            .and_then(|said| said.lock().unwrap_or_else(PoisonError::into_inner).log_error.clone());
+        status
     }
 }
 
@@ -174,6 +184,7 @@ struct Running {
     job: Rc<Job>,
     around: Rc<Surroundings>,
     status: Rc<RefCell<WorkerStatus>>,
+    said: Rc<RefCell<Option<SharedSaid>>>,
     events: UnboundedSender<Event>,
     generation: u64,
     serving: Option<Process>,
@@ -310,7 +321,7 @@ impl Running {
             var: &around.var,
             log: &around.log,
         };
-        let listens = !job.service.listens();
+        let listens = !job.service.listens() && job.service.id.kind != Kind::Module;
         match Process::start(&start, &around.logs) {
             Ok(process) => {
                 let now = Instant::now();
@@ -325,12 +336,11 @@ impl Running {
     /// Looks whether the candidate listens by now.
     async fn look(&mut self) {
         let Some(candidate) = &mut self.candidate else { return };
-        let Some(bound) = candidate.process.bound.clone() else { return };
-        let connecting = UnixStream::connect(&bound);
-        candidate.listens = bound.exists()
-            && tokio::time::timeout(Duration::from_secs(1), connecting)
-                .await
-                .is_ok_and(|stream| stream.is_ok());
+        candidate.listens = match &candidate.process.bound {
+            Some(bound) => accepts(bound).await,
+            // nginx has workers once it listens.
+            None => has_children(candidate.process.pid),
+        };
         if candidate.listens {
             return self.on_listening();
         }
@@ -520,9 +530,7 @@ impl Running {
         let shown = self.serving.as_ref().or(self.candidate.as_ref().map(|candidate| &candidate.process));
         status.pid = shown.map(|process| process.pid);
         status.since = shown.map(|process| process.started_at);
-        status.log_error = shown.and_then(|process| {
-            process.said.lock().unwrap_or_else(PoisonError::into_inner).log_error.clone()
-        });
+        *self.said.borrow_mut() = shown.map(|process| Arc::clone(&process.said));
         let now = (status.state, status.last_error.clone());
         if now == self.reported {
             return;
@@ -539,6 +547,16 @@ impl Running {
         ));
         self.reported = now;
     }
+}
+
+/// Whether somebody listens there.
+async fn accepts(socket: &Path) -> bool {
+    let connecting = tokio::time::timeout(Duration::from_secs(1), UnixStream::connect(socket));
+    socket.exists() && connecting.await.is_ok_and(|stream| stream.is_ok())
+}
+
+fn has_children(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| !tree::descendants(pid).is_empty())
 }
 
 /// Never, where there is no process.

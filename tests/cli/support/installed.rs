@@ -27,15 +27,4 @@ impl Sandbox {
         std::fs::write(home.join("config.ini"), format!("{CONFIG}{sections}")).unwrap();
         home
     }
-
-    /// Below the runtime home of mfserv.
-    pub fn runtime(&self, relative: &str) -> PathBuf {
-        self.path("home/.local/share/mwp/mfserv").join(relative)
-    }
-
-    /// Settings of mfserv itself.
-    pub fn write_settings(&self, text: &str) {
-        std::fs::create_dir_all(self.runtime("config")).unwrap();
-        std::fs::write(self.runtime("config/config.ini"), text).unwrap();
-    }
 }

@@ -2,8 +2,9 @@
 
 mod crontab;
 mod installed;
-pub mod serving;
+pub mod running;
 pub mod tar;
+pub mod telling;
 pub mod unpacking;
 
 use std::ffi::{OsStr, OsString};

@@ -1,6 +1,6 @@
-//! A small web server on a unix socket, and requests to it.
+//! A worker that tells what it was started with, and requests to it.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -42,12 +42,17 @@ pub fn get(socket: &Path, path: &str) -> String {
     }
 }
 
-pub fn try_get(socket: &Path, path: &str) -> std::io::Result<String> {
-    let mut stream = UnixStream::connect(socket)?;
+pub fn try_get(socket: &Path, path: &str) -> io::Result<String> {
+    let stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET {path} HTTP/1.0\r\n\r\n")?;
+    ask(stream, path)
+}
+
+/// The body of the answer to one request.
+pub fn ask(mut stream: impl Read + Write, path: &str) -> io::Result<String> {
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let (_, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let (_, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
     Ok(body.to_owned())
 }

@@ -1,0 +1,214 @@
+//! What of the configuration comes from the module's settings and the machine, and is the same for all plugins.
+
+use std::net::IpAddr;
+
+use rustix::process::{Resource, getrlimit};
+use serde::Serialize;
+
+use super::Nginx;
+use super::syntax::{value, word};
+use crate::error::{Error, Result};
+use crate::plugin::Module;
+use crate::run::NginxSettings;
+use crate::site::Site;
+use crate::text;
+
+/// Connections of one nginx worker: two for each request under way.
+const CONNECTIONS: u64 = 20_000;
+/// Files that a worker has open beside its connections.
+const OTHER_FILES: u64 = 100;
+/// As long as the kernel lets the queue be.
+const BACKLOG: u32 = 40_000;
+const STATUS_LOCATION: &str = "/status";
+/// Megabytes; more than any disk has, less than what nginx can count.
+const MAX_BODY_SIZE: u64 = 1 << 30;
+const MAX_WORKERS: u64 = 512;
+
+/// What is the same for all plugins; the template's variables.
+#[derive(Debug, Serialize)]
+pub(super) struct Base {
+    module: String,
+    user: Option<&'static str>,
+    workers: String,
+    open_files: Option<u64>,
+    connections: u64,
+    variables: Vec<String>,
+    addresses: Vec<Listen>,
+    ssl: Option<Ssl>,
+    real_ip: Option<RealIp>,
+    log: bool,
+    has_uwsgi: bool,
+    has_scgi: bool,
+    body_size: u64,
+    server_tokens: bool,
+    port_in_redirect: bool,
+    ignore_client_abort: bool,
+    x_forwarded: bool,
+    request_id: bool,
+    accept_request_id: bool,
+    backlog: u32,
+    status_location: Option<String>,
+    health_location: Option<String>,
+    pub(super) is_openresty: bool,
+    pub(super) plugins_base: String,
+    #[serde(skip)]
+    reserved: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Listen {
+    address: String,
+    ssl: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Ssl {
+    certificate: String,
+    key: String,
+    ciphers: String,
+    protocols: String,
+}
+
+#[derive(Debug, Serialize)]
+struct RealIp {
+    header: String,
+    recursive: bool,
+    from: Vec<String>,
+}
+
+impl Base {
+    pub(super) fn new(nginx: &Nginx, module: &Module, settings: &NginxSettings, site: &Site) -> Result<Base> {
+        let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20);
+        let has_status = nginx.has_extra_module("http_stub_status_module");
+        let status = word(STATUS_LOCATION);
+        let health = settings.health_location.as_deref();
+        if let Some(health) = health
+            && (!health.starts_with('/') || health == STATUS_LOCATION)
+        {
+            return Err(bad("health_location", health, "a path other than `/status`, or `null`, is allowed"));
+        }
+        let is_name = |name: &&str| {
+            name.starts_with("MF") && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let names = site.environment.iter().filter_map(|(name, _)| name.to_str()).filter(is_name);
+        Ok(Base {
+            module: module.to_string(),
+            // Its workers would be somebody else, who does not reach the sockets.
+            user: rustix::process::geteuid().is_root().then_some("root"),
+            workers: match settings.workers {
+                0 => "auto".to_owned(),
+                number => number.min(MAX_WORKERS).to_string(),
+            },
+            open_files: Some((CONNECTIONS + OTHER_FILES).min(limit)),
+            connections: CONNECTIONS.min(limit.saturating_sub(OTHER_FILES)).max(16),
+            variables: if nginx.is_openresty { names.map(str::to_owned).collect() } else { Vec::new() },
+            addresses: addresses(settings)?,
+            ssl: ssl(settings)?,
+            real_ip: real_ip(settings)?,
+            log: settings.logging,
+            has_uwsgi: nginx.has_default_module("http_uwsgi_module"),
+            has_scgi: nginx.has_default_module("http_scgi_module"),
+            body_size: settings.upload_max_body_size.min(MAX_BODY_SIZE),
+            server_tokens: settings.server_tokens,
+            port_in_redirect: settings.port_in_redirect,
+            ignore_client_abort: settings.proxy_ignore_client_abort,
+            x_forwarded: settings.add_x_forwarded_headers,
+            request_id: settings.add_request_id_header,
+            accept_request_id: settings.accept_incoming_request_id_header,
+            backlog: BACKLOG,
+            status_location: has_status.then_some(status),
+            health_location: health.map(word),
+            is_openresty: nginx.is_openresty,
+            plugins_base: site.plugins_base(module).to_string_lossy().into_owned(),
+            reserved: std::iter::once(STATUS_LOCATION).chain(health).map(str::to_owned).collect(),
+        })
+    }
+
+    /// The paths that no plugin can have.
+    pub(super) fn reserved(&self) -> Vec<&str> {
+        self.reserved.iter().map(String::as_str).collect()
+    }
+}
+
+fn addresses(settings: &NginxSettings) -> Result<Vec<Listen>> {
+    let ports = [(Some(settings.port), false), (settings.https_port, true)];
+    let ports =
+        ports.into_iter().filter_map(|(port, ssl)| port.filter(|port| *port > 0).map(|port| (port, ssl)));
+    let mut addresses = Vec::new();
+    for (port, ssl) in ports {
+        let mut add = |address: String| addresses.push(Listen { address, ssl });
+        match settings.listen.as_deref() {
+            None => {
+                add(port.to_string());
+                if has_ipv6() {
+                    add(format!("[::]:{port}"));
+                }
+            }
+            Some(listen) => match listen.trim_matches(['[', ']']).parse() {
+                Ok(IpAddr::V4(address)) => add(format!("{address}:{port}")),
+                Ok(IpAddr::V6(address)) => add(format!("[{address}]:{port}")),
+                Err(_) if listen == "localhost" => add(format!("127.0.0.1:{port}")),
+                Err(_) => {
+                    return Err(bad(
+                        "listen",
+                        listen,
+                        "an address of this machine such as `127.0.0.1` is allowed",
+                    ));
+                }
+            },
+        }
+    }
+    if addresses.is_empty() {
+        return Err(bad("port", "0", "without an https_port, a port from 1 to 65535 is allowed"));
+    }
+    Ok(addresses)
+}
+
+fn has_ipv6() -> bool {
+    crate::fs::read_optional(std::path::Path::new("/proc/net/if_inet6"))
+        .is_ok_and(|table| table.is_some_and(|table| !table.is_empty()))
+}
+
+fn ssl(settings: &NginxSettings) -> Result<Option<Ssl>> {
+    if settings.https_port.is_none_or(|port| port == 0) {
+        return Ok(None);
+    }
+    for (key, file) in [
+        ("ssl_certificate", &settings.ssl_certificate),
+        ("ssl_certificate_key", &settings.ssl_certificate_key),
+    ] {
+        if file.is_empty() {
+            return Err(bad(key, "", "with an https_port, the path of a PEM file is required"));
+        }
+    }
+    let protocols: Vec<String> = settings.ssl_protocols.split_whitespace().map(word).collect();
+    Ok(Some(Ssl {
+        certificate: value(&settings.ssl_certificate),
+        key: value(&settings.ssl_certificate_key),
+        ciphers: word(&settings.ssl_ciphers),
+        protocols: protocols.join(" "),
+    }))
+}
+
+fn real_ip(settings: &NginxSettings) -> Result<Option<RealIp>> {
+    if !settings.real_ip {
+        return Ok(None);
+    }
+    let header = &settings.real_ip_header;
+    if header.is_empty()
+        || !header.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    {
+        return Err(bad("real_ip_header", header, "the name of a header is allowed"));
+    }
+    Ok(Some(RealIp {
+        header: header.clone(),
+        recursive: settings.real_ip_recursive,
+        from: settings.real_ip_set_from.iter().map(|address| word(address)).collect(),
+    }))
+}
+
+fn bad(key: &str, found: &str, allowed: &str) -> Error {
+    let found = if found.is_empty() { "nothing".to_owned() } else { format!("`{}`", text::visible(found)) };
+    Error::input(format!("the module's configuration: [nginx] {key}: found {found}; {allowed}"))
+        .hint("mend the value in the module's config/config.ini, then run the same command again")
+}

@@ -1,0 +1,236 @@
+//! Fragments: what plugins bring along for nginx's configuration, as Jinja2 over their environment.
+
+use std::path::Path;
+
+use minijinja::UndefinedBehavior;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+
+use super::syntax::{self, Directive};
+use crate::env;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::plugin::Plugin;
+use crate::plugin::config::Section;
+use crate::site::Site;
+use crate::text;
+
+/// A fragment that is whole: it neither ends a block that it has not begun nor leaves one open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fragment {
+    /// As the plugin's configuration names it.
+    pub(super) file: String,
+    pub(super) text: String,
+    /// Empty for Lua.
+    pub(super) directives: Vec<Directive>,
+}
+
+impl Fragment {
+    /// Whether a directive stands at its top.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.directives.iter().any(|directive| directive.name == name)
+    }
+
+    /// Whether it gives this FastCGI parameter a value.
+    pub(super) fn has_parameter(&self, name: &str) -> bool {
+        let gives =
+            |it: &Directive| it.name == "fastcgi_param" && it.arguments.first().is_some_and(|it| it == name);
+        self.directives.iter().any(gives)
+    }
+
+    /// Whether a location at its top is the one that `matcher` makes, as `= "/a"` or `^~ "/a/"`: nginx takes no two.
+    pub(super) fn has_location(&self, is_exact: bool, path: &str) -> bool {
+        let is_same = |it: &Directive| match it.arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["=", found] => is_exact && found == path,
+            ["^~", found] | [found] => !is_exact && found == path,
+            _ => false,
+        };
+        self.directives.iter().any(|it| it.name == "location" && is_same(it))
+    }
+
+    /// Whether it has a location that is a regular expression.
+    pub(super) fn has_pattern(&self) -> bool {
+        let is_pattern = |it: &Directive| it.arguments.first().is_some_and(|first| first.starts_with('~'));
+        self.directives.iter().any(|it| it.name == "location" && is_pattern(it))
+    }
+
+    /// What it defines for the whole server that nginx would let somebody else define again, without a word; each
+    /// with its line.
+    pub(super) fn definitions(&self) -> impl Iterator<Item = (&str, usize)> {
+        definitions(&self.directives)
+    }
+
+    /// The same less its locations: there can be none in one for a single path.
+    #[must_use]
+    pub(super) fn without_locations(&self) -> Fragment {
+        let mut text = String::new();
+        let mut position = 0;
+        for location in self.directives.iter().filter(|directive| directive.name == "location") {
+            text.push_str(&self.text[position..location.start]);
+            position = location.end;
+        }
+        text.push_str(&self.text[position..]);
+        let directives =
+            self.directives.iter().filter(|directive| directive.name != "location").cloned().collect();
+        Fragment { file: self.file.clone(), text, directives }
+    }
+}
+
+/// Reads the fragments of one plugin.
+pub(super) struct Fragments<'a> {
+    plugin: &'a Plugin,
+    site: &'a Site,
+    is_openresty: bool,
+    /// Made for the first fragment: most plugins have none.
+    variables: Option<Value>,
+}
+
+impl<'a> Fragments<'a> {
+    pub(super) fn new(plugin: &'a Plugin, site: &'a Site, is_openresty: bool) -> Fragments<'a> {
+        Fragments { plugin, site, is_openresty, variables: None }
+    }
+
+    /// The fragment that a key names.
+    pub(super) fn read(&mut self, section: &Section, key: &str) -> Result<Option<Fragment>> {
+        let Some((file, text)) = self.rendered(section, key)? else { return Ok(None) };
+        let path = self.plugin.dir.join(&file);
+        let directives = syntax::parse(&text).map_err(|broken| {
+            Error::input(format!("{}:{}: {}", text::path(&path), broken.line, broken.reason))
+                .hint("a fragment is put among others: it has to be whole directives and whole blocks")
+        })?;
+        if !self.is_openresty
+            && let Some(lua) = first_lua(&directives)
+        {
+            return Err(needs_openresty(&format!("{}:{}: `{}`", text::path(&path), lua.line, lua.name)));
+        }
+        Ok(Some(Fragment { file, text, directives }))
+    }
+
+    /// The Lua code that a key names.
+    pub(super) fn read_lua(&mut self, section: &Section, key: &str) -> Result<Option<Fragment>> {
+        let Some((file, text)) = self.rendered(section, key)? else { return Ok(None) };
+        if !self.is_openresty {
+            return Err(needs_openresty(&format!("{}: [{}] {key}", self.config(), section.name)));
+        }
+        Ok(Some(Fragment { file, text, directives: Vec::new() }))
+    }
+
+    fn rendered(&mut self, section: &Section, key: &str) -> Result<Option<(String, String)>> {
+        let file = section.text(key);
+        if file.is_empty() {
+            return Ok(None);
+        }
+        let path = self.plugin.dir.join(file);
+        let text = fs::read_text_optional(&path)?.ok_or_else(|| {
+            Error::input(format!(
+                "{}: [{}] {key}: {} is not there",
+                self.config(),
+                section.name,
+                text::path(&path)
+            ))
+            .hint("write that file, or `null` for none")
+        })?;
+        let text = render(&path, &text, self.variables()?)?;
+        Ok(Some((file.to_owned(), text)))
+    }
+
+    fn config(&self) -> String {
+        text::path(&self.plugin.dir.join("config.ini"))
+    }
+
+    fn variables(&mut self) -> Result<Value> {
+        if let Some(variables) = &self.variables {
+            return Ok(variables.clone());
+        }
+        let base = self.site.plugins_base(&self.plugin.label.module);
+        let environment = env::of_plugin(&self.plugin.dir, &base, self.site)?;
+        let pairs = environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
+        let variables = Value::from_pairs(pairs);
+        Ok(self.variables.insert(variables).clone())
+    }
+}
+
+fn render(path: &Path, text: &str, variables: Value) -> Result<String> {
+    let failed = |error: &minijinja::Error| {
+        let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
+        let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        Error::input(format!("{}{line}: {}", text::path(path), text::visible(&reason))).hint(
+            "this file is Jinja2 over the plugin's environment, such as `{{ MFSERV_CURRENT_PLUGIN_DIR }}`; \
+             `{% raw %}…{% endraw %}` keeps a part as it is",
+        )
+    };
+    let mut engine = minijinja::Environment::new();
+    // As MetWork has it: a gap in nginx's configuration would mean something else.
+    engine.set_undefined_behavior(UndefinedBehavior::Strict);
+    let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
+    engine.set_syntax(syntax.map_err(|error| failed(&error))?);
+    engine.render_str(text, variables).map_err(|error| failed(&error))
+}
+
+/// Variables and named locations.
+pub(super) fn definitions(directives: &[Directive]) -> impl Iterator<Item = (&str, usize)> {
+    directives.iter().filter_map(|it| {
+        let name = match it.name.as_str() {
+            "map" | "split_clients" => it.arguments.get(1),
+            "geo" => it.arguments.last(),
+            "perl_set" | "js_set" | "js_var" => it.arguments.first(),
+            "location" => it.arguments.first().filter(|name| name.starts_with('@')),
+            _ => None,
+        };
+        name.map(|name| (name.as_str(), it.line))
+    })
+}
+
+/// The first directive, at any depth, that only openresty knows.
+fn first_lua(directives: &[Directive]) -> Option<&Directive> {
+    directives.iter().find_map(|directive| {
+        let is_lua = directive.name.starts_with("lua_") || directive.name.contains("_by_lua");
+        if is_lua { Some(directive) } else { first_lua(&directive.block) }
+    })
+}
+
+fn needs_openresty(place: &str) -> Error {
+    Error::input(format!("{place} needs openresty; the nginx of this machine runs no Lua"))
+        .hint("put `openresty` on PATH, or take the Lua out of the plugin")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fragment(text: &str) -> Fragment {
+        Fragment { file: "x.conf".into(), text: text.into(), directives: syntax::parse(text).unwrap() }
+    }
+
+    #[test]
+    fn what_stands_at_the_top_is_known() {
+        let fragment = fragment(
+            "root /x; fastcgi_param A b;\nlocation = /a { deny all; }\nlocation /b/ { } location ~ /c { }",
+        );
+        assert!(fragment.has("root") && !fragment.has("deny"));
+        assert!(fragment.has_parameter("A") && !fragment.has_parameter("b"));
+        assert!(fragment.has_location(true, "/a") && !fragment.has_location(false, "/a"));
+        assert!(fragment.has_pattern());
+        assert!(fragment.has_location(false, "/b/") && !fragment.has_location(false, "/c"));
+        assert_eq!(fragment.without_locations().text, "root /x; fastcgi_param A b;\n\n ");
+    }
+
+    #[test]
+    fn a_template_is_strict_about_what_it_names() {
+        let variables = Value::from_pairs([("A", "b")]);
+        let path = Path::new("/p/x.conf");
+        assert_eq!(render(path, "x {{ A }};\n", variables.clone()).unwrap(), "x b;\n");
+        for (text, expected) in
+            [("\n{{ NONE }}", "`/p/x.conf`:2: `NONE` is undefined"), ("{% if %}", "`/p/x.conf`:1: ")]
+        {
+            let error = render(path, text, variables.clone()).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn lua_is_found_at_any_depth() {
+        let fragment = fragment("location / {\n content_by_lua_block { return 1 }\n}");
+        assert_eq!(first_lua(&fragment.directives).unwrap().line, 2);
+    }
+}

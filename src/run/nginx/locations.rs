@@ -1,0 +1,242 @@
+//! nginx's locations: what is done with a request for a path.
+//!
+//! A path is matched at its segments: `/hello/main` has one location for itself and one for what is below it, so that
+//! `/hello/mainx` is none of it. Regular expressions among a plugin's own fragments go before its routes, as they do
+//! in MetWork; those of another plugin do not.
+
+use serde::Serialize;
+
+use super::apps::{App, Candidate};
+use super::fragment::Fragment;
+use super::routes::{Answer, AppIndex, Route};
+use super::syntax::{pattern, value, word};
+use super::view::{Insertion, upstream_name};
+
+/// One location of the template.
+#[derive(Debug, Serialize)]
+pub(super) struct Location {
+    #[serde(rename = "match")]
+    matcher: String,
+    plugin: String,
+    resets_error_pages: bool,
+    /// Where to, for the path of a directory without its `/`.
+    redirect: Option<String>,
+    /// The directory of the files.
+    files: Option<String>,
+    /// Where requests go otherwise.
+    upstream: String,
+    timeout: i64,
+    fastcgi: Option<FastCgi>,
+    repeats_headers: bool,
+    /// The directives that the app's fragment sets itself.
+    own: Vec<String>,
+    fragment: Option<Insertion>,
+}
+
+#[derive(Debug, Serialize)]
+struct FastCgi {
+    /// The directory of the app.
+    root: String,
+    /// Tells the script from what follows it in the path.
+    split: String,
+    index: Option<&'static str>,
+    parameters: Vec<Parameter>,
+}
+
+#[derive(Debug, Serialize)]
+struct Parameter {
+    name: &'static str,
+    value: String,
+}
+
+/// Which of the two locations of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Itself,
+    Below,
+}
+
+/// The locations of the server that all plugins share.
+pub(super) fn of_paths(plugins: &[&Candidate], routes: &[Route]) -> Vec<Location> {
+    let on_server = |name: &str| plugins.iter().filter_map(|it| it.server.as_ref()).any(|it| it.has(name));
+    let maker = |app: AppIndex| {
+        let plugin = plugins[app.0];
+        Maker {
+            plugin,
+            app: &plugin.apps[app.1],
+            on_server: plugin.server.as_ref(),
+            is_host: false,
+            resets_error_pages: on_server("error_page"),
+            repeats_headers: on_server("proxy_set_header"),
+        }
+    };
+    routes.iter().flat_map(|route| maker(route.app).locations(&route.path, route.answer)).collect()
+}
+
+/// The locations of the server that one app has for itself. Its fragment stands beside them.
+pub(super) fn of_host(plugins: &[&Candidate], app: AppIndex) -> Vec<Location> {
+    let plugin = plugins[app.0];
+    let app = &plugin.apps[app.1];
+    let maker = Maker {
+        plugin,
+        app,
+        on_server: app.fragment.as_ref(),
+        is_host: true,
+        resets_error_pages: false,
+        repeats_headers: false,
+    };
+    let files = app.files.as_ref().map(|files| files.prefix.as_str());
+    let mut locations = Vec::new();
+    if !app.sockets.is_empty() && files != Some("") {
+        locations.extend(maker.locations("", Answer::Workers));
+    }
+    if let Some(prefix) = files {
+        locations.extend(maker.locations(prefix, Answer::Files));
+    }
+    locations
+}
+
+struct Maker<'a> {
+    plugin: &'a Candidate,
+    app: &'a App,
+    /// What of the plugin's own stands in the same server: where it has the same location, ours is left out.
+    on_server: Option<&'a Fragment>,
+    is_host: bool,
+    resets_error_pages: bool,
+    repeats_headers: bool,
+}
+
+impl Maker<'_> {
+    fn locations(&self, path: &str, answer: Answer) -> Vec<Location> {
+        let parts = if path.is_empty() { &[Part::Below][..] } else { &[Part::Itself, Part::Below] };
+        let parts = parts.iter().filter(|part| {
+            let (is_exact, path) = (**part == Part::Itself, at(path, **part));
+            !self.on_server.is_some_and(|fragment| fragment.has_location(is_exact, &path))
+        });
+        parts.map(|part| self.location(path, *part, answer)).collect()
+    }
+
+    fn location(&self, path: &str, part: Part, answer: Answer) -> Location {
+        let app = self.app;
+        let redirect = (answer == Answer::Files && part == Part::Itself)
+            .then(|| format!("\"{}/$is_args$args\"", encoded(path)));
+        let fragment = match answer {
+            Answer::Files => app.files_fragment.as_ref(),
+            Answer::Workers if self.is_host => None,
+            Answer::Workers => app.fragment.as_ref(),
+        };
+        // A location for one path has none below it.
+        let fragment = fragment.filter(|_| redirect.is_none());
+        let fragment =
+            fragment.map(|it| if part == Part::Itself { it.without_locations() } else { it.clone() });
+        let beside = self.on_server.filter(|_| self.is_host);
+        let mut own: Vec<String> = Vec::new();
+        for fragment in fragment.iter().chain(beside) {
+            own.extend(fragment.directives.iter().map(|it| it.name.clone()));
+        }
+        let sets_headers = own.iter().any(|name| name == "proxy_set_header");
+        let files = app.files.as_ref().filter(|_| answer == Answer::Files);
+        Location {
+            matcher: self.matcher(path, part),
+            plugin: self.plugin.name.clone(),
+            resets_error_pages: self.resets_error_pages,
+            redirect,
+            files: files.map(|files| value(&format!("{}/", files.dir))),
+            upstream: upstream_name(self.plugin, app),
+            timeout: app.timeout,
+            fastcgi: app.is_fastcgi.then(|| self.fastcgi(path, part, fragment.as_ref().or(beside))),
+            repeats_headers: self.repeats_headers && !sets_headers,
+            own,
+            fragment: fragment.as_ref().map(|it| Insertion::new("LOCATION CONF", self.plugin, it)),
+        }
+    }
+
+    fn matcher(&self, path: &str, part: Part) -> String {
+        let whole = word(&at(path, part));
+        // Beside its own regular expressions ours has to step back; everybody else's do not concern it.
+        let yields = path.is_empty() || self.on_server.is_some_and(Fragment::has_pattern);
+        match part {
+            Part::Itself => format!("= {whole}"),
+            Part::Below if yields => whole,
+            Part::Below => format!("^~ {whole}"),
+        }
+    }
+
+    /// For scripts: which file, and what stands behind it in the path. Others look at REQUEST_URI.
+    fn fastcgi(&self, path: &str, part: Part, fragment: Option<&Fragment>) -> FastCgi {
+        let dir = &self.app.dir;
+        let script = |base: &str| {
+            let base = value(base);
+            format!("{}$fastcgi_script_name\"", base.strip_suffix('"').unwrap_or(&base))
+        };
+        let all = [
+            ("SCRIPT_FILENAME", script(dir)),
+            ("SCRIPT_NAME", script(path)),
+            ("PATH_INFO", "$fastcgi_path_info".to_owned()),
+            ("DOCUMENT_ROOT", value(dir)),
+            ("DOCUMENT_URI", "$document_uri".to_owned()),
+            ("REQUEST_URI", "$request_uri".to_owned()),
+            ("REQUEST_METHOD", "$request_method".to_owned()),
+            ("REQUEST_SCHEME", "$scheme".to_owned()),
+            ("QUERY_STRING", "$query_string".to_owned()),
+            ("CONTENT_TYPE", "$content_type".to_owned()),
+            ("CONTENT_LENGTH", "$content_length".to_owned()),
+            ("HTTPS", "$https if_not_empty".to_owned()),
+            ("GATEWAY_INTERFACE", "CGI/1.1".to_owned()),
+            ("SERVER_PROTOCOL", "$server_protocol".to_owned()),
+            ("SERVER_SOFTWARE", "nginx".to_owned()),
+            ("SERVER_ADDR", "$server_addr".to_owned()),
+            ("SERVER_PORT", "$server_port".to_owned()),
+            ("SERVER_NAME", "$host".to_owned()),
+            ("REMOTE_ADDR", "$remote_addr".to_owned()),
+            ("REMOTE_PORT", "$remote_port".to_owned()),
+            ("REMOTE_USER", "$remote_user".to_owned()),
+            // PHP answers nobody without it.
+            ("REDIRECT_STATUS", "200".to_owned()),
+            // A request header must not set a proxy for the script's own requests.
+            ("HTTP_PROXY", "\"\"".to_owned()),
+        ];
+        let parameters = all
+            .into_iter()
+            .filter(|(name, _)| !fragment.is_some_and(|it| it.has_parameter(name)))
+            .map(|(name, value)| Parameter { name, value });
+        let slash = if part == Part::Below { "/" } else { "" };
+        let has_index = std::path::Path::new(dir).join("index.php").is_file();
+        FastCgi {
+            root: value(&format!("{dir}{slash}")),
+            split: word(&format!("(?s)^{}((?:/.*?\\.php(?=/|$))|(?:/.*)?)(/.*)?$", pattern(path))),
+            index: has_index.then_some("index.php"),
+            parameters: parameters.collect(),
+        }
+    }
+}
+
+fn at(path: &str, part: Part) -> String {
+    match part {
+        Part::Itself => path.to_owned(),
+        Part::Below => format!("{path}/"),
+    }
+}
+
+/// A path for a `Location` header.
+fn encoded(path: &str) -> String {
+    let mut encoded = String::new();
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_in_a_header_is_encoded() {
+        assert_eq!(encoded("/a-b/c d$é\n"), "/a-b/c%20d%24%C3%A9%0A");
+    }
+}

@@ -1,0 +1,252 @@
+//! What plugins bring along for nginx's configuration, and that it stays theirs.
+
+use crate::support::{APP, World};
+
+const HTTP: &str = "_extra_nginx_http_conf_filename=http.conf";
+const SERVER: &str = "_extra_nginx_server_conf_filename=server.conf";
+const LOCATION: &str = "_extra_nginx_conf_filename=location.conf\n";
+
+/// A plugin `good` that has nothing to do with it.
+fn world() -> World {
+    let world = World::new();
+    world.app("good", "");
+    world.main("good");
+    world
+}
+
+#[test]
+fn fragments_are_templates_over_the_environment_of_the_plugin() {
+    let world = world();
+    let sections = format!(
+        "[app_main]\n{APP}{LOCATION}_extra_nginx_conf_static_filename=static.conf\n[custom]\ncolour=teal\n"
+    );
+    world.plugin("hello", &format!("{HTTP}\n{SERVER}"), &sections);
+    world.write(
+        "hello/http.conf",
+        "map $uri $colour { default \"{{MFSERV_CURRENT_PLUGIN_CUSTOM_COLOUR}}\"; }",
+    );
+    let server = "location = /{{MFSERV_CURRENT_PLUGIN_NAME}}-info { default_type text/plain; \
+                  return 200 \"$colour {{MFSERV_CURRENT_PLUGIN_DIR}} {{MFSERV_NGINX_PORT}}\"; }";
+    world.write("hello/server.conf", server);
+    world.write(
+        "hello/location.conf",
+        "proxy_read_timeout 7s;\nadd_header X-Colour $colour;\n# no newline at the end",
+    );
+    world.write("hello/static.conf", "expires 1h;\n");
+    world.write("hello/main/static/a.txt", "file");
+    world.main("hello");
+    let _nginx = world.start();
+    let dir = world.home().join("var/plugins/hello");
+    assert_eq!(world.who("/hello-info"), format!("teal {} {}", dir.display(), world.port));
+    for path in ["/hello", "/hello/main/x"] {
+        let answer = world.get(path);
+        assert_eq!((answer.who().as_str(), answer.header("x-colour")), ("hello/main/1", Some("teal")));
+    }
+    assert_eq!(world.get("/hello/static/a.txt").header("cache-control"), Some("max-age=3600"));
+    assert_eq!(world.get("/good").header("x-colour"), None);
+}
+
+#[test]
+fn a_broken_fragment_keeps_its_plugin_out_and_nobody_else() {
+    for (key, text, expected) in [
+        (HTTP, "nonsense on;\n", "`http.conf`:1: unknown directive \"nonsense\""),
+        (HTTP, "\n\nmap $a $b {\n", "http.conf`:4: a block is not closed"),
+        (HTTP, "}\nserver { listen 1;\n", "http.conf`:1: `}` closes a block that is not begun here"),
+        (SERVER, "} server { listen 127.0.0.1:1; } server {", "server.conf`:1: `}` closes a block"),
+        (SERVER, "location / {{% if %}", "server.conf`:1: "),
+        (SERVER, "set $x {{ NO_SUCH_THING }};", "server.conf`:1: `NO_SUCH_THING` is undefined"),
+        (SERVER, "listen 127.0.0.1:1", "server.conf`:1: `listen` does not end: `;` is missing"),
+        (
+            SERVER,
+            "location /a { content_by_lua_block { ngx.say('}') } }",
+            "`content_by_lua_block` needs openresty",
+        ),
+        (SERVER, "location /a { proxy_pass http://no-such-host.invalid; }", "host not found in upstream"),
+        (SERVER, "add_header a 'b;\n", "server.conf`:1: a quote is not closed"),
+        (SERVER, "include /no/such/file.conf;", "open() \"/no/such/file.conf\" failed"),
+        (LOCATION, "\nproxy_pass http://127.0.0.1:1;", "\"proxy_pass\" directive is duplicate"),
+        (
+            HTTP,
+            "\nmap $uri $proxy_connection { default 1; }",
+            "`http.conf`:2: it defines `$proxy_connection`",
+        ),
+        (LOCATION, "} location /stolen {", "location.conf`:1: `}` closes a block"),
+        ("_extra_nginx_init_worker_by_lua_block_filename=x.lua", "x = 1", "needs openresty"),
+    ] {
+        let world = world();
+        let (general, lines) = if key == LOCATION { ("", key) } else { (key, "") };
+        let file = key.trim().rsplit('=').next().unwrap();
+        world.write(&format!("bad/{file}"), text);
+        world.plugin("bad", general, &format!("[app_main]\n{APP}{lines}"));
+        let configured = world.configure();
+        let [(name, problem)] = &configured.problems[..] else { panic!("{text}: {:?}", configured.problems) };
+        assert_eq!(name, "bad");
+        assert!(problem.message.contains(expected), "{text}: {problem:?}");
+        assert!(problem.hint.is_some());
+        assert_eq!(configured.routes.len(), 1);
+        assert!(!configured.text.contains("/bad"));
+        let _nginx = world.serve(&configured);
+        assert_eq!((world.who("/good"), world.who("/bad")), ("good/main/1".into(), "404".into()), "{text}");
+    }
+}
+
+#[test]
+fn of_two_plugins_whose_fragments_clash_the_first_is_served() {
+    for (key, one, two, expected) in [
+        (
+            HTTP,
+            "limit_req_zone $uri zone=a:1m rate=1r/s;",
+            "limit_req_zone $host zone=a:1m rate=1r/s;",
+            "limit_req_zone",
+        ),
+        (
+            HTTP,
+            "upstream u { server 127.0.0.1:1; }",
+            "upstream u { server 127.0.0.1:2; }",
+            "duplicate upstream \"u\"",
+        ),
+        (HTTP, "gzip on;", "gzip off;", "\"gzip\" directive is duplicate"),
+        (
+            SERVER,
+            "location /same { deny all; }",
+            "location /same { allow all; }",
+            "duplicate location \"/same\"",
+        ),
+        (
+            SERVER,
+            "location @x { deny all; }",
+            "location @x { allow all; }",
+            "`server.conf`:1: it defines `@x`",
+        ),
+        (HTTP, "map $uri $x { default 1; }", "geo $x { default 1; }", "`http.conf`:1: it defines `$x`"),
+    ] {
+        let world = world();
+        for (name, text) in [("one", one), ("two", two)] {
+            world.plugin(name, key, &format!("[app_main]\n{APP}"));
+            world.write(&format!("{name}/{}", key.rsplit('=').next().unwrap()), text);
+            world.main(name);
+        }
+        let configured = world.configure();
+        let [(name, problem)] = &configured.problems[..] else { panic!("{two}: {:?}", configured.problems) };
+        assert_eq!(name, "two");
+        assert!(problem.message.contains("beside the plugin `one`"), "{problem:?}");
+        assert!(problem.message.contains(expected), "{problem:?}");
+        let _nginx = world.serve(&configured);
+        let who = ["/good", "/one", "/two"].map(|path| world.who(path));
+        assert_eq!(who, ["good/main/1", "one/main/1", "404"]);
+    }
+}
+
+#[test]
+fn a_plugin_that_is_out_takes_nothing_from_others() {
+    let world = world();
+    for (name, text) in
+        [("one", "map $uri $x { default 1; }\nnonsense;"), ("two", "map $uri $x { default 2; }")]
+    {
+        world.plugin(name, HTTP, &format!("[app_main]\n{APP}prefix_based_routing_extra_routes=/x\n"));
+        world.write(&format!("{name}/http.conf"), text);
+        world.main(name);
+    }
+    let configured = world.configure();
+    assert_eq!(configured.problems.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["one"]);
+    let _nginx = world.serve(&configured);
+    assert_eq!(["/x", "/one", "/good"].map(|path| world.who(path)), ["two/main/1", "404", "good/main/1"]);
+}
+
+#[test]
+fn what_a_plugin_does_to_the_shared_server_does_not_reach_the_routes_of_others() {
+    let world = world();
+    world.write("good/main/static/a.txt", "file");
+    world.plugin("greedy", SERVER, &format!("[app_main]\n{APP}"));
+    let server = "location ~ \\.txt$ { return 418; }\nlocation ~ ^/greedy/own { return 418; }\n\
+                  error_page 404 =418 /teapot;\nproxy_set_header X-Greedy 1;\n";
+    world.write("greedy/server.conf", server);
+    world.main("greedy");
+    let _nginx = world.start();
+    assert_eq!(world.who("/good/static/a.txt"), "file");
+    assert_eq!(world.who("/good/static/none"), "404");
+    let seen = world.get("/good/x.txt").seen();
+    assert!(seen.contains_key("x-request-id") && !seen.contains_key("x-greedy"), "{seen:?}");
+    // Its own routes are another matter.
+    assert_eq!(world.who("/greedy/own"), "418");
+    assert_eq!(world.who("/greedy/x"), "greedy/main/1");
+}
+
+#[test]
+fn a_plugin_can_take_a_location_of_its_own_into_its_hands() {
+    let world = world();
+    world.plugin("hello", SERVER, &format!("[app_main]\n{APP}[app_api]\n{APP}"));
+    world.write("hello/server.conf", "location = /hello/main { return 418; }\nlocation ^~ /hello/api/ { return 418; }\nlocation / { return 418; }");
+    world.main("hello");
+    world.worker("hello", "api", 1);
+    let _nginx = world.start();
+    for (path, who) in [
+        ("/hello/main", "418"),
+        ("/hello/main/x", "hello/main/1"),
+        ("/hello/api", "hello/api/1"),
+        ("/hello/api/x", "418"),
+        ("/anything", "418"),
+        ("/good", "good/main/1"),
+    ] {
+        assert_eq!(world.who(path), who, "{path}");
+    }
+}
+
+#[test]
+fn a_fragment_with_locations_works_by_path_and_by_host() {
+    let world = world();
+    world.app("hello", &format!("_virtualdomain_based_routing=1\n{LOCATION}"));
+    world.write("hello/location.conf", "location ~ \\.special$ { return 418; }\nproxy_read_timeout 5s;\n");
+    world.main("hello");
+    let _nginx = world.start();
+    for (host, path, who) in [
+        ("x", "/hello/a.special", "418"),
+        ("x", "/hello/a", "hello/main/1"),
+        ("x", "/hello", "hello/main/1"),
+        ("x", "/good/a.special", "good/main/1"),
+        ("hello.localhost", "/a.special", "418"),
+        ("hello.localhost", "/a", "hello/main/1"),
+    ] {
+        assert_eq!(world.host(host, path).who(), who, "{host}{path}");
+    }
+}
+
+#[test]
+fn a_script_server_of_the_plugins_own_works_by_host() {
+    let world = world();
+    let routing = "_prefix_based_routing=false\n_virtualdomain_based_routing=true\n";
+    let sections = format!("[app_main]\n_cmd_and_args=bin/php.sh\nnumprocesses=1\n{routing}{LOCATION}");
+    world.plugin("php", "", &sections);
+    let fragment = "root {{MFSERV_CURRENT_PLUGIN_DIR}}/main;\n\
+                    location ~ \\.php$ { try_files $uri =404; return 418; }\n";
+    world.write("php/location.conf", fragment);
+    world.write("php/main/a.txt", "file");
+    world.write("php/main/a.php", "");
+    let _nginx = world.start();
+    assert_eq!(world.host("php.localhost", "/a.php").who(), "418");
+    assert_eq!(world.host("php.localhost", "/b.php").who(), "418");
+    assert_eq!(world.host("php.localhost", "/a.txt").who(), "file");
+}
+
+#[test]
+fn with_openresty_plugins_bring_lua() {
+    let mut world = world();
+    let script = "#!/bin/sh\ncase $1 in -V) echo 'nginx version: openresty/1.25.3.1' >&2 ;; esac\n";
+    world.shadow("openresty", script);
+    let key = "_extra_nginx_init_worker_by_lua_block_filename=init.lua";
+    world.plugin("hello", &format!("{key}\n{SERVER}"), &format!("[app_main]\n{APP}"));
+    world.write("hello/init.lua", "x = '{{MFSERV_CURRENT_PLUGIN_NAME}} ]]'");
+    world.write("hello/server.conf", "location = /lua { content_by_lua_block { ngx.say('}') } }");
+    world.plugin("aside", "_add_plugin_dir_to_lua_path=false", "");
+    let configured = world.configure();
+    assert_eq!(configured.problems, []);
+    let text = &configured.text;
+    let plugins = world.home().join("var/plugins");
+    let plugins = plugins.display();
+    let path = format!("lua_package_path \"{plugins}/?.lua;{plugins}/good/?.lua;{plugins}/hello/?.lua;;\";");
+    for part in
+        [&path, "run(\"hello\", [=[\nx = 'hello ]]'\n]=])", "\nenv MFMODULE_RUNTIME_HOME;\n", "= /lua {"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}

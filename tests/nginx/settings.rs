@@ -1,0 +1,124 @@
+//! The module's own settings, and what nginx says by itself.
+
+use std::process::Command;
+
+use crate::support::World;
+
+#[test]
+fn the_module_answers_for_itself() {
+    let mut world = World::new();
+    world.set("health_location=/ok");
+    let _nginx = world.start();
+    let health = world.get("/ok");
+    assert_eq!((health.status, health.text().as_str()), (200, "OK"));
+    assert_eq!(health.header("content-type"), Some("text/plain"));
+    assert!(world.get("/status").text().starts_with("Active connections:"));
+    let unknown = world.get("/any");
+    assert_eq!((unknown.status, unknown.header("content-type")), (404, Some("text/plain")));
+    assert_eq!(unknown.text(), "404 Not Found: no plugin has this path\n");
+}
+
+#[test]
+fn there_need_not_be_a_health_location() {
+    let mut world = World::new();
+    world.set("health_location=null");
+    let _nginx = world.start();
+    assert_eq!(world.who("/__health"), "404");
+}
+
+#[test]
+fn a_bad_setting_is_the_modules_fault() {
+    for (lines, expected) in [
+        ("real_ip=1\nreal_ip_set_from=nonsense/99", "nginx does not take its configuration: "),
+        ("real_ip=1\nreal_ip_header=a b", "[nginx] real_ip_header: found `a b`"),
+        ("https_port=1", "[nginx] ssl_certificate: found nothing"),
+        (
+            "https_port=1\nssl_certificate=/no/such.pem\nssl_certificate_key=/no/such.key",
+            "cannot load certificate \"/no/such.pem\"",
+        ),
+        ("health_location=/status", "[nginx] health_location: found `/status`"),
+    ] {
+        let mut world = World::new();
+        world.set(lines);
+        world.app("hello", "");
+        let error = world.try_configure().unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+        assert!(error.problems[0].hint.is_some());
+    }
+}
+
+#[test]
+fn https_works_with_a_certificate() {
+    let mut world = World::new();
+    let (certificate, key) = (world.home().join("a b.pem"), world.home().join("a b.key"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=localhost", "-out"])
+        .arg(&certificate)
+        .arg("-keyout")
+        .arg(&key)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    world.set(&format!(
+        "https_port={port}\nssl_certificate={}\nssl_certificate_key={}",
+        certificate.display(),
+        key.display()
+    ));
+    world.app("hello", "_virtualdomain_based_routing=1\n");
+    world.main("hello");
+    let _nginx = world.start();
+    let script = "import ssl,sys,urllib.request as u\n\
+        c=ssl.create_default_context(cafile=sys.argv[1]); c.check_hostname=False\n\
+        r=u.Request(sys.argv[2], headers={'Host': 'hello.localhost'})\n\
+        print(u.urlopen(r, context=c, timeout=20).read().decode())";
+    let answer = Command::new("python3")
+        .args(["-c", script])
+        .arg(&certificate)
+        .arg(format!("https://127.0.0.1:{port}/x"))
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&answer.stdout);
+    assert!(text.contains("X-Forwarded-Proto: https"), "{answer:?}");
+    assert_eq!(world.who("/hello"), "hello/main/1");
+}
+
+#[test]
+fn a_runtime_home_that_is_too_long_for_sockets_is_named() {
+    let root = tempfile::Builder::new().prefix(&"x".repeat(80)).tempdir().unwrap();
+    let world = World::below(root);
+    world.app("hello", "");
+    let configured = world.configure();
+    let problem = &configured.problems[0].1;
+    assert!(problem.message.contains("app_hello_main_1.socket` has "), "{problem:?}");
+    assert!(problem.hint.as_ref().unwrap().contains("shorter runtime home"));
+}
+
+#[test]
+fn testing_leaves_a_running_nginx_and_its_files_alone() {
+    let world = World::new();
+    world.app("hello", "");
+    world.main("hello");
+    let _nginx = world.start();
+    let pid = std::fs::read_to_string(world.home().join("var/nginx/nginx.pid")).unwrap();
+    assert_eq!(world.configure().problems, []);
+    assert_eq!(std::fs::read_to_string(world.home().join("var/nginx/nginx.pid")).unwrap(), pid);
+    assert_eq!(world.who("/hello"), "hello/main/1");
+    let left: Vec<_> = std::fs::read_dir(world.home().join("var/nginx"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with('.'))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+}
