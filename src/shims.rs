@@ -1,8 +1,10 @@
 //! Files that stand in for those of an installed MetWork, so that what existing plugins refer to is there.
 
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::site::{Environment, Site};
 use crate::text;
@@ -38,6 +40,13 @@ pub const COMMANDS: [&str; 22] = [
     "plugins.validate_name",
 ];
 
+/// What commands of plugins run that only MetWork ships.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("_mwp_http.py", include_str!("../templates/shims/bin/_mwp_http.py")),
+    ("bjoern_wrapper.py", include_str!("../templates/shims/bin/bjoern_wrapper.py")),
+    ("signal_wrapper.py", include_str!("../templates/shims/bin/signal_wrapper.py")),
+];
+
 /// The homes that Makefiles of plugins, old and new, include `plugin.mk` from.
 const HOMES: [&str; 2] = ["MFEXT_HOME", "MFCOM_HOME"];
 
@@ -47,6 +56,24 @@ pub fn home(site: &Site) -> Result<PathBuf> {
     let home = site.cache.join("shims").join(env!("CARGO_PKG_VERSION"));
     write_to(&home)?;
     Ok(home)
+}
+
+/// A directory for the end of the PATH of plugins' commands: programs that stand for those of MetWork, which win where
+/// they are. It lies in the cache and is complete when this returns.
+pub fn programs(site: &Site) -> Result<PathBuf> {
+    let dir = site.cache.join("shims").join(env!("CARGO_PKG_VERSION")).join("programs");
+    fs::create_dir_all(&dir)?;
+    for (name, content) in PROGRAMS {
+        let path = dir.join(name);
+        let is_executable = path.metadata().is_ok_and(|stat| stat.permissions().mode() & 0o100 != 0);
+        if is_executable && fs::read_optional(&path)?.is_some_and(|present| present == content.as_bytes()) {
+            continue;
+        }
+        let mut file = fs::AtomicFile::create(&path, 0o777)?;
+        file.write_all(content.as_bytes()).at("write", &path)?;
+        file.commit_without_sync()?;
+    }
+    Ok(dir)
 }
 
 /// Points the homes that the Makefile in `dir` may include `plugin.mk` from at ours, where they hold none: an
@@ -171,6 +198,23 @@ mod tests {
         make.args(["--no-print-directory", "precustom"]).current_dir(&plugin).envs(environment.iter());
         let output = make.output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stdout), "foo was here\n", "{output:?}");
+    }
+
+    #[test]
+    fn programs_are_whole_and_executable_however_many_ask_for_them() {
+        let root = tempfile::tempdir().unwrap();
+        let site = site(root.path(), root.path());
+        let check = || {
+            let dir = programs(&site).unwrap();
+            for (name, content) in PROGRAMS {
+                assert_eq!(fs::read_text(&dir.join(name)).unwrap(), content);
+                assert_eq!(dir.join(name).metadata().unwrap().permissions().mode() & 0o100, 0o100);
+            }
+        };
+        std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(check))));
+        let program = programs(&site).unwrap().join(PROGRAMS[0].0);
+        fs::set_mode(&program, 0o644).unwrap();
+        check();
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The build stage and the install stage meet only in the `.plugin` format: neither names the other's modules.
+//! The build stage and the install stage meet only in the `.plugin` format, and the run stage is above the latter: none
+//! names modules that are not below it.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -38,5 +39,7 @@ fn the_stages_meet_in_the_plugin_format_alone() {
         nothing
     );
     assert_eq!(crossings(&["cron"], &["install", "cli", "graph", "recipe", "store", "action"]), nothing);
+    assert_eq!(crossings(&["run"], &["graph", "recipe", "store", "action", "template", "cli"]), nothing);
+    assert_eq!(crossings(&["install", "env", "cron", "artifact", "plugin"], &["run", "cli"]), nothing);
     assert!(!crossings(&["install"], &["artifact"]).is_empty(), "the test itself finds nothing");
 }

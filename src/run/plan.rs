@@ -10,6 +10,7 @@ use crate::env::Under;
 use crate::error::{Error, Result};
 use crate::install::{Base, Installed, Standing};
 use crate::plugin::{Module, Plugin};
+use crate::shims;
 use crate::site::{Environment, Site};
 
 /// One plugin, as it is to run.
@@ -32,8 +33,9 @@ impl Plan {
     pub fn of(installed: &Installed, base: &Base, site: &Site) -> Result<Plan> {
         let home = &installed.home;
         let identity = identity(home)?;
-        let PluginEnvironment { plugin, environment } =
+        let PluginEnvironment { plugin, mut environment } =
             PluginEnvironment::new(home, Some(&base.dir), Under::Loaded, site)?;
+        append_stand_ins(&mut environment, site)?;
         let services = Service::of_plugin(&plugin)?;
         let devlink = match &installed.standing {
             Standing::Devlink(_) => std::fs::canonicalize(home).ok(),
@@ -70,6 +72,17 @@ impl Plan {
         }
         environment
     }
+}
+
+/// Programs that stand for those of MetWork, where there is none that has them.
+fn append_stand_ins(environment: &mut Environment, site: &Site) -> Result<()> {
+    let programs = shims::programs(site)?;
+    let path = environment.get("PATH").unwrap_or_default().to_owned();
+    let dirs = std::env::split_paths(&path).chain([programs]);
+    let joined = std::env::join_paths(dirs);
+    // A directory with a `:` cannot be on any PATH.
+    environment.set("PATH", joined.unwrap_or(path));
+    Ok(())
 }
 
 fn identity(home: &Path) -> Result<(u64, u64)> {

@@ -16,6 +16,7 @@ mod hostile;
 mod info;
 mod install;
 mod interruption;
+mod journey;
 mod layers;
 mod node;
 mod pack;

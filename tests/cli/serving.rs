@@ -322,3 +322,25 @@ fn requests_under_way_are_answered_before_a_module_goes_down() {
     });
     assert_eq!(answered.load(Ordering::SeqCst), 4);
 }
+
+#[test]
+fn a_command_of_metwork_works_without_it() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("hello");
+    let config = sandbox.read("hello/config.ini");
+    sandbox.write(
+        "hello/config.ini",
+        format!(
+            "{config}[app_main]\n_cmd_and_args=bjoern_wrapper.py --timeout={{timeout}} {{debug_extra_options}} \
+             {{app_name}}.wsgi:app {{unix_socket_path}}\n_debug_extra_options=--debug\ndebug=1\nnumprocesses=4\n"
+        ),
+    );
+    sandbox.write(
+        "hello/main/wsgi.py",
+        "def app(environ, start_response):\n    start_response('200 OK', [('Content-Length', '2')])\n    return [b'hi']\n",
+    );
+    sandbox.ok(["install", sandbox.packed("hello").to_str().unwrap()]);
+    let up = sandbox.up();
+    assert_eq!(up.get("/hello/").unwrap(), (200, "hi".to_owned()));
+    assert!(up.worker("hello", "main", 2).is_null(), "debug means one worker");
+}

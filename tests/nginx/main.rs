@@ -9,3 +9,4 @@ mod headers;
 mod routes;
 mod settings;
 mod support;
+mod wsgi;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::support::World;
+use crate::support::{World, free_port};
 
 #[test]
 fn the_module_answers_for_itself() {
@@ -70,7 +70,7 @@ fn https_works_with_a_certificate() {
         .output()
         .unwrap();
     assert!(made.status.success(), "{made:?}");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     world.set(&format!(
         "https_port={port}\nssl_certificate={}\nssl_certificate_key={}",
         certificate.display(),

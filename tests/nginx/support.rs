@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use mwp::plugin::{Module, Plugin};
@@ -38,7 +39,7 @@ impl World {
     }
 
     pub fn below(root: TempDir) -> World {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let path = std::env::var_os("PATH").unwrap();
         let world = World { root, port, settings: String::new(), path };
         for dir in ["config", "var/plugins", "log"] {
@@ -201,6 +202,14 @@ impl World {
     pub fn log(&self, name: &str) -> String {
         fs::read_to_string(self.home().join("log").join(name)).unwrap_or_default()
     }
+}
+
+/// A port that nobody listens at. The kernel gives those from 32768 to clients, at any time.
+pub fn free_port() -> u16 {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let next = || 20_000 + (std::process::id() * 13 + COUNT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+    std::iter::repeat_with(next).filter_map(|port| u16::try_from(port).ok()).find(is_free).unwrap()
 }
 
 /// An nginx that ends with the test.
