@@ -1,6 +1,6 @@
 //! What runs, as data: for `mwp status` and for machines.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
@@ -45,11 +45,15 @@ pub struct WorkerStatus {
     /// When the process started, in seconds since 1970.
     #[serde(with = "seconds")]
     pub since: Option<SystemTime>,
+    /// How long the process has run, in seconds, whatever becomes of the clock.
+    pub uptime: Option<u64>,
     /// Bytes, with those of its descendants.
     pub memory: Option<u64>,
     pub last_error: Option<String>,
     /// Why its log cannot be written.
     pub log_error: Option<String>,
+    #[serde(skip)]
+    pub(super) started: Option<Instant>,
     #[serde(skip)]
     pub(super) stopped: bool,
 }
@@ -62,6 +66,8 @@ impl WorkerStatus {
             pid: None,
             restarts: 0,
             since: None,
+            uptime: None,
+            started: None,
             memory: None,
             last_error: None,
             log_error: None,
@@ -112,6 +118,8 @@ pub struct ModuleStatus {
     pub pid: u32,
     #[serde(with = "seconds")]
     pub since: Option<SystemTime>,
+    /// In seconds.
+    pub uptime: u64,
     /// `http://localhost:18868`, where there is an nginx.
     pub url: Option<String>,
     pub nginx: Option<WorkerStatus>,

@@ -71,6 +71,8 @@ impl Process {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(&service.home).env_clear().envs(start.environment.iter());
         command.env(MARK, &mark).stdin(Stdio::null()).process_group(0);
+        // Nobody drops one that runs; should it happen all the same, it must not run on unseen.
+        command.kill_on_drop(true);
         let pipe = || std::io::pipe().map_err(|error| format!("cannot make a pipe: {error}"));
         let (from_out, to_log) = pipe()?;
         if out == err {

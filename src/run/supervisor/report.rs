@@ -44,6 +44,7 @@ impl Supervisor {
                 && plugins.iter().all(|plugin| plugin.ok),
             pid: std::process::id(),
             since: Some(self.since),
+            uptime: self.begun.elapsed().as_secs(),
             url: self.proxy.url(),
             settled: self.has_looked.get()
                 && nginx.iter().all(settled)
