@@ -9,15 +9,19 @@ use super::process::MARK;
 use crate::fs;
 use crate::process::tree;
 
-/// Kills descendants of this process whose mark says so, wherever they have put themselves.
-pub(super) fn kill_marked(is_meant: impl Fn(&str) -> bool) {
+/// Kills descendants of this process whose mark says so, wherever they have put themselves, and says how many there
+/// were.
+pub(super) fn kill_marked(is_meant: impl Fn(&str) -> bool) -> usize {
+    let mut found = 0;
     for pid in tree::descendants(getpid().as_raw_nonzero().get()) {
         if mark_of(pid).is_some_and(|mark| is_meant(&mark))
             && let Some(pid) = Pid::from_raw(pid)
         {
             let _ = kill_process(pid, Signal::KILL);
+            found += 1;
         }
     }
+    found
 }
 
 fn mark_of(pid: i32) -> Option<String> {
