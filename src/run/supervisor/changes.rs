@@ -148,6 +148,7 @@ impl Supervisor {
             stop_all(&surplus).await;
             return routed;
         }
+        self.note(&format!("{name}: the new version starts beside the old one"));
         // Others may change what they want while this plugin's new processes start.
         drop(deciding);
 
@@ -175,12 +176,13 @@ impl Supervisor {
         if let Err(reason) = self.proxy_accepts(&plan).await {
             return Err(self.call_off(name, flat, &reason).await);
         }
+        self.note(&format!("{name}: the new version takes over"));
         let surplus = self.adopt(&plan, pairs);
         futures_util::future::join_all(flat.iter().map(|(_, slot)| slot.commit())).await;
         self.plans.borrow_mut().insert(name.to_owned(), Ok(plan));
         let routed = self.route().await;
         stop_all(&surplus).await;
-        self.note(&format!("{name}: the new version is in service"));
+        self.note(&format!("{name}: the old version has ended"));
         routed
     }
 
