@@ -5,6 +5,7 @@ use std::time::{Instant, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use crate::text;
 
 /// How a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +128,19 @@ pub struct ModuleStatus {
     pub problems: Vec<String>,
     /// Whether everything has come to its first start, or failed to.
     pub settled: bool,
+}
+
+impl ModuleStatus {
+    /// `mfserv is up at http://localhost:18868: 3 plugins, 8 workers`
+    pub fn summary(&self) -> String {
+        let services = self.plugins.iter().flat_map(|plugin| &plugin.services);
+        let workers: Vec<&WorkerStatus> = services.flat_map(|service| &service.workers).collect();
+        let ill = workers.iter().filter(|worker| worker.state != State::Running).count();
+        let at = self.url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
+        let plugins = text::count(self.plugins.len(), "plugin");
+        let ill = if ill > 0 { format!(", of which {ill} not running") } else { String::new() };
+        format!("{} is up{at}: {plugins}, {}{ill}", self.module, text::count(workers.len(), "worker"))
+    }
 }
 
 mod seconds {

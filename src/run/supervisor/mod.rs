@@ -198,7 +198,9 @@ impl Supervisor {
                 self.note(&format!("cannot look at what is installed: {error}"));
                 *self.problems.borrow_mut() = vec![error.to_string()];
             }
-            self.has_looked.set(true);
+            if !self.has_looked.replace(true) {
+                tokio::task::spawn_local(Rc::clone(&self).tell_when_settled());
+            }
             let _ = watch.send(watch::Change::Plugins);
         }
     }

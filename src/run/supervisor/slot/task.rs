@@ -11,9 +11,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::super::children::children_of;
 use super::{Ended, Job, Order, Outcome, Process, SharedSaid, Start, Surroundings, health};
 use crate::fs;
-use crate::process::tree;
 use crate::run::Kind;
 use crate::run::status::{State, WorkerStatus};
 use crate::text;
@@ -254,7 +254,7 @@ impl Running {
         candidate.listens = match &candidate.process.bound {
             Some(bound) => accepts(bound).await,
             // nginx has workers once it listens.
-            None => has_children(candidate.process.pid),
+            None => !children_of(candidate.process.pid).is_empty(),
         };
         if candidate.listens {
             return self.on_listening();
@@ -469,10 +469,6 @@ impl Running {
 async fn accepts(socket: &Path) -> bool {
     let connecting = tokio::time::timeout(Duration::from_secs(1), UnixStream::connect(socket));
     socket.exists() && connecting.await.is_ok_and(|stream| stream.is_ok())
-}
-
-fn has_children(pid: u32) -> bool {
-    i32::try_from(pid).is_ok_and(|pid| !tree::descendants(pid).is_empty())
 }
 
 /// Never, where there is no process.
