@@ -11,11 +11,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::super::children::children_of;
 use super::{Ended, Job, Order, Outcome, Process, SharedSaid, Start, Surroundings, health};
 use crate::fs;
 use crate::run::Kind;
 use crate::run::status::{State, WorkerStatus};
+use crate::run::supervisor::children::children_of;
 use crate::text;
 
 /// What becomes of a candidate that is ready.
