@@ -1,6 +1,6 @@
 //! `mwp status`: what runs, and whether it is well.
 
-use std::time::SystemTime;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -157,8 +157,7 @@ const HEADER: [&str; 8] = ["PLUGIN", "SERVICE", "WORKER", "STATE", "PID", "RESTA
 
 fn show(status: &ModuleStatus, context: &Context) {
     let at = status.url.as_ref().map(|url| format!(", at {url}")).unwrap_or_default();
-    let since = status.since.map(|since| format!(" for {}", age(since))).unwrap_or_default();
-    context.output.line(&format!("{} is up{since}{at}", status.module));
+    context.output.line(&format!("{} is up for {}{at}", status.module, age(status.uptime)));
     let mut rows = vec![HEADER.map(str::to_owned)];
     if let Some(nginx) = &status.nginx {
         rows.push(row("", "nginx", nginx));
@@ -221,12 +220,14 @@ fn row(plugin: &str, title: &str, worker: &WorkerStatus) -> [String; 8] {
         worker.state.word().to_owned(),
         or_dash(worker.pid.map(|pid| pid.to_string())),
         worker.restarts.to_string(),
-        or_dash(worker.since.map(age)),
+        or_dash(worker.uptime.map(age)),
         or_dash(worker.memory.map(text::size)),
     ]
 }
 
-fn age(since: SystemTime) -> String {
-    let age = SystemTime::now().duration_since(since).unwrap_or_default();
-    text::duration(std::time::Duration::from_secs(age.as_secs()))
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..10 => format!("{seconds} s"),
+        _ => text::duration(Duration::from_secs(seconds)),
+    }
 }

@@ -147,7 +147,7 @@ fn detach(
         return Err(Error::many(Fault::Input, problems));
     }
     if !arguments.quiet {
-        context.output.note(&up_line(&status));
+        context.output.note(&status.summary());
     }
     Ok(crate::exit::DONE)
 }
@@ -186,18 +186,6 @@ fn wait_until_settled(
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-}
-
-fn up_line(status: &ModuleStatus) -> String {
-    let workers: usize =
-        status.plugins.iter().flat_map(|plugin| &plugin.services).map(|service| service.workers.len()).sum();
-    let at = status.url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
-    format!(
-        "{} is up{at}: {}, {}",
-        status.module,
-        text::count(status.plugins.len(), "plugin"),
-        text::count(workers, "worker")
-    )
 }
 
 /// Keep a module running; `mwp up` starts this

@@ -3,7 +3,7 @@
 //! The process is made the reaper of its descendants: those whose parent ended become its own children, whatever
 //! sessions and groups they have put themselves into, so that none gets out of sight.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -36,26 +36,45 @@ pub(crate) fn kill_descendants() {
 
 /// Those that run; a zombie does not.
 pub(crate) fn descendants(ancestor: i32) -> Vec<i32> {
-    let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
-    for dir in fs::list(Path::new("/proc")).unwrap_or_default() {
-        let pid = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-        let Some(pid) = pid else { continue };
-        let Ok(stat) = fs::read(&dir.join("stat")) else { continue };
-        if let Some((parent, runs)) = parent_and_state(&stat) {
-            children.entry(parent).or_default().push((pid, runs));
-        }
-    }
-    let mut found = Vec::new();
-    let mut waiting = vec![ancestor];
-    while let Some(parent) = waiting.pop() {
-        for (pid, runs) in children.remove(&parent).unwrap_or_default() {
-            waiting.push(pid);
-            if runs {
-                found.push(pid);
+    Processes::now().descendants(ancestor)
+}
+
+/// Whose child each process is: a look at all of them, for several questions.
+#[derive(Debug)]
+pub(crate) struct Processes(BTreeMap<i32, Vec<(i32, bool)>>);
+
+impl Processes {
+    pub(crate) fn now() -> Processes {
+        let mut children: BTreeMap<i32, Vec<(i32, bool)>> = BTreeMap::new();
+        for dir in fs::list(Path::new("/proc")).unwrap_or_default() {
+            let pid = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            let Some(pid) = pid else { continue };
+            let Ok(stat) = fs::read(&dir.join("stat")) else { continue };
+            if let Some((parent, runs)) = parent_and_state(&stat) {
+                children.entry(parent).or_default().push((pid, runs));
             }
         }
+        Processes(children)
     }
-    found
+
+    /// Those that run.
+    pub(crate) fn descendants(&self, ancestor: i32) -> Vec<i32> {
+        let mut found = Vec::new();
+        let mut waiting = vec![ancestor];
+        let mut seen = BTreeSet::from([ancestor]);
+        while let Some(parent) = waiting.pop() {
+            for (pid, runs) in self.0.get(&parent).into_iter().flatten() {
+                // Numbers are used again while we look: what looks like a circle is cut.
+                if seen.insert(*pid) {
+                    waiting.push(*pid);
+                    if *runs {
+                        found.push(*pid);
+                    }
+                }
+            }
+        }
+        found
+    }
 }
 
 /// Of `PID (NAME) STATE PARENT …`, where the name may hold anything.

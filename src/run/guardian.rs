@@ -4,6 +4,7 @@
 //! starts, however that tries to get away; and should it die itself, the kernel tells the supervisor to end.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::Command;
@@ -91,7 +92,9 @@ fn forward_signals(child: Arc<AtomicI32>) -> Result<()> {
         .map_err(|error| Error::machine(format!("cannot listen to signals: {error}")))?;
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            let signal = if signal == SIGHUP { Signal::HUP } else { Signal::TERM };
+            // A terminal that closes ends what it started; without one, this signal is for reloading.
+            let is_reload = signal == SIGHUP && !std::io::stdin().is_terminal();
+            let signal = if is_reload { Signal::HUP } else { Signal::TERM };
             if let Some(pid) = Pid::from_raw(child.load(Ordering::SeqCst)) {
                 let _ = rustix::process::kill_process(pid, signal);
             }

@@ -255,3 +255,103 @@ impl HealthTest {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs;
+    use crate::site::{Environment, Site};
+
+    fn services(module: &str, sections: &str) -> Result<Vec<Service>> {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("my plugins/hello");
+        fs::create_dir_all(&dir).unwrap();
+        let general = "[general]\n_version=1\n_summary=x\n_license=x\n_url=x\n_maintainer=x\n_vendor=x\n";
+        let label = format!("plugin_hello@{module}\n");
+        for (name, content) in [
+            (".layerapi2_label", label.as_str()),
+            (".plugin_format_version", "1.0.0\n"),
+            ("config.ini", &format!("{general}{sections}")),
+        ] {
+            fs::write_atomic(&dir.join(name), content.as_bytes()).unwrap();
+        }
+        let plugin = Plugin::load(&dir, &Site::new(Environment::default())).unwrap();
+        Service::of_plugin(&plugin)
+    }
+
+    #[test]
+    fn placeholders_stay_one_word_and_options_are_several() {
+        let config = "[app_main]\n_cmd_and_args=run \"{plugin_dir}/{app_name}\" --socket={unix_socket_path} \
+                      {timeout} {debug_extra_options} 'a b' $(circus.wid)\n_debug_extra_options=-v --deep\n";
+        let words = |config: &str| {
+            let service = services("mfserv", config).unwrap().remove(0);
+            let words = service.command.words("2", Path::new("/a b/s"));
+            words
+                .into_iter()
+                .map(|word| word.replace(&*service.home.to_string_lossy(), "HOME"))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(words(config), ["run", "HOME/main", "--socket=/a b/s", "60", "a b", "2"]);
+        let debug = format!("{config}debug=1\nnumprocesses=7\n");
+        assert_eq!(words(&debug), ["run", "HOME/main", "--socket=/a b/s", "60", "-v", "--deep", "a b", "2"]);
+        assert_eq!(services("mfserv", &debug).unwrap()[0].workers, 1);
+    }
+
+    #[test]
+    fn quotes_go_in_pairs() {
+        let error = services("mfserv", "[app_main]\n_cmd_and_args=sh -c 'open\n").unwrap_err();
+        assert!(
+            error.to_string().contains("[app_main] _cmd_and_args: found `sh -c 'open`; quotes go in pairs")
+        );
+    }
+
+    #[test]
+    fn each_kind_has_its_own_way_to_stop_and_its_own_logs() {
+        let found = services(
+            "mfserv",
+            "[app_main]\n_cmd_and_args=x {unix_socket_path}\ntimeout=5\nsmart_stop_signal=2\nsmart_stop_delay=4\n\
+             log_split_stdout_stderr=1\n[extra_daemon_foo]\n_cmd_and_args=x\ngraceful_timeout=7\n\
+             log_split_multiple_workers=1\n[app_static]\n",
+        );
+        let found = found.unwrap();
+        let [app, daemon] = found.as_slice() else { panic!("{found:?}") };
+        let seconds = Duration::from_secs;
+        assert_eq!(app.stop, Stop { drain: seconds(5), signal: 2, delay: seconds(4) });
+        assert_eq!(daemon.stop, Stop { drain: seconds(0), signal: 15, delay: seconds(7) });
+        assert!(app.listens() && !daemon.listens());
+        let logs = |service: &Service| service.logs(3, Path::new("")).map(|path| path.display().to_string());
+        assert_eq!(logs(app), ["app_hello_main.stdout", "app_hello_main.stderr"]);
+        assert_eq!(logs(daemon), ["extra_hello_foo_worker3.log", "extra_hello_foo_worker3.log"]);
+        assert_eq!(app.socket(3, Path::new("/var")), Path::new("/var/app_hello_main_3.socket"));
+    }
+
+    #[test]
+    fn a_step_is_stopped_within_its_graceful_timeout() {
+        let found =
+            services("mfdata", "[step_main]\n_cmd_and_args={plugin_dir}/main.py {step_name}\n").unwrap();
+        assert_eq!(
+            (found[0].id.file_stem().as_str(), found[0].stop.delay),
+            ("step_hello_main", Duration::from_secs(10))
+        );
+    }
+
+    #[test]
+    fn an_endpoint_is_below_the_app_unless_it_names_the_plugin() {
+        for (endpoint, path) in [
+            ("/ping", "/hello/main/ping"),
+            ("ping?x=1", "/hello/main/ping?x=1"),
+            ("/hello/ping", "/hello/ping"),
+            ("/helloworld", "/hello/main/helloworld"),
+        ] {
+            let config = format!("[app_main]\n_cmd_and_args=x\n_http_test_endpoint={endpoint}\n");
+            let service = services("mfserv", &config).unwrap().remove(0);
+            assert_eq!(service.health.unwrap().path, path);
+        }
+    }
+
+    #[test]
+    fn a_signal_that_is_none_is_refused() {
+        let error = services("mfserv", "[app_main]\n_cmd_and_args=x\nsmart_stop_signal=99\n").unwrap_err();
+        assert!(error.to_string().contains("[app_main] smart_stop_signal: found 99; the number of a signal"));
+    }
+}

@@ -104,11 +104,30 @@ pub fn plans(
     let base = Base::new(plugins_base, module, site);
     base.settle(site);
     let site = settings.applied_to(site, module);
-    let installed = base.list()?;
-    Ok(installed
-        .into_iter()
-        .map(|installed| (installed.name.clone(), plan(&installed, &base, module, &site)))
-        .collect())
+    let mut plans = Plans::new();
+    let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    for installed in base.list()? {
+        let found = plan(&installed, &base, module, &site).and_then(|plan| keep_apart(plan, &mut owners));
+        plans.insert(installed.name, found);
+    }
+    Ok(plans)
+}
+
+/// `a_b` with an app `c` and `a` with an app `b_c` would share sockets and logs: the first has them.
+fn keep_apart(plan: Plan, owners: &mut BTreeMap<String, String>) -> Result<Plan> {
+    for service in &plan.services {
+        let stem = service.id.file_stem();
+        if let Some(owner) = owners.get(&stem) {
+            return Err(Error::input(format!(
+                "its {} `{}` would have the sockets and logs of the plugin `{owner}`, {stem}",
+                service.id.kind.word(),
+                service.id.name
+            ))
+            .hint("rename it, or one of the plugins"));
+        }
+    }
+    owners.extend(plan.services.iter().map(|service| (service.id.file_stem(), plan.name().to_owned())));
+    Ok(plan)
 }
 
 /// The plan of one plugin.

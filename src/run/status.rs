@@ -1,10 +1,11 @@
 //! What runs, as data: for `mwp status` and for machines.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
+use crate::text;
 
 /// How a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,11 +46,15 @@ pub struct WorkerStatus {
     /// When the process started, in seconds since 1970.
     #[serde(with = "seconds")]
     pub since: Option<SystemTime>,
+    /// How long the process has run, in seconds, whatever becomes of the clock.
+    pub uptime: Option<u64>,
     /// Bytes, with those of its descendants.
     pub memory: Option<u64>,
     pub last_error: Option<String>,
     /// Why its log cannot be written.
     pub log_error: Option<String>,
+    #[serde(skip)]
+    pub(super) started: Option<Instant>,
     #[serde(skip)]
     pub(super) stopped: bool,
 }
@@ -62,6 +67,8 @@ impl WorkerStatus {
             pid: None,
             restarts: 0,
             since: None,
+            uptime: None,
+            started: None,
             memory: None,
             last_error: None,
             log_error: None,
@@ -112,6 +119,8 @@ pub struct ModuleStatus {
     pub pid: u32,
     #[serde(with = "seconds")]
     pub since: Option<SystemTime>,
+    /// In seconds.
+    pub uptime: u64,
     /// `http://localhost:18868`, where there is an nginx.
     pub url: Option<String>,
     pub nginx: Option<WorkerStatus>,
@@ -119,6 +128,19 @@ pub struct ModuleStatus {
     pub problems: Vec<String>,
     /// Whether everything has come to its first start, or failed to.
     pub settled: bool,
+}
+
+impl ModuleStatus {
+    /// `mfserv is up at http://localhost:18868: 3 plugins, 8 workers`
+    pub fn summary(&self) -> String {
+        let services = self.plugins.iter().flat_map(|plugin| &plugin.services);
+        let workers: Vec<&WorkerStatus> = services.flat_map(|service| &service.workers).collect();
+        let ill = workers.iter().filter(|worker| worker.state != State::Running).count();
+        let at = self.url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
+        let plugins = text::count(self.plugins.len(), "plugin");
+        let ill = if ill > 0 { format!(", of which {ill} not running") } else { String::new() };
+        format!("{} is up{at}: {plugins}, {}{ill}", self.module, text::count(workers.len(), "worker"))
+    }
 }
 
 mod seconds {

@@ -430,3 +430,18 @@ fn bad_settings_are_refused_with_their_place() {
             .says("config.ini`:2: [nginx] port: found `many`; a whole number up to 65535 is allowed");
     }
 }
+
+#[test]
+fn steps_of_mfdata_run_too() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("mover");
+    sandbox.write("mover/.layerapi2_label", "plugin_mover@mfdata\n");
+    let general = sandbox.read("mover/config.ini");
+    let step = "[step_main]\n_cmd_and_args=sh -c \"echo $MFDATA_CURRENT_PLUGIN_NAME {step_name}; exec sleep 1000\"\nnumprocesses=1\n";
+    sandbox.write("mover/config.ini", format!("{general}{step}"));
+    sandbox.ok(["install", sandbox.packed("mover").to_str().unwrap()]);
+    sandbox.ok(["up", "--detach"]).says("mfdata is up: 1 plugin, 1 worker");
+    sandbox.ok(["status"]).prints("step main");
+    sandbox.ok(["logs", "mover/main"]).prints("mover main\n");
+    sandbox.ok(["down"]).says("mfdata is down");
+}

@@ -148,6 +148,7 @@ impl Supervisor {
             stop_all(&surplus).await;
             return routed;
         }
+        self.note(&format!("{name}: the new version starts beside the old one"));
         // Others may change what they want while this plugin's new processes start.
         drop(deciding);
 
@@ -167,27 +168,43 @@ impl Supervisor {
             .iter()
             .flat_map(|(job, slots)| slots.iter().map(|slot| (Rc::clone(job), Rc::clone(slot))))
             .collect();
-        let abort = |reason: String| {
-            for (_, slot) in &flat {
-                slot.order(Order::Abort);
-            }
-            self.note(&format!("{name}: the new version is not put into service: {reason}"));
-            Error::input(format!("the new version of `{name}` is not well: {reason}"))
-                .hint(format!("the old one goes on; `mwp logs {name}` shows what the new one said"))
-        };
-        prepare(&flat).await.map_err(abort)?;
+        if let Err(reason) = prepare(&flat).await {
+            return Err(self.call_off(name, flat, &reason).await);
+        }
 
         let _deciding = self.deciding.lock().await;
         if let Err(reason) = self.proxy_accepts(&plan).await {
-            return Err(abort(reason));
+            return Err(self.call_off(name, flat, &reason).await);
         }
+        self.note(&format!("{name}: the new version takes over"));
         let surplus = self.adopt(&plan, pairs);
         futures_util::future::join_all(flat.iter().map(|(_, slot)| slot.commit())).await;
         self.plans.borrow_mut().insert(name.to_owned(), Ok(plan));
         let routed = self.route().await;
         stop_all(&surplus).await;
-        self.note(&format!("{name}: the new version is in service"));
+        self.note(&format!("{name}: the old version has ended"));
         routed
+    }
+
+    /// Ends what was started of a new version.
+    async fn call_off(&self, name: &str, slots: Vec<(Rc<Job>, Rc<Slot>)>, reason: &str) -> Error {
+        let at_work: Vec<Rc<Slot>> = self
+            .active
+            .borrow()
+            .get(name)
+            .into_iter()
+            .flat_map(|active| &active.services)
+            .flat_map(|service| service.slots().iter().cloned())
+            .collect();
+        let is_new = |slot: &Rc<Slot>| !at_work.iter().any(|known| Rc::ptr_eq(known, slot));
+        let (new, old): (Vec<_>, Vec<_>) = slots.into_iter().map(|(_, slot)| slot).partition(is_new);
+        for slot in old {
+            slot.order(Order::Abort);
+        }
+        stop_all(&new).await;
+        self.note(&format!("{name}: the new version is not put into service: {reason}"));
+        Error::input(format!("the new version of `{name}` is not well: {reason}"))
+            .hint(format!("the old one goes on; `mwp logs {name}` shows what the new one said"))
     }
 
     /// Whether nginx takes the plugin's new configuration together with that of all others.

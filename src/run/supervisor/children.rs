@@ -7,17 +7,21 @@ use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, waitpid};
 
 use super::process::MARK;
 use crate::fs;
-use crate::process::tree;
+use crate::process::tree::{self, Processes};
 
-/// Kills descendants of this process whose mark says so, wherever they have put themselves.
-pub(super) fn kill_marked(is_meant: impl Fn(&str) -> bool) {
+/// Kills descendants of this process whose mark says so, wherever they have put themselves, and says how many there
+/// were.
+pub(super) fn kill_marked(is_meant: impl Fn(&str) -> bool) -> usize {
+    let mut found = 0;
     for pid in tree::descendants(getpid().as_raw_nonzero().get()) {
         if mark_of(pid).is_some_and(|mark| is_meant(&mark))
             && let Some(pid) = Pid::from_raw(pid)
         {
             let _ = kill_process(pid, Signal::KILL);
+            found += 1;
         }
     }
+    found
 }
 
 fn mark_of(pid: i32) -> Option<String> {
@@ -49,20 +53,16 @@ impl Undertaker {
 }
 
 fn zombies() -> BTreeSet<i32> {
-    let own = getpid().as_raw_nonzero();
-    let children = format!("/proc/{own}/task/{own}/children");
-    let children = fs::read(Path::new(&children)).unwrap_or_default();
-    let children = String::from_utf8_lossy(&children).into_owned();
     let is_dead = |pid: &i32| {
         let stat = fs::read(Path::new(&format!("/proc/{pid}/stat"))).unwrap_or_default();
         let end = stat.iter().rposition(|byte| *byte == b')').unwrap_or(0);
         stat.get(end + 2) == Some(&b'Z')
     };
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(is_dead).collect()
+    children_of(std::process::id()).into_iter().filter(is_dead).collect()
 }
 
 /// Bytes of memory that a process and its descendants hold.
-pub(super) fn memory_of(pid: u32) -> Option<u64> {
+pub(super) fn memory_of(pid: u32, all: &Processes) -> Option<u64> {
     let pid = i32::try_from(pid).ok()?;
     let page = rustix::param::page_size() as u64;
     let resident = |pid: i32| {
@@ -70,8 +70,15 @@ pub(super) fn memory_of(pid: u32) -> Option<u64> {
         String::from_utf8_lossy(&statm).split_whitespace().nth(1)?.parse::<u64>().ok()
     };
     let own = resident(pid)?;
-    let others: u64 = tree::descendants(pid).into_iter().filter_map(resident).sum();
+    let others: u64 = all.descendants(pid).into_iter().filter_map(resident).sum();
     Some((own + others) * page)
+}
+
+/// The processes that were started by that one, without a look at all.
+pub(super) fn children_of(pid: u32) -> BTreeSet<i32> {
+    let children = fs::read(Path::new(&format!("/proc/{pid}/task/{pid}/children"))).unwrap_or_default();
+    let children = String::from_utf8_lossy(&children).into_owned();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Ends what an earlier supervisor of this runtime home left behind when it was killed.

@@ -23,7 +23,7 @@ impl Journal {
         (self.watcher)(line);
         let now = jiff::Timestamp::now();
         // A log that cannot be written must not keep anything from running.
-        let _ = self.log.borrow_mut().append(format!("{now:.0} {line}\n").as_bytes());
+        let _ = self.log.borrow_mut().append(format!("{now:.3} {line}\n").as_bytes());
     }
 }
 

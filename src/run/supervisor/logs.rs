@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +20,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::run::LogSettings;
 use crate::text;
@@ -137,17 +138,26 @@ impl Writer {
         if self.current.is_some() && !self.path.exists() {
             self.current = None;
         }
+        // The crate panics where somebody moves its files about while it rotates them: that must not end the copying,
+        // and with it the worker.
+        let written = std::panic::catch_unwind(AssertUnwindSafe(|| self.append_to_current(bytes)));
+        let written = written
+            .unwrap_or_else(|_| Err(Error::machine(format!("cannot rotate {}", text::path(&self.path)))));
+        if written.is_err() {
+            self.current = None;
+        }
+        written
+    }
+
+    fn append_to_current(&mut self, bytes: &[u8]) -> Result<()> {
         let current = match &mut self.current {
             Some(current) => current,
             None => self.current.insert(Current::open(&self.path, &self.settings)?),
         };
-        let written = current
+        current
             .rotate_when_old(self.settings.max_age_before_rotation)
-            .and_then(|()| current.file.write_all(bytes));
-        written.map_err(|error| {
-            self.current = None;
-            Error::io("write", &self.path, &error)
-        })
+            .and_then(|()| current.file.write_all(bytes))
+            .at("write", &self.path)
     }
 }
 

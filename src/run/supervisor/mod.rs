@@ -81,6 +81,7 @@ pub(crate) struct Supervisor {
     proxy: Proxy,
     problems: RefCell<Vec<String>>,
     since: SystemTime,
+    begun: Instant,
     /// One change at a time decides what is to run; waiting for it to happen is done side by side.
     deciding: tokio::sync::Mutex<()>,
     going_down: Cell<bool>,
@@ -136,6 +137,7 @@ impl Supervisor {
             plans: RefCell::default(),
             problems: RefCell::default(),
             since: SystemTime::now(),
+            begun: Instant::now(),
             deciding: tokio::sync::Mutex::default(),
             going_down: Cell::new(false),
             has_looked: Cell::new(false),
@@ -196,7 +198,9 @@ impl Supervisor {
                 self.note(&format!("cannot look at what is installed: {error}"));
                 *self.problems.borrow_mut() = vec![error.to_string()];
             }
-            self.has_looked.set(true);
+            if !self.has_looked.replace(true) {
+                tokio::task::spawn_local(Rc::clone(&self).tell_when_settled());
+            }
             let _ = watch.send(watch::Change::Plugins);
         }
     }

@@ -22,6 +22,9 @@ use crate::text;
 /// Names the service, the worker and the process itself to whoever looks at a process' environment.
 pub(crate) const MARK: &str = "MWP_WORKER";
 
+/// Looks, five milliseconds apart, until what was killed has to be gone.
+const GONE_AFTER: usize = 200;
+
 /// What to start.
 pub(super) struct Start<'a> {
     pub(super) service: &'a Service,
@@ -71,6 +74,8 @@ impl Process {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(&service.home).env_clear().envs(start.environment.iter());
         command.env(MARK, &mark).stdin(Stdio::null()).process_group(0);
+        // Nobody drops one that runs; should it happen all the same, it must not run on unseen.
+        command.kill_on_drop(true);
         let pipe = || std::io::pipe().map_err(|error| format!("cannot make a pipe: {error}"));
         let (from_out, to_log) = pipe()?;
         if out == err {
@@ -101,7 +106,7 @@ impl Process {
     /// Waits for its end; what it left behind is ended too.
     pub(super) async fn ended(&mut self) -> Ended {
         let status = self.child.wait().await;
-        self.sweep();
+        self.sweep().await;
         status
     }
 
@@ -127,11 +132,17 @@ impl Process {
     }
 
     /// Ends the rest of the group, and what carries the mark elsewhere.
-    fn sweep(&self) {
+    async fn sweep(&self) {
         if let Some(group) = self.group {
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
-        super::children::kill_marked(|mark| mark == self.mark);
+        // A process that is killed takes a moment to be gone.
+        for _ in 0..GONE_AFTER {
+            if super::children::kill_marked(|mark| mark == self.mark) == 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         if let Some(bound) = &self.bound {
             let _ = fs::remove_file(bound);
         }

@@ -1,17 +1,17 @@
 //! nginx, in front of the apps: its configuration follows what runs.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::children::children_of;
 use super::service::stop_all;
 use super::slot::{Job, Order, Slot, Surroundings};
 use crate::error::{Error, Problem, Result};
 use crate::fs;
 use crate::plugin::{Module, Plugin};
-use crate::process::tree;
 use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure};
 use crate::run::status::{State, WorkerStatus};
 use crate::run::{CommandLine, Kind, Limits, LogSettings, Service, ServiceId, Settings, Stop};
@@ -190,9 +190,7 @@ impl Proxy {
     /// Has nginx read its configuration, and waits until its old workers have answered what they had taken.
     async fn reload(&self, slot: &Slot) -> Result<()> {
         let Some(master) = slot.status().pid else { return Ok(()) };
-        let workers = || -> BTreeSet<i32> {
-            tree::descendants(i32::try_from(master).unwrap_or(0)).into_iter().collect()
-        };
+        let workers = || children_of(master);
         let old = workers();
         slot.order(Order::Signal(HANG_UP));
         let begun = Instant::now();

@@ -5,24 +5,29 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::changes::Active;
 use super::{Supervisor, children, health};
+use crate::process::tree::Processes;
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, Test, WorkerStatus};
 use crate::run::{Kind, Plan, Service, ServiceId};
 
 /// A plugin's own check takes no longer.
 const OWN_CHECK: Duration = Duration::from_secs(30);
 
+/// Between two looks whether everything has started, at most.
+const SETTLING: Duration = Duration::from_secs(2);
+
 impl Supervisor {
     /// `checks`: whether apps and plugins are asked, which may take as long as they take to answer.
     pub(super) async fn status(self: &Rc<Self>, checks: bool) -> ModuleStatus {
+        let processes = Processes::now();
         let mut plugins: Vec<PluginStatus> = {
             let active = self.active.borrow();
             let names: std::collections::BTreeSet<String> =
                 active.keys().chain(self.plans.borrow().keys()).cloned().collect();
-            names.into_iter().map(|name| self.plugin_status(&name, active.get(&name))).collect()
+            names.into_iter().map(|name| self.plugin_status(&name, active.get(&name), &processes)).collect()
         };
         if checks {
             self.check(&mut plugins).await;
@@ -32,7 +37,7 @@ impl Supervisor {
                 && plugin.test.as_ref().is_none_or(|test| test.ok)
                 && plugin.services.iter().all(is_well);
         }
-        let nginx = self.proxy.status().map(with_memory);
+        let nginx = self.proxy.status().map(|nginx| with_memory(nginx, &processes));
         let problems = self.problems.borrow().clone();
         let settled = |worker: &WorkerStatus| worker.state != State::Starting || worker.last_error.is_some();
         let is_nginx_well = nginx.as_ref().is_none_or(|nginx| nginx.state == State::Running);
@@ -44,6 +49,7 @@ impl Supervisor {
                 && plugins.iter().all(|plugin| plugin.ok),
             pid: std::process::id(),
             since: Some(self.since),
+            uptime: self.begun.elapsed().as_secs(),
             url: self.proxy.url(),
             settled: self.has_looked.get()
                 && nginx.iter().all(settled)
@@ -58,7 +64,19 @@ impl Supervisor {
         }
     }
 
-    fn plugin_status(&self, name: &str, active: Option<&Active>) -> PluginStatus {
+    /// Says so once everything has come to its start.
+    pub(super) async fn tell_when_settled(self: Rc<Self>) {
+        let begun = Instant::now();
+        loop {
+            let status = self.status(false).await;
+            if status.settled {
+                return self.note(&status.summary());
+            }
+            tokio::time::sleep((begun.elapsed() / 10).clamp(SETTLING / 50, SETTLING)).await;
+        }
+    }
+
+    fn plugin_status(&self, name: &str, active: Option<&Active>, processes: &Processes) -> PluginStatus {
         let plans = self.plans.borrow();
         let found = plans.get(name);
         let mut problems = Vec::new();
@@ -76,7 +94,7 @@ impl Supervisor {
             services.push(ServiceStatus {
                 kind: id.kind,
                 name: id.name.clone(),
-                workers: service.status().into_iter().map(with_memory).collect(),
+                workers: service.status().into_iter().map(|worker| with_memory(worker, processes)).collect(),
                 test: None,
                 routes: routes.get(id).cloned().unwrap_or_default(),
             });
@@ -147,8 +165,8 @@ fn is_well(service: &ServiceStatus) -> bool {
         && service.workers.iter().all(|worker| worker.state == State::Running && worker.log_error.is_none())
 }
 
-fn with_memory(mut worker: WorkerStatus) -> WorkerStatus {
-    worker.memory = worker.pid.and_then(children::memory_of);
+fn with_memory(mut worker: WorkerStatus, processes: &Processes) -> WorkerStatus {
+    worker.memory = worker.pid.and_then(|pid| children::memory_of(pid, processes));
     worker
 }
 

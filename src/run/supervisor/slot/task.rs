@@ -1,21 +1,9 @@
-//! One worker of a service, over all the processes that it will ever be.
-//!
-//! A slot has at most one process in service and at most one candidate that is to take its place:
-//!
-//! ```text
-//! start ─► candidate ─(listens)─► in service ─► replaced by the next candidate, or stopped: drained, then ended
-//!              │                      └─(ends by itself)─► waits, longer each time, and starts again
-//!              └─(ends, or does not listen in time)─► what is in service stays
-//! ```
-//!
-//! A worker that listens is replaced by renaming the candidate's socket over the one that nginx knows; connections to
-//! the old process are waited for before it is stopped. One that does not listen – a daemon – ends before its
-//! successor starts, since two at once might do the work twice.
+//! A slot at work: what it does upon orders, upon what its processes do, and as time goes by.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UnixStream;
@@ -23,126 +11,12 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::health;
-use super::journal::Journal;
-use super::logs::{Logs, SharedSaid};
-use super::process::{Ended, Process, Start};
+use super::{Ended, Job, Order, Outcome, Process, SharedSaid, Start, Surroundings, health};
 use crate::fs;
-use crate::process::tree;
+use crate::run::Kind;
 use crate::run::status::{State, WorkerStatus};
-use crate::run::{Kind, Service};
-use crate::site::Environment;
+use crate::run::supervisor::children::children_of;
 use crate::text;
-
-/// A service with the environment of its processes.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Job {
-    pub(super) service: Service,
-    pub(super) environment: Environment,
-}
-
-/// What slots share.
-#[derive(Debug)]
-pub(super) struct Surroundings {
-    pub(super) var: PathBuf,
-    pub(super) log: PathBuf,
-    pub(super) logs: Logs,
-    pub(super) journal: Journal,
-}
-
-/// How a candidate came out.
-pub(super) type Outcome = Result<(), String>;
-
-#[derive(Debug)]
-pub(super) enum Order {
-    /// Start a candidate and say when it is ready and well; it waits for `Commit` or `Abort`.
-    Prepare(Rc<Job>, oneshot::Sender<Outcome>),
-    /// Say when what was in service has ended.
-    Commit(oneshot::Sender<()>),
-    Abort,
-    /// Start a candidate that takes over when it is ready.
-    Replace(Rc<Job>),
-    Stop(oneshot::Sender<()>),
-    /// A signal to the process in service, for programs that reload by one.
-    Signal(i32),
-}
-
-/// The slot's owner has this end.
-#[derive(Debug)]
-pub(super) struct Slot {
-    pub(super) worker: u32,
-    orders: UnboundedSender<Order>,
-    status: Rc<RefCell<WorkerStatus>>,
-    /// What the process that the status shows says.
-    said: Rc<RefCell<Option<SharedSaid>>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Slot {
-    /// Waits for orders.
-    pub(super) fn new(worker: u32, job: Rc<Job>, around: &Rc<Surroundings>) -> Slot {
-        let (orders, inbox) = unbounded_channel();
-        let status = Rc::new(RefCell::new(WorkerStatus::new(worker)));
-        let (events, happened) = unbounded_channel();
-        let said = Rc::default();
-        let slot = Running {
-            worker,
-            job,
-            around: Rc::clone(around),
-            status: Rc::clone(&status),
-            said: Rc::clone(&said),
-            events,
-            generation: 0,
-            serving: None,
-            candidate: None,
-            start_at: None,
-            replace_at: None,
-            failures: 0,
-            leaving: 0,
-            on_left: Vec::new(),
-            reported: (State::Stopped, None),
-        };
-        let task = tokio::task::spawn_local(slot.run(inbox, happened));
-        Slot { worker, orders, status, said, task }
-    }
-
-    pub(super) fn order(&self, order: Order) {
-        let _ = self.orders.send(order);
-    }
-
-    pub(super) async fn prepare(&self, job: Rc<Job>) -> Outcome {
-        let (reply, outcome) = oneshot::channel();
-        self.order(Order::Prepare(job, reply));
-        outcome.await.unwrap_or_else(|_| Err("it was stopped".to_owned()))
-    }
-
-    pub(super) async fn commit(&self) {
-        let (reply, done) = oneshot::channel();
-        self.order(Order::Commit(reply));
-        let _ = done.await;
-    }
-
-    pub(super) async fn stop(&self) {
-        let (reply, done) = oneshot::channel();
-        self.order(Order::Stop(reply));
-        let _ = done.await;
-    }
-
-    pub(super) fn status(&self) -> WorkerStatus {
-        let mut status = self.status.borrow().clone();
-        let said = self.said.borrow();
-        status.log_error = said
-            .as_ref()
-            .and_then(|said| said.lock().unwrap_or_else(PoisonError::into_inner).log_error.clone());
-        status
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 /// What becomes of a candidate that is ready.
 #[derive(Debug)]
@@ -179,16 +53,20 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// A first start that has not listened for so long is said to be slow.
 const SLOW: Duration = Duration::from_secs(10);
 
-struct Running {
+/// A slot at work.
+pub(super) struct Running {
     worker: u32,
     job: Rc<Job>,
     around: Rc<Surroundings>,
     status: Rc<RefCell<WorkerStatus>>,
     said: Rc<RefCell<Option<SharedSaid>>>,
     events: UnboundedSender<Event>,
+    happened: Option<UnboundedReceiver<Event>>,
     generation: u64,
     serving: Option<Process>,
     candidate: Option<Candidate>,
+    /// What a daemon is to be once its predecessor has ended, where that is still to be decided.
+    successor: Option<Rc<Job>>,
     /// When to start, where nothing is in service.
     start_at: Option<Instant>,
     /// When the process in service is too old.
@@ -201,7 +79,39 @@ struct Running {
 }
 
 impl Running {
-    async fn run(mut self, mut inbox: UnboundedReceiver<Order>, mut happened: UnboundedReceiver<Event>) {
+    /// Nothing is started before an order says so.
+    pub(super) fn new(
+        worker: u32,
+        job: Rc<Job>,
+        around: Rc<Surroundings>,
+        status: Rc<RefCell<WorkerStatus>>,
+        said: Rc<RefCell<Option<SharedSaid>>>,
+    ) -> Running {
+        let (events, happened) = unbounded_channel();
+        Running {
+            worker,
+            job,
+            around,
+            status,
+            said,
+            events,
+            happened: Some(happened),
+            generation: 0,
+            serving: None,
+            candidate: None,
+            successor: None,
+            start_at: None,
+            replace_at: None,
+            failures: 0,
+            leaving: 0,
+            on_left: Vec::new(),
+            reported: (State::Stopped, None),
+        }
+    }
+
+    /// Until its orders end.
+    pub(super) async fn run(mut self, mut inbox: UnboundedReceiver<Order>) {
+        let Some(mut happened) = self.happened.take() else { return };
         loop {
             self.publish();
             let look = self.candidate.as_ref().filter(|candidate| !candidate.listens);
@@ -258,7 +168,7 @@ impl Running {
             self.start_candidate(job, held, Some(PREPARING));
         } else {
             // It starts when its predecessor has ended.
-            self.job = job;
+            self.successor = Some(job);
             let _ = reply.send(Ok(()));
         }
     }
@@ -267,13 +177,18 @@ impl Running {
         self.status.borrow_mut().stopped = false;
         match self.candidate.take() {
             Some(candidate) => self.serve(candidate),
-            None if !self.job.service.listens() => self.start_again(),
-            None => {}
+            None => {
+                if let Some(job) = self.successor.take() {
+                    self.job = job;
+                    self.start_again();
+                }
+            }
         }
         self.when_left(reply);
     }
 
     fn abort(&mut self) {
+        self.successor = None;
         if let Some(candidate) = self.candidate.take() {
             if let OnReady::Hold(Some(reply)) = candidate.on_ready {
                 let _ = reply.send(Err("it was called off".to_owned()));
@@ -339,7 +254,7 @@ impl Running {
         candidate.listens = match &candidate.process.bound {
             Some(bound) => accepts(bound).await,
             // nginx has workers once it listens.
-            None => has_children(candidate.process.pid),
+            None => !children_of(candidate.process.pid).is_empty(),
         };
         if candidate.listens {
             return self.on_listening();
@@ -530,6 +445,7 @@ impl Running {
         let shown = self.serving.as_ref().or(self.candidate.as_ref().map(|candidate| &candidate.process));
         status.pid = shown.map(|process| process.pid);
         status.since = shown.map(|process| process.started_at);
+        status.started = shown.map(|process| process.started);
         *self.said.borrow_mut() = shown.map(|process| Arc::clone(&process.said));
         let now = (status.state, status.last_error.clone());
         if now == self.reported {
@@ -553,10 +469,6 @@ impl Running {
 async fn accepts(socket: &Path) -> bool {
     let connecting = tokio::time::timeout(Duration::from_secs(1), UnixStream::connect(socket));
     socket.exists() && connecting.await.is_ok_and(|stream| stream.is_ok())
-}
-
-fn has_children(pid: u32) -> bool {
-    i32::try_from(pid).is_ok_and(|pid| !tree::descendants(pid).is_empty())
 }
 
 /// Never, where there is no process.
