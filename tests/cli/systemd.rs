@@ -201,7 +201,9 @@ fn services_with_the_same_sockets_are_not_both_started() {
     let sandbox = Sandbox::new();
     sandbox.installed_with("a", &SLEEPER.replace("main", "b_c"));
     sandbox.installed_with("a_b", &SLEEPER.replace("main", "c"));
-    sandbox.fails(1, ["systemd"]).says("error: a_b/c: its sockets and logs are those of a/b_c");
+    sandbox
+        .fails(1, ["systemd"])
+        .says("error: a_b: its app `c` would have the sockets and logs of the plugin `a`");
 }
 
 #[test]

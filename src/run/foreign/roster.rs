@@ -1,6 +1,5 @@
 //! Everything of a module that has processes.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -86,8 +85,6 @@ impl Roster {
 
     fn read_plugins(&mut self, site: &Site) -> Result<Vec<(Plugin, Vec<Service>)>> {
         let mut plugins = Vec::new();
-        // `a_b` with an app `c` and `a` with an app `b_c` have the same sockets and logs.
-        let mut owners: BTreeMap<String, String> = BTreeMap::new();
         for (name, plan) in plans(&self.module, self.plugins_base.as_deref(), &self.settings, site)? {
             let plan = match plan {
                 Ok(plan) => plan,
@@ -96,17 +93,7 @@ impl Roster {
                     continue;
                 }
             };
-            let mut services = plan.services;
-            services.retain(|service| match owners.insert(service.id.file_stem(), service.id.to_string()) {
-                None => true,
-                Some(owner) => {
-                    self.problems.push(Problem {
-                        message: format!("{}: its sockets and logs are those of {owner}", service.id),
-                        hint: Some("rename the app, or one of the plugins".to_owned()),
-                    });
-                    false
-                }
-            });
+            let services = plan.services;
             self.services.extend(services.iter().filter(|service| service.workers > 0).cloned());
             plugins.push((plan.plugin, services));
         }
