@@ -18,9 +18,8 @@ pub(super) fn tell(label: &Label, context: &Context) {
         let control = Control::connect(&label.module, &context.site).ok()??;
         control.ask(request).ok()
     };
-    if ask(&Request::Reload).is_none() {
-        return;
-    }
+    // What keeps nginx from following is no fault of this plugin; the status tells it.
+    let _ = ask(&Request::Reload);
     let begun = Instant::now();
     loop {
         let Some(Reply::Status(status)) = ask(&Request::Status { checks: false }) else { return };

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::Supervisor;
+use super::proxy::OldWorkers;
 use super::service::{Supervised, prepare, stop_all};
 use super::slot::{Job, Order, Slot};
 use crate::error::{Error, Problem, Result};
@@ -76,10 +77,9 @@ impl Supervisor {
                 .extend(self.active.borrow_mut().remove(&name).map(Active::into_slots).unwrap_or_default());
         }
         *self.plans.borrow_mut() = plans;
-        let routed = self.route().await;
-        // Nobody is sent there any more.
-        tokio::task::spawn_local(async move { stop_all(&surplus).await });
-        routed
+        let old = self.route().await;
+        tokio::task::spawn_local(stop_once_unused(old, surplus));
+        Ok(())
     }
 
     fn look_again(self: &Rc<Self>) {
@@ -122,8 +122,8 @@ impl Supervisor {
         surplus
     }
 
-    /// Tells nginx who answers for what now.
-    async fn route(&self) -> Result<()> {
+    /// Tells nginx who answers for what now. Whatever keeps it from following is in its status.
+    async fn route(&self) -> OldWorkers {
         let plans: Vec<_> = self
             .active
             .borrow()
@@ -132,7 +132,10 @@ impl Supervisor {
             .collect();
         let settings = self.settings.borrow().clone();
         let site = settings.applied_to(&self.site, &self.options.module);
-        self.proxy.apply(plans, settings, site).await
+        self.proxy.apply(plans, settings, site).await.unwrap_or_else(|error| {
+            self.note(&format!("nginx: {error}"));
+            OldWorkers::default()
+        })
     }
 
     /// Puts what is in the plugin's home into service in place of what runs. Either all of it is in service when this
@@ -144,9 +147,10 @@ impl Supervisor {
         if !self.active.borrow().contains_key(name) {
             let surplus = self.apply(&plan);
             self.plans.borrow_mut().insert(name.to_owned(), Ok(plan));
-            let routed = self.route().await;
-            stop_all(&surplus).await;
-            return routed;
+            let old = self.route().await;
+            drop(deciding);
+            stop_once_unused(old, surplus).await;
+            return Ok(());
         }
         self.note(&format!("{name}: the new version starts beside the old one"));
         // Others may change what they want while this plugin's new processes start.
@@ -172,18 +176,20 @@ impl Supervisor {
             return Err(self.call_off(name, flat, &reason).await);
         }
 
-        let _deciding = self.deciding.lock().await;
+        let deciding = self.deciding.lock().await;
         if let Err(reason) = self.proxy_accepts(&plan).await {
             return Err(self.call_off(name, flat, &reason).await);
         }
         self.note(&format!("{name}: the new version takes over"));
         let surplus = self.adopt(&plan, pairs);
-        futures_util::future::join_all(flat.iter().map(|(_, slot)| slot.commit())).await;
+        let leaving: Vec<_> = flat.iter().map(|(_, slot)| slot.commit()).collect();
         self.plans.borrow_mut().insert(name.to_owned(), Ok(plan));
-        let routed = self.route().await;
-        stop_all(&surplus).await;
+        let old = self.route().await;
+        drop(deciding);
+        futures_util::future::join_all(leaving).await;
+        stop_once_unused(old, surplus).await;
         self.note(&format!("{name}: the old version has ended"));
-        routed
+        Ok(())
     }
 
     /// Ends what was started of a new version.
@@ -242,12 +248,13 @@ impl Supervisor {
 
     /// Takes a plugin out of service: first nobody is sent there any more, then its processes end.
     pub(super) async fn withdraw(&self, name: &str) {
-        let _deciding = self.deciding.lock().await;
+        let deciding = self.deciding.lock().await;
         let Some(active) = self.active.borrow_mut().remove(name) else { return };
         self.plans.borrow_mut().remove(name);
         self.note(&format!("{name}: taken out of service"));
-        let _ = self.route().await;
-        stop_all(&active.into_slots()).await;
+        let old = self.route().await;
+        drop(deciding);
+        stop_once_unused(old, active.into_slots()).await;
     }
 
     async fn plan_of(&self, name: &str) -> Result<Plan> {
@@ -339,6 +346,14 @@ impl Supervisor {
             return Err(unknown(what, Vec::new()));
         }
         Ok(Found { plugin: plugin.to_owned(), is_whole_plugin: service.is_none(), slots })
+    }
+}
+
+/// Stops slots that nginx no longer sends requests to.
+async fn stop_once_unused(old: OldWorkers, slots: Vec<Rc<Slot>>) {
+    if !slots.is_empty() {
+        old.gone().await;
+        stop_all(&slots).await;
     }
 }
 

@@ -212,7 +212,7 @@ impl Supervisor {
                 Err(Error::machine(format!("{} is going down", self.options.module))
                     .hint("bring it up again with `mwp up`"))
             }
-            Request::Reload => self.reconcile().await,
+            Request::Reload => self.reconcile().await.and_then(|()| self.proxy.error().map_or(Ok(()), Err)),
             Request::Restart { name } => self.restart(&name).await,
             Request::Stop { name } => self.stop(name.as_deref()).await,
             // What is installed elsewhere does not run here.

@@ -1,7 +1,7 @@
 //! nginx, in front of the apps: its configuration follows what runs.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -35,6 +35,25 @@ pub(super) struct Proxy {
     state: RefCell<Front>,
 }
 
+/// Workers of nginx from before a reload, which answer what they had taken.
+#[derive(Debug, Default)]
+pub(super) struct OldWorkers {
+    master: u32,
+    workers: BTreeSet<i32>,
+}
+
+impl OldWorkers {
+    /// Waits until they have gone, within reason.
+    pub(super) async fn gone(self) {
+        let begun = Instant::now();
+        while begun.elapsed() < OLD_REQUESTS
+            && children_of(self.master).intersection(&self.workers).next().is_some()
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 #[derive(Default)]
 struct Front {
     slot: Option<Rc<Slot>>,
@@ -45,7 +64,7 @@ struct Front {
     routes: BTreeMap<ServiceId, Vec<String>>,
     url: Option<String>,
     /// Why there is none, though there should be.
-    error: Option<String>,
+    error: Option<Error>,
 }
 
 impl Proxy {
@@ -53,12 +72,13 @@ impl Proxy {
         Proxy { module: module.clone(), around: Rc::clone(around), state: RefCell::default() }
     }
 
-    /// Has nginx answer for these plugins, and returns once nobody is sent to others any more.
-    pub(super) async fn apply(&self, plugins: Plugins, settings: Settings, site: Site) -> Result<()> {
+    /// Has nginx answer for these plugins from now on. Those of its workers that were told otherwise may go on for a while:
+    /// who is no longer needed has to wait for them.
+    pub(super) async fn apply(&self, plugins: Plugins, settings: Settings, site: Site) -> Result<OldWorkers> {
         if self.module.as_str() != "mfserv" || !settings.nginx.flag {
             self.stop().await;
             *self.state.borrow_mut() = Front::default();
-            return Ok(());
+            return Ok(OldWorkers::default());
         }
         let url = origin(&settings);
         let result = match self.configure(plugins, settings.clone(), site.clone()).await {
@@ -67,7 +87,11 @@ impl Proxy {
         };
         let mut state = self.state.borrow_mut();
         state.url = Some(url);
-        state.error = result.as_ref().err().map(ToString::to_string);
+        state.error = result.as_ref().err().cloned();
+        if result.is_err() {
+            // Whatever it has read, it is to be told again.
+            state.text.clear();
+        }
         result
     }
 
@@ -120,7 +144,7 @@ impl Proxy {
         configured: Configured,
         settings: &Settings,
         site: &Site,
-    ) -> Result<()> {
+    ) -> Result<OldWorkers> {
         let Configured { text, problems, routes } = configured;
         let is_known = {
             let mut state = self.state.borrow_mut();
@@ -138,7 +162,7 @@ impl Proxy {
         let slot = self.state.borrow().slot.clone();
         let is_running = slot.as_ref().is_some_and(|slot| slot.status().state == State::Running);
         if is_known && slot.is_some() {
-            return Ok(());
+            return Ok(OldWorkers::default());
         }
         let conf = self.around.var.join("nginx/nginx.conf");
         fs::write_atomic(&conf, text.as_bytes())?;
@@ -148,14 +172,14 @@ impl Proxy {
             Some(slot) => {
                 let job = self.job(nginx, &conf, settings, site);
                 slot.order(Order::Replace(job));
-                Ok(())
+                Ok(OldWorkers::default())
             }
             None => {
                 let job = self.job(nginx, &conf, settings, site);
                 let slot = Rc::new(Slot::new(1, Rc::clone(&job), &self.around));
                 slot.order(Order::Replace(job));
                 self.state.borrow_mut().slot = Some(slot);
-                Ok(())
+                Ok(OldWorkers::default())
             }
         }
     }
@@ -187,31 +211,25 @@ impl Proxy {
         job
     }
 
-    /// Has nginx read its configuration, and waits until its old workers have answered what they had taken.
-    async fn reload(&self, slot: &Slot) -> Result<()> {
-        let Some(master) = slot.status().pid else { return Ok(()) };
-        let workers = || children_of(master);
-        let old = workers();
+    /// Has nginx read its configuration, and waits until it has taken it.
+    async fn reload(&self, slot: &Slot) -> Result<OldWorkers> {
+        let Some(master) = slot.status().pid else { return Ok(OldWorkers::default()) };
+        let old = children_of(master);
         slot.order(Order::Signal(HANG_UP));
         let begun = Instant::now();
-        let mut pause = Duration::from_millis(10);
-        loop {
-            tokio::time::sleep(pause).await;
-            let now = workers();
-            let is_taken = now.difference(&old).next().is_some();
-            let is_over = now.intersection(&old).next().is_none();
-            if slot.status().pid != Some(master) || (is_taken && is_over) || begun.elapsed() > OLD_REQUESTS {
-                return Ok(());
+        while begun.elapsed() < RELOAD && slot.status().pid == Some(master) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if children_of(master).difference(&old).next().is_some() {
+                return Ok(OldWorkers { master, workers: old });
             }
-            if !is_taken && begun.elapsed() > RELOAD {
-                let log = self.around.log.join("nginx_error.log");
-                return Err(Error::machine(
-                    "nginx did not take its new configuration, and goes on with the old one",
-                )
-                .hint(format!("{} says why", crate::text::path(&log))));
-            }
-            pause = (pause * 2).min(Duration::from_millis(100));
         }
+        if slot.status().pid != Some(master) {
+            // It ended, and the next one reads the new configuration.
+            return Ok(OldWorkers::default());
+        }
+        let log = crate::text::path(&self.around.log.join("nginx_error.log"));
+        Err(Error::machine("nginx did not take its new configuration, and goes on with the old one")
+            .hint(format!("{log} says why")))
     }
 
     pub(super) async fn restart(&self) -> Result<()> {
@@ -237,7 +255,7 @@ impl Proxy {
         let mut status = state.slot.as_ref().map(|slot| slot.status());
         if let Some(error) = &state.error {
             let shown = status.get_or_insert_with(|| WorkerStatus::new(1));
-            shown.last_error = Some(error.clone());
+            shown.last_error = Some(error.to_string());
         }
         status
     }
@@ -246,8 +264,9 @@ impl Proxy {
         self.state.borrow().url.clone()
     }
 
-    pub(super) fn has_error(&self) -> bool {
-        self.state.borrow().error.is_some()
+    /// Why nginx is not as it should be.
+    pub(super) fn error(&self) -> Option<Error> {
+        self.state.borrow().error.clone()
     }
 
     pub(super) fn problems_of(&self, plugin: &str) -> Vec<String> {

@@ -45,7 +45,7 @@ impl Supervisor {
             module: self.options.module.to_string(),
             ok: problems.is_empty()
                 && is_nginx_well
-                && !self.proxy.has_error()
+                && self.proxy.error().is_none()
                 && plugins.iter().all(|plugin| plugin.ok),
             pid: std::process::id(),
             since: Some(self.since),

@@ -96,10 +96,11 @@ impl Slot {
         outcome.await.unwrap_or_else(|_| Err("it was stopped".to_owned()))
     }
 
-    pub(super) async fn commit(&self) {
+    /// The candidate takes over at once; the reply comes when what was in service has ended.
+    pub(super) fn commit(&self) -> oneshot::Receiver<()> {
         let (reply, done) = oneshot::channel();
         self.order(Order::Commit(reply));
-        let _ = done.await;
+        done
     }
 
     pub(super) async fn stop(&self) {
