@@ -63,7 +63,8 @@ fn keep(names: &[String], status: &mut ModuleStatus) -> Result<()> {
         }
     }
     status.plugins.retain(|plugin| names.contains(&plugin.name));
-    status.ok = status.problems.is_empty() && status.plugins.iter().all(|plugin| plugin.ok);
+    let is_nginx_well = status.nginx.as_ref().is_none_or(|nginx| nginx.state == State::Running);
+    status.ok = status.problems.is_empty() && is_nginx_well && status.plugins.iter().all(|plugin| plugin.ok);
     Ok(())
 }
 
@@ -144,7 +145,8 @@ pub(super) fn plugin_problems(plugin: &PluginStatus) -> Vec<Problem> {
 }
 
 fn complaint(worker: &WorkerStatus) -> Option<String> {
-    if let Some(error) = &worker.log_error {
+    if let Some(error) = worker.log_error.as_ref().or(worker.last_error.as_ref().filter(|_| worker.outdated))
+    {
         return Some(error.clone());
     }
     (worker.state != State::Running).then(|| match &worker.last_error {

@@ -38,7 +38,7 @@ pub(super) fn restart(arguments: &RestartArguments, context: &Context) -> Result
     for name in &arguments.names {
         let (_, control) = running_module(arguments.module.as_deref(), context)?;
         control.order(&Request::Restart { name: name.clone() })?;
-        context.output.note(&format!("restarting {}", text::visible(name)));
+        context.output.note(&format!("restarting {}; `mwp status` says how it goes", text::visible(name)));
     }
     Ok(())
 }

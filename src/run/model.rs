@@ -138,6 +138,9 @@ pub struct HealthTest {
     pub timeout: Duration,
 }
 
+/// More are a slip of somebody's hand, and would take the machine down.
+const MOST_WORKERS: i64 = 1000;
+
 /// SIGTERM, SIGKILL and the like are at most this.
 const LAST_SIGNAL: i64 = 64;
 
@@ -160,6 +163,16 @@ impl Service {
 
     fn of_section(plugin: &Plugin, section: &Section, kind: Kind, name: &str) -> Result<Service> {
         let label = &plugin.label;
+        let workers = section.int("numprocesses");
+        if !(0..=MOST_WORKERS).contains(&workers) {
+            return Err(out_of_range(
+                plugin,
+                section,
+                "numprocesses",
+                workers,
+                "0 to 1000 workers are allowed",
+            ));
+        }
         let debug = section.bool("debug");
         let command = CommandLine::parse(section.text("_cmd_and_args"), name, plugin, section)?;
         let seconds = |key: &str| Duration::from_secs(section.int(key).try_into().unwrap_or(0));
@@ -168,13 +181,8 @@ impl Service {
         let stop = if is_web_app {
             let signal = section.int("smart_stop_signal");
             if !(1..=LAST_SIGNAL).contains(&signal) {
-                return Err(Error::input(format!(
-                    "{}: [{}] smart_stop_signal: found {signal}; the number of a signal, from 1 to {LAST_SIGNAL}, \
-                     is allowed",
-                    text::path(&plugin.dir),
-                    section.name
-                ))
-                .hint("15 is SIGTERM"));
+                let allowed = format!("the number of a signal, from 1 to {LAST_SIGNAL}, is allowed");
+                return Err(out_of_range(plugin, section, "smart_stop_signal", signal, &allowed));
             }
             Stop {
                 drain: seconds("timeout"),
@@ -189,7 +197,7 @@ impl Service {
             id: ServiceId { plugin: label.name.to_string(), kind, name: name.to_owned() },
             home: plugin.dir.clone(),
             command,
-            workers: section.int("numprocesses").try_into().unwrap_or(0),
+            workers: workers.try_into().unwrap_or(0),
             debug,
             limits: Limits {
                 address_space: limit("rlimit_as"),
@@ -234,6 +242,16 @@ impl Service {
         let endings = if self.split_streams { ["stdout", "stderr"] } else { ["log", "log"] };
         endings.map(|ending| format!("{stem}.{ending}"))
     }
+}
+
+/// A number that is none of those allowed, with its place.
+fn out_of_range(plugin: &Plugin, section: &Section, key: &str, found: i64, allowed: &str) -> Error {
+    let place = match section.entry(key).and_then(|entry| entry.origin.as_ref()) {
+        Some(origin) => format!("{}:{}", text::path(&origin.file), origin.line),
+        None => text::path(&plugin.dir),
+    };
+    Error::input(format!("{place}: [{}] {key}: found {found}; {allowed}", section.name))
+        .hint("mend the value there")
 }
 
 impl HealthTest {

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::{Kind, Service, Settings};
 use crate::env::PluginEnvironment;
 use crate::env::Under;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Problem, Result};
 use crate::install::{Base, Installed, Standing};
-use crate::plugin::{Module, Plugin};
+use crate::plugin::{ConfigProblem, Module, Plugin};
 use crate::shims;
 use crate::site::{Environment, Site};
 
@@ -35,6 +35,7 @@ impl Plan {
         let identity = identity(home)?;
         let PluginEnvironment { plugin, mut environment } =
             PluginEnvironment::new(home, Some(&base.dir), Under::Loaded, site)?;
+        refuse_odd_overrides(&plugin, site)?;
         append_stand_ins(&mut environment, site)?;
         let services = Service::of_plugin(&plugin)?;
         let devlink = match &installed.standing {
@@ -72,6 +73,17 @@ impl Plan {
         }
         environment
     }
+}
+
+/// A value of an override that is none would count as 0, and `numprocesses=abc` would take an app out of service: what runs
+/// goes on as it was until somebody has mended it.
+fn refuse_odd_overrides(plugin: &Plugin, site: &Site) -> Result<()> {
+    let overrides = site.overrides(&plugin.label);
+    let is_odd =
+        |warning: &ConfigProblem| overrides.contains(&warning.file) && warning.message.contains("counts as");
+    let warnings = crate::plugin::check(&plugin.dir, site).warnings;
+    let odd: Vec<Problem> = warnings.into_iter().filter(is_odd).map(Into::into).collect();
+    if odd.is_empty() { Ok(()) } else { Err(Error::many(Fault::Input, odd)) }
 }
 
 /// Programs that stand for those of MetWork, where there is none that has them.

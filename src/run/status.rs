@@ -51,6 +51,8 @@ pub struct WorkerStatus {
     /// Bytes, with those of its descendants.
     pub memory: Option<u64>,
     pub last_error: Option<String>,
+    /// Its successor could not take over: what runs is not what should.
+    pub outdated: bool,
     /// Why its log cannot be written.
     pub log_error: Option<String>,
     #[serde(skip)]
@@ -71,6 +73,7 @@ impl WorkerStatus {
             started: None,
             memory: None,
             last_error: None,
+            outdated: false,
             log_error: None,
             stopped: true,
         }

@@ -445,3 +445,31 @@ fn steps_of_mfdata_run_too() {
     sandbox.ok(["logs", "mover/main"]).prints("mover main\n");
     sandbox.ok(["down"]).says("mfdata is down");
 }
+
+#[test]
+fn a_slip_in_an_override_leaves_what_runs_and_is_told_with_its_place() {
+    let sandbox = Sandbox::new();
+    sandbox.web_plugin("hello", "one");
+    sandbox.ok(["install", sandbox.packed("hello").to_str().unwrap()]);
+    let up = sandbox.up_without_nginx();
+    let pid = up.pid("hello", "main", 1);
+    let overrides = sandbox.runtime_home().join("config/plugins/hello.ini");
+    for (value, reason) in [
+        ("numprocesses=abc", "hello.ini`:2: [app_main] numprocesses: "),
+        ("numprocesses=-1", "hello.ini`:2: [app_main] numprocesses: found -1; 0 to 1000 workers are allowed"),
+        ("numprocesses=5000", "found 5000; 0 to 1000 workers are allowed"),
+        ("smart_stop_signal=99", "hello.ini`:2: [app_main] smart_stop_signal: found 99"),
+    ] {
+        fs::write(&overrides, format!("[app_main]\n{value}\n")).unwrap();
+        up.until(value, || Done::of(&mut sandbox.mwp(["status"])).stderr.contains(reason));
+        assert_eq!(up.pid("hello", "main", 1), pid);
+    }
+}
+
+#[test]
+fn a_removed_control_socket_comes_back() {
+    let sandbox = Sandbox::new();
+    let up = sandbox.up_without_nginx();
+    fs::remove_file(sandbox.runtime_home().join("var/mwp.socket")).unwrap();
+    up.until("it can be asked again", || up.supervisor() != 0);
+}

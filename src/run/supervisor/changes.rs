@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Supervisor;
 use super::proxy::OldWorkers;
@@ -11,6 +11,9 @@ use super::slot::{Job, Order, Slot};
 use crate::error::{Error, Problem, Result};
 use crate::run::{Plan, Plans, Settings, plan, plans};
 use crate::text;
+
+/// A plugin that is still there so long after it was to be removed stays.
+const WITHDRAWN: Duration = Duration::from_secs(20);
 
 /// A plugin that runs.
 pub(super) struct Active {
@@ -55,7 +58,14 @@ impl Supervisor {
 
         // What is in the home of a plugin that is being changed is not final; whoever changes it will say so.
         let unfinished = self.base().unfinished();
-        let is_busy = |name: &String| self.busy.borrow().contains(name) || unfinished.as_ref() == Some(name);
+        self.withdrawn
+            .borrow_mut()
+            .retain(|name, since| plans.contains_key(name) && since.elapsed() < WITHDRAWN);
+        let is_busy = |name: &String| {
+            self.busy.borrow().contains(name)
+                || self.withdrawn.borrow().contains_key(name)
+                || unfinished.as_ref() == Some(name)
+        };
         if unfinished.is_some() {
             self.look_again();
         }
@@ -142,6 +152,7 @@ impl Supervisor {
     /// returns and the old processes have ended, or the old ones go on as if nothing had been.
     pub(super) async fn swap(self: &Rc<Self>, name: &str) -> Result<()> {
         let _busy = Busy::new(self, name)?;
+        self.withdrawn.borrow_mut().remove(name);
         let deciding = self.deciding.lock().await;
         let plan = self.plan_of(name).await?;
         if !self.active.borrow().contains_key(name) {
@@ -251,6 +262,8 @@ impl Supervisor {
         let deciding = self.deciding.lock().await;
         let Some(active) = self.active.borrow_mut().remove(name) else { return };
         self.plans.borrow_mut().remove(name);
+        self.stopped.borrow_mut().remove(name);
+        self.withdrawn.borrow_mut().insert(name.to_owned(), Instant::now());
         self.note(&format!("{name}: taken out of service"));
         let old = self.route().await;
         drop(deciding);

@@ -1,19 +1,19 @@
 //! The embedded supervisor: keeps the installed plugins of one module running.
 //!
 //! One thread does all of it; nothing that could hold it up happens there: logs are copied by a thread of their own
-//! ([`logs`]), plugins are read and nginx's configuration is tested on others. Each worker is a task ([`slot`]) that
+//! (`logs`), plugins are read and nginx's configuration is tested on others. Each worker is a task (`slot`) that
 //! starts, watches, replaces and stops its processes, whatever becomes of the others.
 //!
 //! # How a change takes effect
 //!
-//! [`changes`] compares what is installed with what runs, and acts on the difference, plugin by plugin. It is
+//! `changes` compares what is installed with what runs, and acts on the difference, plugin by plugin. It is
 //! asked to by whatever changes something: a command, the file `var/conf_monitor`, an edited override, an edit of
-//! a devlinked plugin ([`watch`]). What cannot be read or does not start leaves what runs in place.
+//! a devlinked plugin (`watch`). What cannot be read or does not start leaves what runs in place.
 //!
 //! # What is left behind
 //!
 //! Nothing. Each process dies with the supervisor, by the kernel's doing; what has got away from its parent is found
-//! by its mark in the environment ([`children`]). The guardian, a process above this one, ends what is left and starts the
+//! by its mark in the environment (`children`). The guardian, a process above this one, ends what is left and starts the
 //! supervisor again where it was killed.
 
 mod changes;
@@ -31,7 +31,7 @@ mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -76,6 +76,8 @@ pub(crate) struct Supervisor {
     busy: RefCell<BTreeSet<String>>,
     /// Plugins that somebody stopped.
     stopped: RefCell<BTreeSet<String>>,
+    /// Plugins that are about to be removed, since when.
+    withdrawn: RefCell<BTreeMap<String, Instant>>,
     /// What was found at the last look.
     plans: RefCell<Plans>,
     proxy: Proxy,
@@ -121,6 +123,7 @@ impl Supervisor {
             fs::create_dir_all(dir)?;
         }
         children::end_leftovers(&var, &log);
+        remove_old_sockets(&var);
         let logs = Logs::start(settings.log.clone())?;
         let own_log = Writer::new(log.join("supervisor.log"), settings.log.clone());
         let journal = Journal::new(own_log, watcher);
@@ -134,6 +137,7 @@ impl Supervisor {
             active: RefCell::default(),
             busy: RefCell::default(),
             stopped: RefCell::default(),
+            withdrawn: RefCell::default(),
             plans: RefCell::default(),
             problems: RefCell::default(),
             since: SystemTime::now(),
@@ -149,7 +153,8 @@ impl Supervisor {
 
     async fn run(self: Rc<Self>) -> Result<()> {
         let mut signals = Signals::listen()?;
-        let listener = server::listen(&control::socket(&self.options.module, &self.site))?;
+        let socket = control::socket(&self.options.module, &self.site);
+        let listener = server::listen(&socket)?;
         self.note(&format!("{} is coming up, process {}", self.options.module, std::process::id()));
         let (watch, mut changes) = watch::start(&self)?;
         tokio::task::spawn_local(server::serve(listener, Rc::clone(&self)));
@@ -179,6 +184,11 @@ impl Supervisor {
                 Some(change) = changes.recv() => watch::take(&self, &watch, change),
                 _ = tick.tick() => {
                     undertaker.look();
+                    if self.proxy.error().is_some() {
+                        // The port may be free by now, the disk no longer full.
+                        self.changed.notify_one();
+                    }
+                    self.listen_again(&socket);
                     self.proxy.look_after_logs(&self.settings.borrow().log);
                 }
                 () = self.down.notified() => break,
@@ -188,6 +198,15 @@ impl Supervisor {
         let _ = fs::remove_file(&control::socket(&self.options.module, &self.site));
         self.note(&format!("{} is down", self.options.module));
         Ok(())
+    }
+
+    /// Without its socket nobody could tell this process to end.
+    fn listen_again(self: &Rc<Self>, socket: &Path) {
+        if !socket.exists()
+            && let Ok(listener) = server::listen(socket)
+        {
+            tokio::task::spawn_local(server::serve(listener, Rc::clone(self)));
+        }
     }
 
     /// Looks at once, and then whenever something has changed; several changes in a row are one.
@@ -261,6 +280,18 @@ impl Supervisor {
 
     fn base(&self) -> Base {
         Base::new(self.options.plugins_base.as_deref(), &self.options.module, &self.site)
+    }
+}
+
+/// Sockets of workers that an earlier supervisor had.
+fn remove_old_sockets(var: &Path) {
+    use std::os::unix::fs::FileTypeExt;
+    for path in fs::list(var).unwrap_or_default() {
+        let is_socket = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
+        let is_of_worker = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"app_"));
+        if is_socket && is_of_worker {
+            let _ = fs::remove_file(&path);
+        }
     }
 }
 

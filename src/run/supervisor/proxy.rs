@@ -16,6 +16,7 @@ use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure};
 use crate::run::status::{State, WorkerStatus};
 use crate::run::{CommandLine, Kind, Limits, LogSettings, Service, ServiceId, Settings, Stop};
 use crate::site::Site;
+use crate::text;
 
 const QUIT: i32 = 3;
 const HANG_UP: i32 = 1;
@@ -227,9 +228,17 @@ impl Proxy {
             // It ended, and the next one reads the new configuration.
             return Ok(OldWorkers::default());
         }
-        let log = crate::text::path(&self.around.log.join("nginx_error.log"));
-        Err(Error::machine("nginx did not take its new configuration, and goes on with the old one")
-            .hint(format!("{log} says why")))
+        let log = self.around.log.join("nginx_error.log");
+        let said = fs::read(&log).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let why = said.lines().rev().find_map(|line| {
+            line.split_once("[emerg]").map(|(_, why)| why).filter(|why| !why.contains("still could not bind"))
+        });
+        let why = why.map(|why| format!(": {}", text::visible(why.trim()))).unwrap_or_default();
+        Err(Error::machine(format!(
+            "nginx did not take its new configuration, and goes on with the old one{why}"
+        ))
+        .hint(format!("{} may say more", text::path(&log))))
     }
 
     pub(super) async fn restart(&self) -> Result<()> {
@@ -241,6 +250,10 @@ impl Proxy {
             return Err(Error::input(format!("{} has no nginx", self.module))
                 .hint("`mwp status` says why, if it should have one"));
         };
+        if slot.status().state == State::Running {
+            // New workers take over from old ones without a gap; the ports stay open.
+            return self.reload(&slot).await.map(drop);
+        }
         slot.order(Order::Replace(job));
         Ok(())
     }
@@ -316,6 +329,8 @@ fn urls(app: &AppRoutes, settings: &Settings) -> (ServiceId, Vec<String>) {
 
 fn origin(settings: &Settings) -> String {
     let host = settings.nginx.listen.as_deref().unwrap_or("localhost");
+    let is_ipv6 = host.contains(':') && !host.starts_with('[');
+    let host = if is_ipv6 { format!("[{host}]") } else { host.to_owned() };
     format!("http://{host}:{}", settings.nginx.port)
 }
 

@@ -38,7 +38,10 @@ impl Supervisor {
                 && plugin.services.iter().all(is_well);
         }
         let nginx = self.proxy.status().map(|nginx| with_memory(nginx, &processes));
-        let problems = self.problems.borrow().clone();
+        let mut problems = self.problems.borrow().clone();
+        if self.going_down.get() {
+            problems.push(format!("{} is going down", self.options.module));
+        }
         let settled = |worker: &WorkerStatus| worker.state != State::Starting || worker.last_error.is_some();
         let is_nginx_well = nginx.as_ref().is_none_or(|nginx| nginx.state == State::Running);
         ModuleStatus {
@@ -162,7 +165,10 @@ impl Supervisor {
 
 fn is_well(service: &ServiceStatus) -> bool {
     service.test.as_ref().is_none_or(|test| test.ok)
-        && service.workers.iter().all(|worker| worker.state == State::Running && worker.log_error.is_none())
+        && service
+            .workers
+            .iter()
+            .all(|worker| worker.state == State::Running && !worker.outdated && worker.log_error.is_none())
 }
 
 fn with_memory(mut worker: WorkerStatus, processes: &Processes) -> WorkerStatus {

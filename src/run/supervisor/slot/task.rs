@@ -338,6 +338,7 @@ impl Running {
         {
             let mut status = self.status.borrow_mut();
             status.pid = Some(process.pid);
+            status.outdated = false;
             status.since = Some(process.started_at);
         }
         self.replace_at = max_age.map(|age| Instant::now() + age + age.mul_f64(fastrand::f64()));
@@ -391,6 +392,7 @@ impl Running {
             }
             OnReady::Hold(None) => {}
             OnReady::Serve if self.serving.is_some() => {
+                self.status.borrow_mut().outdated = true;
                 self.status.borrow_mut().last_error =
                     Some(format!("a new process could not take over, and the old one goes on: {reason}"));
                 if let Some(age) = self.job.service.max_age {
