@@ -36,6 +36,12 @@ pub(super) struct Proxy {
     state: RefCell<Front>,
 }
 
+/// nginx shows in its title that a worker takes no more requests.
+fn shuts_down(worker: i32) -> bool {
+    let title = fs::read(Path::new(&format!("/proc/{worker}/cmdline"))).unwrap_or_default();
+    String::from_utf8_lossy(&title).contains("is shutting down")
+}
+
 /// Workers of nginx from before a reload, which answer what they had taken.
 #[derive(Debug, Default)]
 pub(super) struct OldWorkers {
@@ -220,7 +226,10 @@ impl Proxy {
         let begun = Instant::now();
         while begun.elapsed() < RELOAD && slot.status().pid == Some(master) {
             tokio::time::sleep(Duration::from_millis(10)).await;
-            if children_of(master).difference(&old).next().is_some() {
+            let now = children_of(master);
+            let is_taken = now.difference(&old).next().is_some();
+            // Until they shut down, old workers go on taking requests by the old configuration.
+            if is_taken && now.intersection(&old).all(|worker| shuts_down(*worker)) {
                 return Ok(OldWorkers { master, workers: old });
             }
         }
