@@ -8,7 +8,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::fs;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,9 +20,10 @@ impl Digest {
     }
 
     /// Of a value, through its one binary form.
-    pub fn of_value(value: &impl Serialize) -> Digest {
-        // Only types that cannot be serialised fail here, and those are known when this is compiled.
-        Digest::of(&postcard::to_stdvec(value).unwrap_or_default())
+    pub fn of_value(value: &impl Serialize) -> Result<Digest> {
+        let mut hasher = Hasher::new();
+        hasher.value(value)?;
+        Ok(hasher.finish())
     }
 
     pub fn of_file(path: &Path) -> Result<Digest> {
@@ -41,6 +42,33 @@ impl Digest {
     /// The first digits, for people.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
+    }
+}
+
+/// A digest of many parts, without all of them in memory.
+pub struct Hasher(Sha256);
+
+impl Hasher {
+    pub fn new() -> Hasher {
+        Hasher(Sha256::new())
+    }
+
+    /// Adds a value through its one binary form, which tells where it ends.
+    pub fn value(&mut self, value: &impl Serialize) -> Result<()> {
+        let bytes = postcard::to_stdvec(value)
+            .map_err(|error| Error::machine(format!("a value has no binary form: {error}")))?;
+        self.0.update(bytes);
+        Ok(())
+    }
+
+    pub fn finish(self) -> Digest {
+        Digest(self.0.finalize().into())
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Hasher {
+        Hasher::new()
     }
 }
 

@@ -38,6 +38,9 @@ fn the_stages_meet_in_the_plugin_format_alone() {
         crossings(&["graph", "recipe", "store", "artifact", "plugin", "python"], &["install", "cli"]),
         nothing
     );
+    // The graph knows neither recipes nor actions; an action does not know by what it is named.
+    assert_eq!(crossings(&["graph"], &["recipe", "action", "cli", "python"]), nothing);
+    assert_eq!(crossings(&["action"], &["recipe", "cli"]), nothing);
     assert_eq!(crossings(&["cron"], &["install", "cli", "graph", "recipe", "store", "action"]), nothing);
     assert_eq!(crossings(&["run"], &["graph", "recipe", "store", "action", "template", "cli"]), nothing);
     assert_eq!(crossings(&["install", "env", "cron", "artifact", "plugin"], &["run", "cli"]), nothing);

@@ -1,8 +1,6 @@
 //! `mwp build`, and what other commands need to build first.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
 use clap::Args;
 use serde::Serialize;
@@ -13,8 +11,8 @@ use super::output::Output;
 use super::progress::Progress;
 use super::signals;
 use crate::error::{Error, Fault, Result};
-use crate::graph::{self, Mode, Project, Slots, TaskStatus};
-use crate::recipe::Target;
+use crate::graph::{self, Mode, Project, Slots, Target, TaskStatus};
+use crate::recipe;
 use crate::store::Store;
 use crate::text;
 
@@ -55,6 +53,13 @@ pub(super) struct Built {
     tasks: Vec<TaskStatus>,
 }
 
+impl From<graph::Built> for Built {
+    fn from(built: graph::Built) -> Built {
+        let directory = built.directory.display().to_string();
+        Built { directory, plugin: built.plugin, tasks: built.tasks }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let built = build(&arguments.building, &arguments.common, Target::Build, context)?;
     if arguments.common.json {
@@ -70,71 +75,57 @@ pub(super) fn build(
     target: Target,
     context: &Context,
 ) -> Result<Vec<Built>> {
-    let directories = distinct(common.directories())?;
-    let mode = Mode { force: building.force, locked: building.locked, offline: building.offline };
+    let directories = common.directories();
+    let mode =
+        Mode { force: building.force, locked: building.locked, offline: building.offline, ..Mode::default() };
     let store = store(context);
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let slots = Slots::new(building.jobs.map_or(processors, usize::from));
     let progress = Progress::new(context.output, common, directories.len() > 1);
+    let open = |dir: &Path| -> Result<Project<'_>> {
+        std::fs::read_dir(dir).map_err(|error| {
+            Error::input(format!("cannot enter {}: {}", text::path(dir), text::io_reason(&error)))
+                .hint("name the directory of a plugin with -C")
+        })?;
+        Ok(Project::new(dir, recipe::plan(dir, target)?, &context.site, &store, &mode, &progress))
+    };
     if building.dry_run {
         let mut built = Vec::new();
         for dir in &directories {
-            let project = Project::open(dir, target, &context.site, &store, &mode, &progress)?;
+            let project = open(dir)?;
             let tasks = graph::explain(&project)?;
             if !common.json {
                 say_what_would_run(&context.output, &tasks);
             }
-            built.push(Built {
-                directory: dir.display().to_string(),
-                plugin: project.label.name.to_string(),
-                tasks,
-            });
+            built.push(Built { directory: dir.display().to_string(), plugin: project.name.clone(), tasks });
         }
         return Ok(built);
     }
     refuse_inside_own_build(&directories, context)?;
     signals::end_programs_on_signal()?;
-    let next = AtomicUsize::new(0);
-    let one = |dir: &Path| -> Result<Built> {
-        let started = Instant::now();
-        let project = Project::open(dir, target, &context.site, &store, &mode, &progress)?;
-        let lock = project.lock()?;
-        let result = graph::build(&project, &slots);
-        drop(lock);
-        let tasks = result?;
-        progress.summary(&project.label.name, &tasks, started.elapsed());
-        Ok(Built { directory: dir.display().to_string(), plugin: project.label.name.to_string(), tasks })
-    };
-    let mut results: Vec<(usize, Result<Built>)> = std::thread::scope(|scope| {
-        let workers: Vec<_> = directories
-            .iter()
-            .map(|_| {
-                scope.spawn(|| {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    (index, one(&directories[index]))
-                })
-            })
-            .collect();
-        workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
-    });
+    let results = graph::build_all(&directories, open, &slots);
     progress.finish();
-    results.sort_by_key(|(index, _)| *index);
-    let mut built = Vec::new();
+    if crate::process::is_interrupted() {
+        return Err(Error::interrupted());
+    }
+    Ok(all_or_problems(results)?.into_iter().map(Built::from).collect())
+}
+
+/// All results, or the problems of all that failed.
+fn all_or_problems<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
+    let mut succeeded = Vec::new();
     let mut problems = Vec::new();
     let mut fault = Fault::Input;
-    for (_, result) in results {
+    for result in results {
         match result {
-            Ok(one) => built.push(one),
+            Ok(one) => succeeded.push(one),
             Err(error) => {
                 fault = error.fault;
                 problems.extend(error.problems);
             }
         }
     }
-    if crate::process::is_interrupted() {
-        return Err(Error::interrupted());
-    }
-    if problems.is_empty() { Ok(built) } else { Err(Error::many(fault, problems)) }
+    if problems.is_empty() { Ok(succeeded) } else { Err(Error::many(fault, problems)) }
 }
 
 /// A rule of a Makefile that builds its own plugin would wait for itself for ever.
@@ -147,23 +138,6 @@ fn refuse_inside_own_build(directories: &[PathBuf], context: &Context) -> Result
         }
         None => Ok(()),
     }
-}
-
-/// One directory named twice is one project.
-fn distinct(directories: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
-    let mut seen = Vec::new();
-    let mut distinct = Vec::new();
-    for dir in directories {
-        let real = std::fs::canonicalize(&dir).map_err(|error| {
-            Error::input(format!("cannot enter {}: {}", text::path(&dir), text::io_reason(&error)))
-                .hint("name the directory of a plugin with -C")
-        })?;
-        if !seen.contains(&real) {
-            seen.push(real);
-            distinct.push(dir);
-        }
-    }
-    Ok(distinct)
 }
 
 pub(super) fn store(context: &Context) -> Store {

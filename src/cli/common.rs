@@ -24,9 +24,21 @@ pub(crate) struct Common {
 }
 
 impl Common {
-    /// The directories named, or the current one.
+    /// The directories named, or the current one. One that is named twice, in whatever form, is one.
     pub(crate) fn directories(&self) -> Vec<PathBuf> {
-        if self.directories.is_empty() { vec![PathBuf::from(".")] } else { self.directories.clone() }
+        if self.directories.is_empty() {
+            return vec![PathBuf::from(".")];
+        }
+        let mut seen = Vec::new();
+        let mut distinct = Vec::new();
+        for dir in &self.directories {
+            let real = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
+            if !seen.contains(&real) {
+                seen.push(real);
+                distinct.push(dir.clone());
+            }
+        }
+        distinct
     }
 
     /// The one directory of a command that takes no more.

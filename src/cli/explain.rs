@@ -7,8 +7,8 @@ use super::build::store;
 use super::common::Common;
 use super::progress::Progress;
 use crate::error::Result;
-use crate::graph::{self, Mode, Project};
-use crate::recipe::Target;
+use crate::graph::{self, Mode, Project, Target};
+use crate::recipe;
 
 /// Say for each task whether it is up to date, and if not, why: which input, its old and its new value
 #[derive(Debug, Args)]
@@ -28,7 +28,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let store = store(context);
     let progress = Progress::new(context.output, &arguments.common, false);
     let target = if arguments.release { Target::Release } else { Target::Build };
-    let project = Project::open(dir, target, &context.site, &store, &mode, &progress)?;
+    let plan = recipe::plan(dir, target)?;
+    let project = Project::new(dir, plan, &context.site, &store, &mode, &progress);
     if let Some(task) = &arguments.task {
         project.plan.position(task)?;
     }

@@ -5,8 +5,8 @@ use clap::Args;
 use super::Context;
 use super::common::Common;
 use crate::error::Result;
-use crate::graph::{GraphFormat, Plan, draw};
-use crate::recipe::{Recipes, Target};
+use crate::graph::{GraphFormat, Plan, Target, draw};
+use crate::recipe;
 
 /// Show the tasks of a plugin and their order
 #[derive(Debug, Args)]
@@ -23,9 +23,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let dir = arguments.common.directory()?;
-    crate::plugin::Label::read(dir)?;
     let target = if arguments.release { Target::Release } else { Target::Build };
-    let plan = Plan::new(dir, Recipes::of_plugin(dir)?, target)?;
+    let plan = recipe::plan(dir, target)?;
     if arguments.common.json {
         context.output.json(&tasks(&plan));
     } else {
@@ -45,7 +44,7 @@ fn tasks(plan: &Plan) -> serde_json::Value {
             serde_json::json!({
                 "task": task.name,
                 "summary": task.summary,
-                "origin": task.origin,
+                "origin": task.origin.file,
                 "inputs": task.inputs,
                 "optional_inputs": task.optional_inputs,
                 "outputs": task.outputs,

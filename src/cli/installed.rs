@@ -13,9 +13,9 @@ use super::in_service;
 use super::install::{modules, tell};
 use super::signals;
 use crate::error::{Error, Fault, Problem, Result};
+use crate::graph::Target;
 use crate::install::{self, Base, Event, Installed, Report, Standing};
 use crate::plugin::{Label, Module};
-use crate::recipe::Target;
 use crate::run::UpModule;
 use crate::text;
 

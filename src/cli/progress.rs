@@ -10,8 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::common::Common;
 use super::output::Output;
-use crate::graph::{Event, Observer, TaskStatus};
-use crate::plugin::PluginName;
+use crate::graph::{Built, Event, Observer};
 use crate::text;
 
 pub(super) struct Progress {
@@ -40,15 +39,13 @@ impl Progress {
     }
 
     /// The last line about a plugin: what was done.
-    pub(super) fn summary(&self, plugin: &PluginName, tasks: &[TaskStatus], took: Duration) {
-        if self.quiet {
-            return;
-        }
-        let ran = tasks.iter().filter(|task| !task.fresh).count();
+    fn summary(&self, built: &Built) {
+        let plugin = text::visible(&built.plugin);
+        let ran = built.tasks.iter().filter(|task| !task.fresh).count();
         let text = if ran == 0 {
             format!("{plugin} is up to date")
         } else {
-            format!("{plugin} is built: {} in {}", text::count(ran, "task"), seconds(took))
+            format!("{plugin} is built: {} in {}", text::count(ran, "task"), seconds(built.took))
         };
         self.line(&text);
     }
@@ -158,6 +155,8 @@ impl Observer for Progress {
                 *self.restored.lock().unwrap_or_else(PoisonError::into_inner) += 1;
                 self.end(project, task, &format!("restored from the cache in {}", seconds(took)));
             }
+            Event::Note { task, text } => self.line(&self.about(project, &format!("{task}: {text}"))),
+            Event::Built { built } => self.summary(built),
             Event::Done { task, took } => self.end(project, task, &format!("done in {}", seconds(took))),
         }
     }

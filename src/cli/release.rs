@@ -11,7 +11,7 @@ use super::common::Common;
 use super::pack::{Packing, pack_all};
 use crate::error::{Error, Result};
 use crate::exit;
-use crate::recipe::Target;
+use crate::graph::Target;
 
 /// Build what a release needs and pack it into one self-contained `.plugin` file
 #[derive(Debug, Args)]

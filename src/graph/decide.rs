@@ -1,69 +1,136 @@
 //! Is a task up to date, and if not, why not?
 //!
-//! A task is fresh when its record says so: equal fingerprint, equal inputs, outputs in place and unaltered. Actions
-//! that make locks judge by content instead ([`Judgement`]), because a fresh clone has locks and no record.
+//! There is one decision ([`decide`]), which builds, dry runs and explanations share. A task is fresh when its record
+//! says so: equal facts, equal inputs, outputs in place and unaltered. Locks are checked by content instead
+//! ([`LockCheck`]), because a fresh clone has locks and no record.
 
 use std::path::Path;
 
-use super::fingerprint::{FINGERPRINT_VERSION, Fingerprint, Reason, differences, shown};
+use super::action::{LockCheck, Reads, Upgrade};
+use super::manifest::{Manifest, Subject, Value};
 use super::project::Project;
+use super::reason::{Reason, shown};
 use super::snapshot::{Patterns, Snapshot, Taken};
 use super::stat::Instant;
-use super::state::Record;
-use crate::action::{self, Judgement};
+use super::state::{Proof, Record};
+use super::task::Task;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::recipe::{self, Task};
 use crate::text;
 
-/// What was found out about a task, before anything runs.
-pub(super) struct Decision {
-    pub reasons: Vec<Reason>,
-    pub fingerprint: Fingerprint,
-    pub inputs: Snapshot,
-    pub record: Option<Record>,
-    /// The outputs as they are, where the task is fresh.
-    pub outputs: Option<Snapshot>,
-    /// The record on the disk says the same to the last bit.
-    pub identical: bool,
+/// A task that goes first.
+pub(super) struct Predecessor<'a> {
+    pub name: &'a str,
+    /// Its outputs, as they are or, where it has to run, as they were.
+    pub outputs: Option<Digest>,
+    /// Its outputs count, not its place in the order alone.
+    pub counts: bool,
+    /// It is not up to date: nobody knows yet what it is going to make.
+    pub will_run: bool,
 }
 
-impl Decision {
-    pub(super) fn is_fresh(&self) -> bool {
-        self.reasons.is_empty()
+/// What was found out about a task, before anything runs.
+pub(super) enum Decision {
+    /// It makes nothing, and was done.
+    Probed,
+    Fresh(Fresh),
+    Stale(Stale),
+}
+
+/// The outputs are what the facts say.
+pub(super) struct Fresh {
+    pub record: Option<Record>,
+    /// That very record is on the disk, to the last bit.
+    pub is_recorded: bool,
+    manifest: Manifest,
+    inputs: Snapshot,
+    outputs: Snapshot,
+}
+
+/// It has to run. Whoever runs it gives this away for the proof that it ran.
+pub(super) struct Stale {
+    pub reasons: Vec<Reason>,
+    pub record: Option<Record>,
+    pub patterns: Patterns,
+    pub inputs: Snapshot,
+    /// What it makes may be taken from and put into the content store.
+    pub may_be_kept: bool,
+    manifest: Manifest,
+}
+
+impl Fresh {
+    pub(super) fn outputs_digest(&self) -> Result<Digest> {
+        match &self.record {
+            Some(record) if self.is_recorded => Ok(record.output_digest),
+            _ => self.outputs.digest(),
+        }
+    }
+
+    pub(super) fn into_proof(self) -> Result<Proof> {
+        let duration_ms = self.record.as_ref().map_or(0, |record| record.duration_ms);
+        Proof::new(self.manifest, self.inputs, self.outputs, duration_ms)
     }
 }
 
-/// Decides about one task whose dependencies are up to date; `dependencies` are their output digests.
+impl Stale {
+    pub(super) fn key(&self) -> Result<Digest> {
+        self.manifest.key(&self.inputs)
+    }
+
+    pub(super) fn into_proof(self, outputs: Snapshot, duration_ms: u64) -> Result<Proof> {
+        Proof::new(self.manifest, self.inputs, outputs, duration_ms)
+    }
+}
+
+/// Decides about one task.
 pub(super) fn decide(
     project: &Project<'_>,
     task: &Task,
-    dependencies: Vec<(String, Digest)>,
+    predecessors: &[Predecessor<'_>],
     now: Instant,
 ) -> Result<Decision> {
-    let record =
-        project.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&task.name).cloned();
-    let patterns = task.input_patterns();
-    let Taken { snapshot: inputs, identical: same_inputs, missing } =
-        Snapshot::take(&project.dir, &patterns, record.as_ref().map(|record| &record.inputs), now)?;
-    if let Some(pattern) = missing {
-        return Err(Error::input(format!(
-            "{}: task `{}` needs `{}`, and nothing there matches",
-            text::path(&project.dir.join(&task.origin)),
-            text::visible(&task.name),
-            text::visible(&pattern)
-        ))
-        .hint("make that file, or move the pattern to `optional_inputs`"));
+    let scope = project.scope();
+    if let Some(done) = task.action.probe(&scope) {
+        return done.map(|()| Decision::Probed);
     }
-    let fingerprint = fingerprint(project, task, dependencies)?;
-    let outputs = match &record {
+    let record = project.state().get(&task.name).cloned();
+    let mut waiting: Vec<Reason> = predecessors
+        .iter()
+        .filter(|other| other.counts && other.will_run)
+        .map(|other| Reason::DependencyWillRun { task: other.name.to_owned() })
+        .collect();
+    let looked = task
+        .action
+        .reads(&scope)
+        .and_then(|reads| Ok((take_inputs(project, task, &reads, record.as_ref(), now)?, reads)));
+    let ((patterns, inputs, same_inputs), reads) = match looked {
+        Ok(looked) => looked,
+        // Something that a task before it is going to make.
+        Err(_) if predecessors.iter().any(|other| other.will_run) => {
+            if waiting.is_empty() {
+                let first = predecessors.iter().filter(|other| other.will_run);
+                waiting.extend(first.map(|other| Reason::DependencyWillRun { task: other.name.to_owned() }));
+            }
+            return Ok(Decision::Stale(Stale {
+                reasons: waiting,
+                record,
+                patterns: Patterns::default(),
+                inputs: Snapshot::empty(),
+                may_be_kept: false,
+                manifest: Manifest::new(),
+            }));
+        }
+        Err(error) => return Err(error),
+    };
+    let manifest = manifest(project, task, &reads, predecessors)?;
+    let found = match &record {
         Some(record) => Some(look_at_outputs(&project.dir, &record.outputs, now)?),
         None => None,
     };
-    let mut reasons = match (&record, &outputs) {
-        (Some(record), Some(outputs)) => {
-            let mut reasons = differences((&record.fingerprint, &record.inputs), (&fingerprint, &inputs));
-            reasons.extend(outputs.reasons.iter().cloned());
+    let mut reasons = match (&record, &found) {
+        (Some(record), Some(found)) => {
+            let mut reasons = manifest.differences(&inputs, &record.manifest, &record.inputs)?;
+            reasons.extend(found.reasons.iter().cloned());
             if !record.finished {
                 reasons.insert(0, Reason::NotFinished);
             }
@@ -71,45 +138,91 @@ pub(super) fn decide(
         }
         _ => vec![Reason::NeverRan],
     };
-    let mut found = outputs.map(|outputs| (outputs.snapshot, outputs.identical));
-    if !reasons.is_empty() {
-        match action::judge(project, task)? {
-            Judgement::ByRecord => {}
-            Judgement::Fresh => {
+    let mut outputs = found.map(|found| (found.snapshot, found.identical));
+    if !reasons.is_empty() && task.action.makes_lock() {
+        let is_there = task.outputs.iter().all(|output| crate::fs::exists(&project.dir.join(output)));
+        match task.action.check_lock(&scope)? {
+            LockCheck::Untold if record.is_some() || !is_there => {}
+            LockCheck::Untold | LockCheck::Fits => {
                 reasons.clear();
-                found = Some((whole_outputs(&project.dir, task, now)?, false));
+                outputs = Some((whole_outputs(&project.dir, task, now)?, false));
             }
-            Judgement::Stale(why) => reasons = why,
+            LockCheck::Stale(why) => {
+                let told = reasons.iter().filter(|reason| reason.names_input()).cloned();
+                reasons = told.chain(why.into_iter().map(|text| Reason::Other { text })).collect();
+            }
         }
     }
     if reasons.is_empty()
-        && let Some(text) = action::volatile(project, task)?
+        && let Some(why) = &reads.unknown
     {
-        reasons = vec![Reason::Other { text: text.to_owned() }];
+        reasons = vec![Reason::Other { text: why.clone() }];
     }
     if task.always {
         reasons = vec![Reason::AlwaysRuns];
-    } else if project.mode.force && !action::judges_itself(task) {
+    } else if project.mode.force && !task.action.makes_lock() {
         reasons.insert(0, Reason::Forced);
+    } else if project.mode.upgrade != Upgrade::Nothing && task.action.makes_lock() {
+        reasons.insert(0, Reason::Upgrade);
     }
-    let (outputs, same_outputs) = match found {
-        Some((outputs, identical)) if reasons.is_empty() => (Some(outputs), identical),
-        _ => (None, false),
+    reasons.extend(waiting);
+    match outputs {
+        Some((outputs, same_outputs)) if reasons.is_empty() => Ok(Decision::Fresh(Fresh {
+            is_recorded: same_inputs && same_outputs,
+            record,
+            manifest,
+            inputs,
+            outputs,
+        })),
+        _ => Ok(Decision::Stale(Stale {
+            reasons,
+            record,
+            patterns,
+            inputs,
+            may_be_kept: task.cache
+                && !task.action.makes_lock()
+                && reads.unknown.is_none()
+                && !reads.uncacheable,
+            manifest,
+        })),
+    }
+}
+
+/// The inputs now, and whether the record has the very same.
+fn take_inputs(
+    project: &Project<'_>,
+    task: &Task,
+    reads: &Reads,
+    record: Option<&Record>,
+    now: Instant,
+) -> Result<(Patterns, Snapshot, bool)> {
+    let both = |declared: &[String], own: &[String]| [declared, own].concat();
+    let patterns = Patterns {
+        required: both(&task.inputs, &reads.inputs),
+        optional: both(&task.optional_inputs, &reads.optional_inputs),
+        files: reads.files.clone(),
+        except: task.outputs.clone(),
+        are_outputs: false,
     };
-    Ok(Decision {
-        identical: same_inputs && same_outputs && reasons.is_empty(),
-        reasons,
-        fingerprint,
-        inputs,
-        record,
-        outputs,
-    })
+    let previous = record.map(|record| &record.inputs);
+    let Taken { snapshot, identical, missing } = Snapshot::take(&project.dir, &patterns, previous, now)?;
+    match missing {
+        None => Ok((patterns, snapshot, identical)),
+        Some(pattern) => Err(Error::input(format!(
+            "{}: task `{}` needs `{}`, and nothing there matches",
+            text::path(&project.dir.join(&task.origin.file)),
+            text::visible(&task.name),
+            text::visible(&pattern)
+        ))
+        .hint("make that file, or move the pattern to `optional_inputs`")),
+    }
 }
 
 /// Everything below the task's outputs.
 pub(super) fn whole_outputs(dir: &Path, task: &Task, now: Instant) -> Result<Snapshot> {
     let patterns = Patterns {
-        optional: task.outputs.iter().cloned().chain(["!**/__pycache__/**".to_owned()]).collect(),
+        optional: task.outputs.iter().cloned().chain(["!**/__pycache__".to_owned()]).collect(),
+        are_outputs: true,
         ..Patterns::default()
     };
     Ok(Snapshot::take(dir, &patterns, None, now)?.snapshot)
@@ -129,11 +242,11 @@ fn look_at_outputs(dir: &Path, recorded: &Snapshot, now: Instant) -> Result<Outp
     if !identical {
         for entry in snapshot.entries.iter() {
             let old = recorded.get(entry.name.as_path());
-            if let Some(old) = old.filter(|old| (old.kind(), old.digest) != (entry.kind(), entry.digest)) {
+            if let Some(old) = old.filter(|old| !old.is_same_as(entry)) {
                 reasons.push(Reason::OutputChanged {
                     path: shown(entry.name.as_path()),
-                    old: format!("{:?} {}", old.kind(), old.digest.short()).to_lowercase(),
-                    new: format!("{:?} {}", entry.kind(), entry.digest.short()).to_lowercase(),
+                    old: Value::File(old.kind(), old.digest).to_string(),
+                    new: Value::File(entry.kind(), entry.digest).to_string(),
                 });
             }
         }
@@ -141,47 +254,38 @@ fn look_at_outputs(dir: &Path, recorded: &Snapshot, now: Instant) -> Result<Outp
     Ok(Outputs { snapshot, reasons, identical })
 }
 
-fn fingerprint(
+/// Every fact but the inputs; order and prose of the recipe do not count.
+fn manifest(
     project: &Project<'_>,
     task: &Task,
-    dependencies: Vec<(String, Digest)>,
-) -> Result<Fingerprint> {
-    let mut tools = std::collections::BTreeMap::new();
-    for name in &task.tools {
-        tools.insert(name.clone(), project.tools.require(name)?.version);
+    reads: &Reads,
+    predecessors: &[Predecessor<'_>],
+) -> Result<Manifest> {
+    let mut manifest = Manifest::new();
+    let mut recipe = |field: &str, value: Value| manifest.add(Subject::Recipe(field.to_owned()), value);
+    recipe("action", Value::Text(task.action.name().to_owned()));
+    recipe("action version", Value::Number(task.action.version()));
+    recipe("inputs", Value::List(task.inputs.clone()));
+    recipe("optional_inputs", Value::List(task.optional_inputs.clone()));
+    recipe("outputs", Value::List(task.outputs.clone()));
+    for (field, value) in task.action.definition() {
+        recipe(field, value);
     }
-    let environment = task
-        .environment
-        .iter()
-        .map(|name| {
-            let value = project.site.environment.get(name);
-            (name.clone(), value.map(|value| Digest::of(value.as_encoded_bytes())))
-        })
-        .collect();
-    Ok(Fingerprint {
-        version: FINGERPRINT_VERSION,
-        platform: format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH),
-        definition: definition(task),
-        tools,
-        environment,
-        dependencies: dependencies.into_iter().collect(),
-    })
-}
-
-/// What the recipe says of the result; order and prose do not count.
-fn definition(task: &Task) -> std::collections::BTreeMap<String, String> {
-    let action = match &task.action {
-        recipe::Action::Builtin(name) => format!("{name} {}", action::version(name)),
-        recipe::Action::Command(words) => format!("{words:?}"),
-    };
-    [
-        ("command", action),
-        ("inputs", format!("{:?}", task.inputs)),
-        ("optional_inputs", format!("{:?}", task.optional_inputs)),
-        ("outputs", format!("{:?}", task.outputs)),
-        ("set", format!("{:?}", task.set)),
-    ]
-    .into_iter()
-    .map(|(key, value)| (key.to_owned(), value))
-    .collect()
+    for tool in task.tools.iter().chain(&reads.tools) {
+        manifest.add(Subject::Tool(tool.clone()), Value::Text(project.tools.require(tool)?.version));
+    }
+    for variable in task.environment.iter().chain(&reads.environment) {
+        let value = project.site.environment.get(variable);
+        let digest = value.map(|value| Digest::of(value.as_encoded_bytes()));
+        manifest.add(Subject::Variable(variable.clone()), Value::Hidden(digest));
+    }
+    for (setting, value) in &reads.settings {
+        manifest.add(Subject::Setting(setting.clone()), value.clone());
+    }
+    for other in predecessors.iter().filter(|other| other.counts) {
+        if let Some(digest) = other.outputs {
+            manifest.add(Subject::Dependency(other.name.to_owned()), Value::Content(digest));
+        }
+    }
+    Ok(manifest)
 }

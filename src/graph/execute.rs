@@ -1,73 +1,64 @@
-//! The life of one task that is not up to date: restore or run, put in place, record.
+//! One task that is not up to date: restore or run, put in place, record.
 //!
 //! The record describes the inputs as they were before the start, and is written after the outputs are in place.
 //! Whatever happens in between, an interrupted task has no record and its work in progress is in the staging
 //! directory, which the next build throws away.
 
 use std::path::Path;
-use std::time::{Duration, Instant as Clock};
+use std::time::Instant as Clock;
 
-use super::decide::{Decision, whole_outputs};
+use super::action::{Job, Report};
+use super::decide::{Stale, whole_outputs};
 use super::observer::Event;
 use super::outputs::{self, Made, SetAside};
 use super::project::Project;
+use super::reason::Reason;
 use super::snapshot::Snapshot;
 use super::stat::Instant;
-use super::state::Record;
-use crate::action::{self, Job};
+use super::task::Task;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{self, Staging};
 use crate::process::{self, Log};
-use crate::recipe::{Action, Task};
 use crate::store::Bucket;
 use crate::text;
 
 /// Brings a task up to date that is not; returns the digest of its outputs.
-pub(super) fn execute(project: &Project<'_>, task: &Task, decision: &Decision) -> Result<Digest> {
-    let event = |event| project.observer.event(&project.dir, event);
-    let started = Clock::now();
-    event(Event::Started { task: &task.name, summary: &task.summary, reasons: &decision.reasons });
-    if let Some(record) = &decision.record {
-        save(project, &task.name, Record { finished: false, ..record.clone() })?;
+pub(super) fn execute(project: &Project<'_>, task: &Task, stale: Stale) -> Result<Digest> {
+    let event = |event: Event<'_>| project.observer.event(&project.dir, event);
+    if project.mode.locked && task.action.makes_lock() {
+        return Err(refused(project, task, &stale.reasons));
     }
-    let key = decision.fingerprint.key(&decision.inputs);
-    if task.cache
+    let started = Clock::now();
+    event(Event::Started { task: &task.name, summary: &task.summary, reasons: &stale.reasons });
+    project.state().doubt(&task.name)?;
+    let key = stale.key()?;
+    if stale.may_be_kept
         && !project.mode.force
-        && action::may_be_kept(project, task)?
-        && let Some(made) = restore(project, task, decision, &key)?
+        && let Some(made) = restore(project, task, &stale, &key)?
     {
-        let digest = record(project, task, decision, &made, started.elapsed())?;
+        let digest = record(project, task, stale, &made, started)?;
         event(Event::Restored { task: &task.name, took: started.elapsed() });
         return Ok(digest);
     }
     let log_path = project.log_path(&task.name);
-    let mut log = Log::create(&log_path)?;
-    let result = match &task.action {
-        Action::Builtin(_) => run_builtin(project, task, decision, &mut log),
-        Action::Command(command) => run_command(project, task, command, decision, &mut log),
-    };
-    let made = match result {
+    let made = match run(project, task, &stale, Log::create(&log_path)?) {
         Ok(made) => made,
-        Err(error) => {
+        Err((error, log)) => {
             let error = if process::is_interrupted() { Error::interrupted() } else { error };
             event(Event::Failed { task: &task.name, error: &error, output: &log.text(), log: &log_path });
             return Err(error);
         }
     };
-    let digest = record(project, task, decision, &made, started.elapsed())?;
+    let moved = inputs_moved(project, &stale)?;
+    let may_be_kept = stale.may_be_kept;
+    let digest = record(project, task, stale, &made, started)?;
     event(Event::Done { task: &task.name, took: started.elapsed() });
-    if inputs_moved(project, task, decision)? {
+    if moved {
         let text = "an input changed while it ran: the next build runs it again";
         event(Event::Warning { task: &task.name, text });
-        let state =
-            project.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&task.name).cloned();
-        if let Some(record) = state {
-            save(project, &task.name, Record { finished: false, ..record })?;
-        }
-        return Ok(digest);
-    }
-    if task.cache && action::may_be_kept(project, task)? {
+        project.state().doubt(&task.name)?;
+    } else if may_be_kept {
         // The build succeeded; a cache that cannot be written is worth a word, not a failure.
         if let Err(error) = project.store.keep(Bucket::Tasks, &key, &project.dir, &made.store_names(task)) {
             let text = format!("the outputs were not kept in the cache: {error}");
@@ -77,21 +68,28 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, decision: &Decision) -
     Ok(digest)
 }
 
-/// Whether somebody touched an input since the start: the outputs may be made of either content.
-fn inputs_moved(project: &Project<'_>, task: &Task, decision: &Decision) -> Result<bool> {
-    let now = Snapshot::take(&project.dir, &task.input_patterns(), Some(&decision.inputs), Instant::NEVER)?
-        .snapshot;
-    let same = now.entries.len() == decision.inputs.entries.len()
-        && now
-            .entries
-            .iter()
-            .zip(decision.inputs.entries.iter())
-            .all(|(now, then)| now.name == then.name && now.stat.is_as_written(&then.stat));
-    Ok(!same)
+/// `--locked`: a lock that would have to be made is an error.
+fn refused(project: &Project<'_>, task: &Task, reasons: &[Reason]) -> Error {
+    let lock = task.outputs.first().map(|output| project.dir.join(output)).unwrap_or_default();
+    let found = if fs::exists(&lock) { "is out of date" } else { "is missing" };
+    let why =
+        reasons.iter().find(|reason| !matches!(reason, Reason::NeverRan | Reason::OutputMissing { .. }));
+    let why = why.map(|reason| format!(": {reason}")).unwrap_or_default();
+    Error::input(format!("the lock {} {found}, and --locked does not let it be made{why}", text::path(&lock)))
+        .hint("run `mwp build` without --locked and commit the lock; `mwp explain` says what changed")
+}
+
+/// Whether somebody touched an input since the start: the outputs may be made of either content. Any other record
+/// counts, because a file can be edited and put back.
+fn inputs_moved(project: &Project<'_>, stale: &Stale) -> Result<bool> {
+    let now = Snapshot::take(&project.dir, &stale.patterns, Some(&stale.inputs), Instant::NEVER)?.snapshot;
+    let pairs = || now.entries.iter().zip(stale.inputs.entries.iter());
+    Ok(now.entries.len() != stale.inputs.entries.len()
+        || !pairs().all(|(now, then)| now.is_same_as(then) && now.stat.is_as_written(&then.stat)))
 }
 
 /// Takes the outputs from the content store, all or nothing.
-fn restore(project: &Project<'_>, task: &Task, decision: &Decision, key: &Digest) -> Result<Option<Made>> {
+fn restore(project: &Project<'_>, task: &Task, stale: &Stale, key: &Digest) -> Result<Option<Made>> {
     if !project.store.holds(Bucket::Tasks, key) {
         return Ok(None);
     }
@@ -102,26 +100,41 @@ fn restore(project: &Project<'_>, task: &Task, decision: &Decision, key: &Digest
     if !task.outputs.iter().all(|output| fs::exists(&staging.join(output))) {
         return Ok(None);
     }
-    put_in_place(project, task, decision, &staging).map(Some)
+    put_in_place(project, task, stale, &staging).map(Some)
 }
 
-/// A built-in action makes its outputs in the staging directory.
-fn run_builtin(project: &Project<'_>, task: &Task, decision: &Decision, log: &mut Log) -> Result<Made> {
-    let staging = Staging::new_in(&project.staging_parent())?;
-    let job = Job { project, task, staging: staging.path() };
-    action::run(&job, log)?;
-    if process::is_interrupted() {
-        return Err(Error::interrupted());
-    }
-    put_in_place(project, task, decision, &staging)
+/// Runs the action; a failure comes with the log of what its tools said.
+fn run(project: &Project<'_>, task: &Task, stale: &Stale, log: Log) -> Result<Made, (Error, Log)> {
+    let staging = match Staging::new_in(&project.staging_parent()) {
+        Ok(staging) => staging,
+        Err(error) => return Err((error, log)),
+    };
+    let mut job = Job {
+        scope: project.scope(),
+        staging: staging.path(),
+        store: project.store,
+        offline: project.mode.offline,
+        upgrade: &project.mode.upgrade,
+        log,
+        report: Report { observer: project.observer, project: &project.dir, task: &task.name },
+    };
+    let result = if task.action.works_in_place() {
+        run_in_place(project, task, stale, &mut job)
+    } else {
+        task.action.run(&mut job).and_then(|()| match process::is_interrupted() {
+            true => Err(Error::interrupted()),
+            false => put_in_place(project, task, stale, &staging),
+        })
+    };
+    result.map_err(|error| (error, job.log))
 }
 
-fn put_in_place(project: &Project<'_>, task: &Task, decision: &Decision, staging: &Staging) -> Result<Made> {
+fn put_in_place(project: &Project<'_>, task: &Task, stale: &Stale, staging: &Staging) -> Result<Made> {
     let made = if task.keep_foreign { Made::in_staging(staging.path(), task)? } else { Made::Everything };
     for output in task.outputs.iter().map(Path::new).filter(|output| fs::exists(&staging.join(output))) {
         if task.keep_foreign {
-            let owned_by_action = action::owned(project, task, output)?;
-            let recorded = decision.record.as_ref().map(|record| &record.outputs);
+            let owned_by_action = task.action.owned(&project.scope(), output)?;
+            let recorded = stale.record.as_ref().map(|record| &record.outputs);
             let is_owned = |name: &Path| {
                 recorded.is_some_and(|outputs| outputs.get(name).is_some()) || owned_by_action.contains(name)
             };
@@ -136,25 +149,16 @@ fn put_in_place(project: &Project<'_>, task: &Task, decision: &Decision, staging
     Ok(made)
 }
 
-/// A command writes into the plugin's directory. What it made before is set aside, so that nothing stale survives,
+/// The action writes into the plugin's directory. What it made before is set aside, so that nothing stale survives,
 /// and comes back if it fails.
-fn run_command(
-    project: &Project<'_>,
-    task: &Task,
-    command: &[String],
-    decision: &Decision,
-    log: &mut Log,
-) -> Result<Made> {
-    let staging = Staging::new_in(&project.staging_parent())?;
-    let recorded = decision.record.as_ref().map(|record| &record.outputs);
+fn run_in_place(project: &Project<'_>, task: &Task, stale: &Stale, job: &mut Job<'_>) -> Result<Made> {
+    let recorded = stale.record.as_ref().map(|record| &record.outputs);
     let aside = match recorded {
-        Some(recorded) if !task.keep_outputs => SetAside::outputs(&project.dir, recorded, staging.path())?,
+        Some(recorded) if !task.keep_outputs => SetAside::outputs(&project.dir, recorded, job.staging)?,
         _ => SetAside::nothing(),
     };
     let before = Made::before_command(&project.dir, task)?;
-    let result =
-        action::run_command(project, task, command, log).and_then(|()| missing_output(project, task));
-    match result {
+    match task.action.run(job).and_then(|()| missing_output(project, task)) {
         Ok(()) => Made::by_command(&project.dir, task, &before, recorded.filter(|_| task.keep_outputs)),
         Err(error) => {
             aside.put_back(&project.dir)?;
@@ -170,37 +174,15 @@ fn missing_output(project: &Project<'_>, task: &Task) -> Result<()> {
             text::visible(&task.name),
             text::visible(output)
         ))
-        .hint(format!("correct its `outputs` or its `command` in `{}`", task.origin))),
+        .hint(format!("correct its `outputs` or its `command` in `{}`", task.origin.file))),
         None => Ok(()),
     }
 }
 
 /// Looks at what was made and writes the record.
-fn record(
-    project: &Project<'_>,
-    task: &Task,
-    decision: &Decision,
-    made: &Made,
-    took: Duration,
-) -> Result<Digest> {
+fn record(project: &Project<'_>, task: &Task, stale: Stale, made: &Made, started: Clock) -> Result<Digest> {
     let mut outputs = whole_outputs(&project.dir, task, project.now()?)?;
     made.restrict(&mut outputs);
-    let output_digest = outputs.digest();
-    let record = Record {
-        fingerprint: decision.fingerprint.clone(),
-        inputs: decision.inputs.clone(),
-        outputs,
-        output_digest,
-        finished: true,
-        duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-    };
-    save(project, &task.name, record)?;
-    Ok(output_digest)
-}
-
-pub(super) fn save(project: &Project<'_>, task: &str, record: Record) -> Result<()> {
-    let names = project.plan.names();
-    let mut state = project.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    state.insert(task, record);
-    state.save(&names)
+    let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    project.state().record(&task.name, stale.into_proof(outputs, duration_ms)?)
 }

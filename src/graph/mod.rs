@@ -1,9 +1,11 @@
 //! The task graph: plan, decide, run, explain.
 //!
+//! It knows no action by name: tasks bring theirs as values ([`Action`]), from the recipe.
+//!
 //! # When is a task up to date?
 //!
-//! A task is **fresh** when its record in `.mwp/state` says that it succeeded with the same *fingerprint* – recipe,
-//! arguments, versions of its tools, platform, declared environment, digests of its dependencies' outputs – and the
+//! A task is **fresh** when its record in `.mwp/state` says that it succeeded with the same *facts* – recipe,
+//! versions of its tools, platform, declared environment, settings, digests of its dependencies' outputs – and the
 //! same *inputs*, and when each of its outputs is in place and unaltered. The rules, each of them learnt from a
 //! build tool that broke it:
 //!
@@ -13,7 +15,10 @@
 //! - The list of names is part of the inputs: a new or a removed file counts. A pattern that has to match something
 //!   and does not is an error.
 //! - A dependent looks at the *digest of the outputs* of its dependency, not at whether that ran (early cut-off).
-//! - Locks judge themselves by content ([`crate::action::Judgement`]): a fresh clone has a lock and no record.
+//! - Locks are checked by content ([`LockCheck`]): a fresh clone has a lock and no record.
+//! - The key of the cache and the reasons for a run come from one walk over the facts (`manifest`), builds, dry runs
+//!   and explanations from one decision (`decide`), and a record only from a decision that was carried out.
+//! - What a link points to counts. What cannot be looked at is an error, not absent.
 //! - The record describes the inputs from before the start and is written after success only. Work in progress
 //!   happens in `.mwp/tmp` and is put in place in one step; a killed build leaves no record and no half output.
 //! - One process at a time per plugin directory; explanations and dry runs take no lock and write nothing.
@@ -21,26 +26,34 @@
 //! Knowingly not covered: what a command reads without declaring it, empty directories, and timestamps or
 //! extended attributes of inputs.
 
+mod action;
+mod agenda;
 mod decide;
 mod draw;
 mod execute;
-mod fingerprint;
+mod listing;
+mod manifest;
 mod name;
 mod observer;
 mod outputs;
 mod plan;
 mod project;
+mod reason;
 mod schedule;
 mod snapshot;
 mod stat;
 mod state;
+mod task;
 
+pub use action::{Action, Job, LockCheck, Reads, Report, Scope, Upgrade, hidden};
 pub use draw::{GraphFormat, draw};
-pub use fingerprint::Reason;
+pub use manifest::Value;
 pub use observer::{Event, Observer};
 pub use plan::Plan;
 pub use project::{Mode, Project, lock_directory};
-pub use schedule::{Slots, TaskStatus, build, explain};
+pub use reason::Reason;
+pub use schedule::{Built, Slots, TaskStatus, build, build_all, explain};
 pub use snapshot::{Entry, Kind, Patterns, Snapshot};
 pub use stat::{Instant, Stat};
 pub use state::{STATE_DIR, State};
+pub use task::{Origin, Target, Task};

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::fingerprint::Reason;
+use super::reason::Reason;
+use super::schedule::Built;
 use crate::error::Error;
 
 #[derive(Debug)]
@@ -31,6 +32,11 @@ pub enum Event<'a> {
         task: &'a str,
         text: &'a str,
     },
+    /// Something that the user wants to know of what was made.
+    Note {
+        task: &'a str,
+        text: &'a str,
+    },
     /// The outputs came from the content store.
     Restored {
         task: &'a str,
@@ -46,6 +52,10 @@ pub enum Event<'a> {
         error: &'a Error,
         output: &'a str,
         log: &'a Path,
+    },
+    /// The whole project is up to date.
+    Built {
+        built: &'a Built,
     },
 }
 

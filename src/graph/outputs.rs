@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::snapshot::Snapshot;
 use super::stat::Stat;
+use super::task::Task;
 use crate::error::Result;
 use crate::fs;
-use crate::recipe::Task;
 
 /// Which files below its outputs a task has made.
 pub(super) enum Made {
@@ -61,7 +61,7 @@ impl Made {
     }
 }
 
-/// Files and links below the outputs of a task, bytecode left out.
+/// Files, links and empty directories below the outputs of a task, bytecode left out.
 fn files_below(dir: &Path, task: &Task) -> Result<BTreeMap<PathBuf, Stat>> {
     let mut files = BTreeMap::new();
     for output in &task.outputs {
@@ -71,12 +71,13 @@ fn files_below(dir: &Path, task: &Task) -> Result<BTreeMap<PathBuf, Stat>> {
 }
 
 fn collect(dir: &Path, name: &Path, files: &mut BTreeMap<PathBuf, Stat>) -> Result<()> {
-    let Some(stat) = Stat::of(&dir.join(name)) else { return Ok(()) };
-    if !stat.is_dir() {
+    let Some(stat) = Stat::of(&dir.join(name))? else { return Ok(()) };
+    let entries = if stat.is_dir() { fs::list(&dir.join(name))? } else { Vec::new() };
+    // A directory without entries is a thing of its own.
+    if entries.is_empty() {
         files.insert(name.to_owned(), stat);
-        return Ok(());
     }
-    for entry in fs::list(&dir.join(name))? {
+    for entry in entries {
         if let Some(file_name) = entry.file_name().filter(|name| *name != "__pycache__") {
             collect(dir, &name.join(file_name), files)?;
         }
@@ -129,7 +130,7 @@ impl SetAside {
         let mut aside = SetAside::nothing();
         for (index, entry) in recorded.entries.iter().enumerate() {
             let name = entry.name.as_path();
-            if Stat::of(&dir.join(name)).is_some_and(|stat| stat == entry.stat) {
+            if Stat::of(&dir.join(name))?.is_some_and(|stat| stat == entry.stat) {
                 let place = staging.join(index.to_string());
                 fs::rename(&dir.join(name), &place)?;
                 aside.files.push((name.to_owned(), place));

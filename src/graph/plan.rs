@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::decide::Predecessor;
+use super::task::{Target, Task};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::recipe::{Recipes, Target, Task};
 use crate::text;
 
 /// The tasks of one plugin for one target, in an order in which they can run.
@@ -13,13 +15,15 @@ pub struct Plan {
     pub tasks: Vec<Task>,
     /// For each task, the positions of those that go first.
     pub first: Vec<Vec<usize>>,
+    /// The names of the plugin's tasks, for whatever target.
+    stated: BTreeSet<String>,
 }
 
 impl Plan {
-    pub fn new(dir: &Path, recipes: Recipes, target: Target) -> Result<Plan> {
-        let everything: BTreeSet<String> = recipes.tasks.iter().map(|task| task.name.clone()).collect();
-        let tasks: Vec<Task> =
-            recipes.tasks.into_iter().filter(|task| task.targets.contains(&target)).collect();
+    /// `known` are names that a plugin's own recipe may use for the order although no such task applies (yet).
+    pub fn new(dir: &Path, tasks: Vec<Task>, known: &BTreeSet<String>, target: Target) -> Result<Plan> {
+        let stated: BTreeSet<String> = tasks.iter().map(|task| task.name.clone()).collect();
+        let tasks: Vec<Task> = tasks.into_iter().filter(|task| task.targets.contains(&target)).collect();
         let position: BTreeMap<&str, usize> =
             tasks.iter().enumerate().map(|(index, task)| (task.name.as_str(), index)).collect();
         let mut first: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); tasks.len()];
@@ -27,16 +31,15 @@ impl Plan {
             for name in &task.dependencies {
                 match position.get(name.as_str()) {
                     Some(dependency) => first[index].insert(*dependency),
-                    None => return Err(unknown(dir, task, "dependencies", name, &everything)),
+                    None => return Err(unknown(dir, task, "dependencies", name, &stated)),
                 };
             }
             // Order alone: what is not part of this build need not be waited for. In a plugin's own recipe a name
             // that no recipe knows is a slip of the fingers.
             for (key, names) in [("after", &task.after), ("before", &task.before)] {
                 for name in names {
-                    let own = task.origin == crate::recipe::PLUGIN_RECIPE_FILE;
-                    if own && !everything.contains(name) && !BUILT_IN.contains(&name.as_str()) {
-                        return Err(unknown(dir, task, key, name, &everything));
+                    if task.origin.is_own && !stated.contains(name) && !known.contains(name) {
+                        return Err(unknown(dir, task, key, name, &stated));
                     }
                     match (position.get(name.as_str()), key) {
                         (Some(other), "after") => first[index].insert(*other),
@@ -53,11 +56,29 @@ impl Plan {
         let mut slots: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
         let tasks: Vec<Task> = order.iter().filter_map(|old| slots[*old].take()).collect();
         refuse_shared_outputs(&tasks)?;
-        Ok(Plan { tasks, first })
+        Ok(Plan { tasks, first, stated })
     }
 
     pub fn names(&self) -> Vec<&str> {
         self.tasks.iter().map(|task| task.name.as_str()).collect()
+    }
+
+    /// Whether a recipe of the plugin states the task, for this target or another one.
+    pub fn is_stated(&self, task: &str) -> bool {
+        self.stated.contains(task)
+    }
+
+    /// What `task` has to know of `other`, which goes first.
+    pub(super) fn predecessor(
+        &self,
+        task: usize,
+        other: usize,
+        outputs: Option<Digest>,
+        will_run: bool,
+    ) -> Predecessor<'_> {
+        let name = self.tasks[other].name.as_str();
+        let counts = self.tasks[task].dependencies.iter().any(|dependency| dependency == name);
+        Predecessor { name, outputs, counts, will_run }
     }
 
     pub fn position(&self, name: &str) -> Result<usize> {
@@ -76,12 +97,8 @@ impl Plan {
     }
 }
 
-/// Built-in tasks that a plugin's recipe may name although they do not apply (yet).
-const BUILT_IN: [&str; 8] =
-    ["precustom", "check", "freeze", "wheels", "node_lock", "node_modules", "custom", "virtualenv"];
-
 fn unknown(dir: &Path, task: &Task, key: &str, name: &str, known: &BTreeSet<String>) -> Error {
-    let file = dir.join(&task.origin);
+    let file = dir.join(&task.origin.file);
     let names: Vec<&str> = known.iter().map(String::as_str).filter(|known| *known != task.name).collect();
     let error = Error::input(format!(
         "{}: [tasks.{}] `{key}` found `{}`; the tasks here are {}",
@@ -100,9 +117,8 @@ fn unknown(dir: &Path, task: &Task, key: &str, name: &str, known: &BTreeSet<Stri
 fn order_by_files(tasks: &[Task], first: &mut [BTreeSet<usize>]) {
     for reader in 0..tasks.len() {
         for maker in 0..tasks.len() {
-            let is_own = tasks[maker].origin == crate::recipe::PLUGIN_RECIPE_FILE;
             if reader != maker
-                && is_own
+                && tasks[maker].origin.is_own
                 && reads(&tasks[reader], &tasks[maker])
                 && !goes_after(maker, reader, first)
             {
@@ -173,8 +189,8 @@ fn sorted(tasks: &[Task], first: &[BTreeSet<usize>]) -> Result<Vec<usize>> {
     for index in 0..tasks.len() {
         visit(index, first, &mut marks, &mut Vec::new(), &mut order).map_err(|cycle| {
             let names: Vec<&str> = cycle.iter().map(|index| tasks[*index].name.as_str()).collect();
-            let own = tasks.iter().find(|task| task.origin == crate::recipe::PLUGIN_RECIPE_FILE);
-            let file = own.map_or(tasks[cycle[0]].origin.as_str(), |task| task.origin.as_str());
+            let own = tasks.iter().find(|task| task.origin.is_own).unwrap_or(&tasks[cycle[0]]);
+            let file = &own.origin.file;
             Error::input(format!("`{file}`: the tasks wait for each other: {}", names.join(" → ")))
                 .hint("take one of them out of `dependencies`, `after` or `before`")
         })?;
@@ -188,10 +204,10 @@ fn refuse_shared_outputs(tasks: &[Task]) -> Result<()> {
         for other in &tasks[..index] {
             let shared = task.outputs.iter().find(|output| other.outputs.contains(output));
             if let Some(output) = shared {
-                let file = if task.origin == crate::recipe::PLUGIN_RECIPE_FILE { task } else { other };
+                let stated = if task.origin.is_own { task } else { other };
                 return Err(Error::input(format!(
                     "`{}`: [tasks.{}] `outputs` found `{}`, which task `{}` makes too; one task for each output is allowed",
-                    file.origin,
+                    stated.origin.file,
                     task.name,
                     text::visible(output),
                     other.name

@@ -1,9 +1,10 @@
 //! One plugin directory as a project: its plan, its records, and what it may use.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::action::{Scope, Upgrade};
 use super::observer::{Event, Observer};
 use super::plan::Plan;
 use super::stat::Instant;
@@ -11,7 +12,6 @@ use super::state::{STATE_DIR, State};
 use crate::error::Result;
 use crate::fs::{self, Lock};
 use crate::plugin::Label;
-use crate::recipe::{Recipes, Target};
 use crate::site::Site;
 use crate::store::Store;
 use crate::tools::Tools;
@@ -25,36 +25,38 @@ pub struct Mode {
     pub locked: bool,
     /// No network: what is not in a cache is an error.
     pub offline: bool,
+    /// Make locks again with newer versions.
+    pub upgrade: Upgrade,
 }
 
 pub struct Project<'a> {
     /// As the user named it, for messages.
     pub dir: PathBuf,
-    pub label: Label,
+    /// The plugin's name; the directory's where there is no label yet.
+    pub name: String,
     pub site: &'a Site,
     pub store: &'a Store,
     pub mode: &'a Mode,
     pub observer: &'a dyn Observer,
     pub plan: Plan,
     pub tools: Tools<'a>,
-    pub state: Mutex<State>,
+    state: Mutex<State>,
 }
 
 impl<'a> Project<'a> {
-    /// Reads what the directory is; writes nothing.
-    pub fn open(
+    /// Writes nothing.
+    pub fn new(
         dir: &Path,
-        target: Target,
+        plan: Plan,
         site: &'a Site,
         store: &'a Store,
         mode: &'a Mode,
         observer: &'a dyn Observer,
-    ) -> Result<Project<'a>> {
-        let label = Label::read(dir)?;
-        let plan = Plan::new(dir, Recipes::of_plugin(dir)?, target)?;
-        Ok(Project {
+    ) -> Project<'a> {
+        let directory_name = || dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy().into_owned();
+        Project {
             dir: dir.to_owned(),
-            label,
+            name: Label::read(dir).map_or_else(|_| directory_name(), |label| label.name.to_string()),
             site,
             store,
             mode,
@@ -62,7 +64,17 @@ impl<'a> Project<'a> {
             plan,
             tools: Tools::new(site, dir),
             state: Mutex::new(State::unknown()),
-        })
+        }
+    }
+
+    /// What actions may look at.
+    pub fn scope(&self) -> Scope<'_> {
+        Scope { dir: &self.dir, site: self.site, tools: &self.tools }
+    }
+
+    /// The records.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn state_dir(&self) -> PathBuf {
@@ -92,18 +104,14 @@ impl<'a> Project<'a> {
 
     /// Reads the records; under the lock, because another process may be building.
     pub fn load_state(&self) {
-        *self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = State::load(&self.dir);
+        let mut state = State::load(&self.dir);
+        state.retain(|task| self.plan.is_stated(task));
+        *self.state() = state;
     }
 
     /// Now, by the clock of the plugin's file system.
     pub fn now(&self) -> Result<Instant> {
         Instant::now(&self.state_dir())
-    }
-
-    /// An absolute path, for programs that start elsewhere.
-    pub fn absolute_dir(&self) -> Result<PathBuf> {
-        use crate::error::At;
-        std::fs::canonicalize(&self.dir).at("read", &self.dir)
     }
 }
 

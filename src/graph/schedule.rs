@@ -1,22 +1,26 @@
 //! Runs the tasks of one or several projects, in parallel as far as their order allows.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant as Clock};
 
 use serde::Serialize;
 
-use super::decide::{Decision, decide};
-use super::execute::{execute, save};
-use super::fingerprint::Reason;
+use super::agenda::Agenda;
+use super::decide::{Decision, Predecessor, decide};
+use super::execute::execute;
 use super::observer::Event;
 use super::project::Project;
+use super::reason::Reason;
 use super::stat::Instant;
-use super::state::Record;
-use crate::action;
+use super::task::Task;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::process;
+use crate::text;
 
 /// How many tasks run at the same time, over all projects.
 pub struct Slots {
@@ -30,7 +34,7 @@ impl Slots {
     }
 
     fn take(&self) -> Slot<'_> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = locked(&self.free);
         while *free == 0 {
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
@@ -43,9 +47,13 @@ struct Slot<'a>(&'a Slots);
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *locked(&self.0.free) += 1;
         self.0.freed.notify_one();
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How a task stands, for people and for `--json`.
@@ -58,46 +66,97 @@ pub struct TaskStatus {
     pub last_duration_ms: Option<u64>,
 }
 
+impl TaskStatus {
+    fn fresh(task: &Task, last_duration_ms: Option<u64>) -> TaskStatus {
+        TaskStatus { task: task.name.clone(), fresh: true, reasons: Vec::new(), last_duration_ms }
+    }
+}
+
+/// How one directory was built.
+#[derive(Debug)]
+pub struct Built {
+    pub directory: PathBuf,
+    pub plugin: String,
+    pub tasks: Vec<TaskStatus>,
+    pub took: Duration,
+}
+
+/// Brings several projects up to date, all of them at the same time; `open` makes a project of a directory. What
+/// happens in one does not keep the others from being built.
+pub fn build_all<'a>(
+    directories: &[PathBuf],
+    open: impl Fn(&Path) -> Result<Project<'a>> + Sync,
+    slots: &Slots,
+) -> Vec<Result<Built>> {
+    let one = |directory: &Path| -> Result<Built> {
+        let started = Clock::now();
+        let project = open(directory)?;
+        let _lock = project.lock()?;
+        let tasks = build(&project, slots)?;
+        let built = Built {
+            directory: directory.to_owned(),
+            plugin: project.name.clone(),
+            tasks,
+            took: started.elapsed(),
+        };
+        project.observer.event(&project.dir, Event::Built { built: &built });
+        Ok(built)
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = directories
+            .iter()
+            .map(|directory| scope.spawn(|| or_panic(&text::path(directory), || one(directory))))
+            .collect();
+        let joined = workers.into_iter().zip(directories);
+        joined
+            .map(|(worker, directory)| {
+                worker.join().unwrap_or_else(|_| Err(internal(&text::path(directory), "its thread ended")))
+            })
+            .collect()
+    })
+}
+
+/// A fault of ours ends the build with an error, not in silence.
+fn or_panic<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        Err(internal(what, text))
+    })
+}
+
+fn internal(what: &str, reason: &str) -> Error {
+    Error::machine(format!("{what}: a fault in mwp itself: {}", text::visible(reason)))
+        .hint("report it, with the command and these lines")
+}
+
 /// Brings a project up to date. Tasks that do not wait for each other run at the same time; after the first failure
 /// nothing new starts. The caller holds the project's lock.
 pub fn build(project: &Project<'_>, slots: &Slots) -> Result<Vec<TaskStatus>> {
     let plan = &project.plan;
-    let mut waiting_for: Vec<usize> = plan.first.iter().map(Vec::len).collect();
-    let digests: Mutex<BTreeMap<String, Digest>> = Mutex::new(BTreeMap::new());
+    let mut agenda = Agenda::new(plan);
+    let digests: Mutex<BTreeMap<usize, Digest>> = Mutex::new(BTreeMap::new());
     let (report, reports) = mpsc::channel();
-    let mut statuses = Vec::new();
+    let mut statuses = BTreeMap::new();
     let mut failures: Vec<Error> = Vec::new();
     std::thread::scope(|scope| {
-        let mut running = 0;
-        let mut ready: Vec<usize> = (0..plan.tasks.len()).filter(|index| waiting_for[*index] == 0).collect();
         loop {
-            while failures.is_empty() && !ready.is_empty() {
-                let index = ready.remove(0);
-                running += 1;
+            while let Some(index) = agenda.start() {
                 let (report, digests) = (report.clone(), &digests);
                 scope.spawn(move || {
-                    let result = one(project, index, digests, slots);
+                    let what = format!("task `{}`", text::visible(&project.plan.tasks[index].name));
+                    let result = or_panic(&what, || one(project, index, digests, slots));
                     // The receiver outlives the scope.
                     let _ = report.send((index, result));
                 });
             }
-            if running == 0 {
+            if agenda.is_idle() {
                 break;
             }
             let Ok((index, result)) = reports.recv() else { break };
-            running -= 1;
+            agenda.end(index, result.is_ok());
             match result {
-                Ok(status) => {
-                    statuses.push((index, status));
-                    for (other, first) in plan.first.iter().enumerate() {
-                        if first.contains(&index) {
-                            waiting_for[other] -= 1;
-                            if waiting_for[other] == 0 {
-                                ready.push(other);
-                            }
-                        }
-                    }
-                }
+                Ok(status) => drop(statuses.insert(index, status)),
                 Err(error) => failures.push(error),
             }
         }
@@ -109,14 +168,13 @@ pub fn build(project: &Project<'_>, slots: &Slots) -> Result<Vec<TaskStatus>> {
         let fault = first.fault;
         return Err(Error::many(fault, failures.into_iter().flat_map(|failure| failure.problems).collect()));
     }
-    statuses.sort_by_key(|(index, _)| *index);
-    Ok(statuses.into_iter().map(|(_, status)| status).collect())
+    Ok(statuses.into_values().collect())
 }
 
 fn one(
     project: &Project<'_>,
     index: usize,
-    digests: &Mutex<BTreeMap<String, Digest>>,
+    digests: &Mutex<BTreeMap<usize, Digest>>,
     slots: &Slots,
 ) -> Result<TaskStatus> {
     let task = &project.plan.tasks[index];
@@ -124,121 +182,75 @@ fn one(
     if process::is_interrupted() {
         return Err(Error::interrupted());
     }
-    let dependencies = {
-        let digests = digests.lock().unwrap_or_else(PoisonError::into_inner);
-        task.dependencies.iter().filter_map(|name| Some((name.clone(), *digests.get(name)?))).collect()
+    let predecessors: Vec<Predecessor<'_>> = {
+        let digests = locked(digests);
+        let first = project.plan.first[index].iter();
+        first
+            .map(|other| project.plan.predecessor(index, *other, digests.get(other).copied(), false))
+            .collect()
     };
-    if action::is_check(task) {
-        action::check(project)?;
-        project.observer.event(&project.dir, Event::Fresh { task: &task.name });
-        return Ok(TaskStatus {
-            task: task.name.clone(),
-            fresh: true,
-            reasons: Vec::new(),
-            last_duration_ms: None,
-        });
-    }
-    let decision = decide(project, task, dependencies, project.now()?)?;
-    let last_duration_ms = decision.record.as_ref().map(|record| record.duration_ms);
-    let digest = if decision.is_fresh() {
-        for text in action::drift(project, task)? {
-            project.observer.event(&project.dir, Event::Warning { task: &task.name, text: &text });
+    let event = |event: Event<'_>| project.observer.event(&project.dir, event);
+    let (status, digest) = match decide(project, task, &predecessors, project.now()?)? {
+        Decision::Probed => {
+            event(Event::Fresh { task: &task.name });
+            (TaskStatus::fresh(task, None), None)
         }
-        project.observer.event(&project.dir, Event::Fresh { task: &task.name });
-        keep_record(project, &task.name, &decision)?
-    } else {
-        execute(project, task, &decision)?
+        Decision::Fresh(fresh) => {
+            let last_duration_ms = fresh.record.as_ref().map(|record| record.duration_ms);
+            if let Some(record) = &fresh.record {
+                for text in task.action.drift(&project.scope(), &record.outputs)? {
+                    event(Event::Warning { task: &task.name, text: &text });
+                }
+            }
+            event(Event::Fresh { task: &task.name });
+            // Where stat records have changed, nothing shall be hashed twice.
+            let digest = match fresh.is_recorded {
+                true => fresh.outputs_digest()?,
+                false => project.state().record(&task.name, fresh.into_proof()?)?,
+            };
+            (TaskStatus::fresh(task, last_duration_ms), Some(digest))
+        }
+        Decision::Stale(stale) => {
+            let last_duration_ms = stale.record.as_ref().map(|record| record.duration_ms);
+            let reasons = stale.reasons.clone();
+            let digest = execute(project, task, stale)?;
+            (TaskStatus { task: task.name.clone(), fresh: false, reasons, last_duration_ms }, Some(digest))
+        }
     };
-    digests.lock().unwrap_or_else(PoisonError::into_inner).insert(task.name.clone(), digest);
-    Ok(TaskStatus {
-        task: task.name.clone(),
-        fresh: decision.is_fresh(),
-        reasons: decision.reasons,
-        last_duration_ms,
-    })
-}
-
-/// A fresh task whose stat records have changed gets a new record, so that nothing is hashed twice.
-fn keep_record(project: &Project<'_>, task: &str, decision: &Decision) -> Result<Digest> {
-    let Some(outputs) = &decision.outputs else { return Ok(Digest::of(b"")) };
-    if let (true, Some(record)) = (decision.identical, &decision.record) {
-        return Ok(record.output_digest);
+    if let Some(digest) = digest {
+        locked(digests).insert(index, digest);
     }
-    let output_digest = outputs.digest();
-    let record = Record {
-        fingerprint: decision.fingerprint.clone(),
-        inputs: decision.inputs.clone(),
-        outputs: outputs.clone(),
-        output_digest,
-        finished: true,
-        duration_ms: decision.record.as_ref().map_or(0, |record| record.duration_ms),
-    };
-    save(project, task, record)?;
-    Ok(output_digest)
+    Ok(status)
 }
 
 /// How every task stands, without running or writing anything.
 pub fn explain(project: &Project<'_>) -> Result<Vec<TaskStatus>> {
     project.load_state();
     let mut statuses: Vec<TaskStatus> = Vec::new();
-    let mut digests: BTreeMap<&str, Digest> = BTreeMap::new();
-    for task in &project.plan.tasks {
-        if action::is_check(task) {
-            action::check(project)?;
-            statuses.push(TaskStatus {
-                task: task.name.clone(),
-                fresh: true,
-                reasons: Vec::new(),
-                last_duration_ms: None,
-            });
-            continue;
-        }
-        let stale: Vec<&String> =
-            task.dependencies.iter().filter(|name| !digests.contains_key(name.as_str())).collect();
-        let dependencies = task
-            .dependencies
-            .iter()
-            .filter_map(|name| {
+    let mut digests: BTreeMap<usize, Digest> = BTreeMap::new();
+    for (index, task) in project.plan.tasks.iter().enumerate() {
+        let first = project.plan.first[index].iter();
+        let predecessors: Vec<Predecessor<'_>> = first
+            .map(|other| {
                 // The last known digest of a dependency that has to run: its outputs may well stay the same.
-                let known = digests.get(name.as_str()).copied();
-                let state = project.state.lock().unwrap_or_else(PoisonError::into_inner);
-                let known = known.or_else(|| state.get(name).map(|record| record.output_digest));
-                known.map(|digest| (name.clone(), digest))
+                let known = digests.get(other).copied().or_else(|| {
+                    project.state().get(&project.plan.tasks[*other].name).map(|record| record.output_digest)
+                });
+                project.plan.predecessor(index, *other, known, !statuses[*other].fresh)
             })
             .collect();
-        let decision = decide(project, task, dependencies, Instant::NEVER);
-        let decision = match decision {
-            Ok(decision) => decision,
-            // An input that a dependency is going to make.
-            Err(error) if stale.is_empty() => return Err(error),
-            Err(_) => {
-                statuses.push(TaskStatus {
-                    task: task.name.clone(),
-                    fresh: false,
-                    reasons: stale
-                        .iter()
-                        .map(|name| Reason::DependencyWillRun { task: (*name).clone() })
-                        .collect(),
-                    last_duration_ms: None,
-                });
-                continue;
+        statuses.push(match decide(project, task, &predecessors, Instant::NEVER)? {
+            Decision::Probed => TaskStatus::fresh(task, None),
+            Decision::Fresh(fresh) => {
+                digests.insert(index, fresh.outputs_digest()?);
+                TaskStatus::fresh(task, fresh.record.map(|record| record.duration_ms))
             }
-        };
-        let mut reasons = decision.reasons;
-        reasons.extend(stale.iter().map(|name| Reason::DependencyWillRun { task: (*name).clone() }));
-        if reasons.is_empty() {
-            let digest = match (&decision.record, &decision.outputs) {
-                (Some(record), _) if decision.identical => record.output_digest,
-                (_, Some(outputs)) => outputs.digest(),
-                _ => Digest::of(b""),
-            };
-            digests.insert(&task.name, digest);
-        }
-        statuses.push(TaskStatus {
-            task: task.name.clone(),
-            fresh: reasons.is_empty(),
-            reasons,
-            last_duration_ms: decision.record.map(|record| record.duration_ms),
+            Decision::Stale(stale) => TaskStatus {
+                task: task.name.clone(),
+                fresh: false,
+                reasons: stale.reasons,
+                last_duration_ms: stale.record.map(|record| record.duration_ms),
+            },
         });
     }
     Ok(statuses)

@@ -5,48 +5,49 @@
 //! files are hashed). A directory whose record is equal has the same entries, so that only changed trees are
 //! walked again. Equal content under another stat record is equal: only the record is refreshed.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use ignore::WalkBuilder;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+pub use super::listing::Patterns;
+
+use super::listing::Listing;
 use super::name::Name;
 use super::stat::{Instant, Stat};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::recipe::Task;
-use crate::text;
-
-/// Directories that never count: version control and our own state.
-const NEVER_COUNT: [&str; 4] = [".git", ".hg", ".svn", ".mwp"];
 
 /// Fewer files are looked at sooner than threads are started for it.
 const WORTH_THREADS: usize = 4000;
 
-/// One file or link.
+/// One file, link or, of outputs, empty directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Relative to the plugin's directory.
     pub name: Name,
+    /// The name is a link, and this is what it points to.
+    pub behind_link: bool,
     pub stat: Stat,
     pub digest: Digest,
 }
 
 impl Entry {
-    fn read(dir: &Path, name: Name, stat: Stat) -> Result<Entry> {
+    fn read(dir: &Path, name: Name, behind_link: bool, stat: Stat) -> Result<Entry> {
         let path = dir.join(name.as_path());
         let digest = if stat.is_link() {
             let target = std::fs::read_link(&path).map_err(|error| Error::io("read", &path, &error))?;
             Digest::of(target.as_os_str().as_bytes())
-        } else {
+        } else if stat.is_file() {
             Digest::of_file(&path)?
+        } else {
+            Digest::of(b"")
         };
-        Ok(Entry { name, stat, digest })
+        Ok(Entry { name, behind_link, stat, digest })
     }
 
     /// Whether the record, read at that moment, still tells the content.
@@ -54,13 +55,37 @@ impl Entry {
         self.stat == *stat && !stat.is_racy(read_at)
     }
 
+    /// Its record now; `None` where it is gone, or is no longer what can be an entry.
+    fn look(&self, root: &std::fs::File, dir: &Path) -> Result<Option<Stat>> {
+        let stat = Stat::at(root, dir, self.name.as_path(), self.behind_link)?;
+        Ok(match stat {
+            None if self.kind() == Kind::Dangling => Some(Stat::NOWHERE),
+            Some(stat) if stat.is_dir() && self.kind() != Kind::Directory => None,
+            other => other,
+        })
+    }
+
     /// What counts of the mode: the kind of file and whether it can be executed.
     pub fn kind(&self) -> Kind {
-        match (self.stat.is_link(), self.stat.is_executable()) {
-            (true, _) => Kind::Link,
-            (false, true) => Kind::Executable,
-            (false, false) => Kind::File,
+        if self.stat == Stat::NOWHERE {
+            Kind::Dangling
+        } else if self.stat.is_link() {
+            Kind::Link
+        } else if self.stat.is_dir() {
+            Kind::Directory
+        } else if self.stat.is_executable() {
+            Kind::Executable
+        } else {
+            Kind::File
         }
+    }
+
+    /// Name, kind and content.
+    pub(super) fn is_same_as(&self, other: &Entry) -> bool {
+        self.name == other.name
+            && self.behind_link == other.behind_link
+            && self.kind() == other.kind()
+            && self.digest == other.digest
     }
 }
 
@@ -69,6 +94,22 @@ pub enum Kind {
     File,
     Executable,
     Link,
+    /// Without entries.
+    Directory,
+    /// What a link points to, where that is nothing.
+    Dangling,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::File => "file",
+            Kind::Executable => "executable",
+            Kind::Link => "link",
+            Kind::Directory => "empty directory",
+            Kind::Dangling => "nothing",
+        })
+    }
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -93,17 +134,17 @@ pub struct Taken {
     pub missing: Option<String>,
 }
 
-/// What to look at.
-#[derive(Debug, Clone, Default)]
-pub struct Patterns {
-    /// Each must match something.
-    pub required: Vec<String>,
-    pub optional: Vec<String>,
-    /// Paths below which nothing counts: the outputs of the task itself.
-    pub except: Vec<String>,
-}
-
 impl Snapshot {
+    pub(super) fn empty() -> Snapshot {
+        Snapshot {
+            patterns: Vec::new(),
+            entries: Arc::default(),
+            directories: Vec::new(),
+            absent: Vec::new(),
+            read_at: Instant::NEVER,
+        }
+    }
+
     /// Looks at the files now. `read_at` is a moment by the file system's clock before the call.
     pub fn take(
         dir: &Path,
@@ -113,56 +154,77 @@ impl Snapshot {
     ) -> Result<Taken> {
         let wanted = patterns.in_order();
         let previous = previous.filter(|previous| previous.patterns == wanted);
-        if let Some(previous) = previous.filter(|previous| previous.lists_the_same(dir)) {
+        if let Some(previous) = previous
+            && previous.lists_the_same(dir)?
+        {
             let (snapshot, gone, identical) = previous.look_at_names(dir, read_at)?;
             if gone.is_empty() {
                 return Ok(Taken { snapshot, identical, missing: None });
             }
         }
-        let Listing { names, directories, absent, missing } = Listing::walk(dir, patterns)?;
-        let known: HashMap<&Name, &Entry> = previous
+        let Listing { names, directories, absent, missing } = Listing::of(dir, patterns)?;
+        let known: HashMap<(&Name, bool), &Entry> = previous
             .iter()
             .flat_map(|previous| previous.entries.iter())
-            .map(|entry| (&entry.name, entry))
+            .map(|entry| ((&entry.name, entry.behind_link), entry))
             .collect();
         let vouched_until = previous.map_or(Instant::NEVER, |previous| previous.read_at);
+        let names: Vec<(Name, bool)> = names.into_iter().collect();
         let looked: Vec<Option<Entry>> = names
             .into_par_iter()
             .with_min_len(64)
-            .map(|name| {
-                let Some(stat) = stat_of_file(dir, &name) else { return Ok(None) };
-                match known.get(&name).filter(|known| known.vouches_for(&stat, vouched_until)) {
+            .map(|(name, behind_link)| {
+                let path = dir.join(name.as_path());
+                let stat = match behind_link {
+                    true => Some(Stat::behind(&path)?.unwrap_or(Stat::NOWHERE)),
+                    false => Stat::of(&path)?,
+                };
+                let Some(stat) = stat else { return Ok(None) };
+                match known.get(&(&name, behind_link)).filter(|known| known.vouches_for(&stat, vouched_until))
+                {
                     Some(known) => Ok(Some((*known).clone())),
-                    None => Entry::read(dir, name, stat).map(Some),
+                    None => Entry::read(dir, name, behind_link, stat).map(Some),
                 }
             })
             .collect::<Result<_>>()?;
         let entries = Arc::new(looked.into_iter().flatten().collect());
+        let directories = directories.into_iter().collect();
         let snapshot = Snapshot { patterns: wanted, entries, directories, absent, read_at };
         Ok(Taken { snapshot, identical: false, missing })
     }
 
     /// No file was added or removed, as far as directories and their stat records tell.
-    fn lists_the_same(&self, dir: &Path) -> bool {
-        self.directories.iter().all(|(name, stat)| {
-            !stat.is_racy(self.read_at) && Stat::of(&dir.join(name.as_path())).is_some_and(|now| now == *stat)
-        }) && self.absent.iter().all(|name| !crate::fs::exists(&dir.join(name.as_path())))
+    fn lists_the_same(&self, dir: &Path) -> Result<bool> {
+        for (name, stat) in &self.directories {
+            if stat.is_racy(self.read_at) || Stat::of(&dir.join(name.as_path()))? != Some(*stat) {
+                return Ok(false);
+            }
+        }
+        for name in &self.absent {
+            if Stat::of(&dir.join(name.as_path()))?.is_some() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// The same names again and no others: what there is now, what is gone, and whether all records vouch.
     pub fn look_at_names(&self, dir: &Path, read_at: Instant) -> Result<(Snapshot, Vec<Name>, bool)> {
         let root = crate::fs::open(dir)?;
-        let changed = |(index, entry): (usize, &Entry)| {
-            let stat = Stat::at(&root, entry.name.as_path()).filter(|stat| !stat.is_dir());
-            match stat {
-                Some(stat) if entry.vouches_for(&stat, self.read_at) => None,
-                other => Some((index, other)),
-            }
+        let changed = |(index, entry): (usize, &Entry)| match entry.look(&root, dir) {
+            Ok(Some(stat)) if entry.vouches_for(&stat, self.read_at) => None,
+            Ok(other) => Some(Ok((index, other))),
+            Err(error) => Some(Err(error)),
         };
         let changed: Vec<(usize, Option<Stat>)> = if self.entries.len() < WORTH_THREADS {
-            self.entries.iter().enumerate().filter_map(changed).collect()
+            self.entries.iter().enumerate().filter_map(changed).collect::<Result<_>>()?
         } else {
-            self.entries.par_iter().enumerate().with_min_len(256).filter_map(changed).collect()
+            self.entries
+                .par_iter()
+                .enumerate()
+                .with_min_len(256)
+                .filter_map(changed)
+                .collect::<Result<_>>()?
         };
         if changed.is_empty() {
             return Ok((self.clone(), Vec::new(), true));
@@ -177,7 +239,10 @@ impl Snapshot {
         }
         let read: Vec<(usize, Entry)> = read
             .into_par_iter()
-            .map(|(index, stat)| Ok((index, Entry::read(dir, self.entries[index].name.clone(), stat)?)))
+            .map(|(index, stat)| {
+                let Entry { name, behind_link, .. } = &self.entries[index];
+                Ok((index, Entry::read(dir, name.clone(), *behind_link, stat)?))
+            })
             .collect::<Result<_>>()?;
         let mut entries = (*self.entries).clone();
         for (index, entry) in read {
@@ -187,166 +252,35 @@ impl Snapshot {
         for index in gone.into_iter().rev() {
             entries.remove(index);
         }
-        Ok((Snapshot { entries: Arc::new(entries), read_at, ..self.without_entries() }, names, false))
-    }
-
-    fn without_entries(&self) -> Snapshot {
-        Snapshot {
+        let snapshot = Snapshot {
             patterns: self.patterns.clone(),
-            entries: Arc::default(),
+            entries: Arc::new(entries),
             directories: self.directories.clone(),
             absent: self.absent.clone(),
-            read_at: self.read_at,
-        }
+            read_at,
+        };
+        Ok((snapshot, names, false))
     }
 
     /// The content as a whole: names, kinds and digests, no stat records.
-    pub fn digest(&self) -> Digest {
-        let content: Vec<_> =
-            self.entries.iter().map(|entry| (&entry.name, entry.kind(), entry.digest)).collect();
+    pub fn digest(&self) -> Result<Digest> {
+        let content: Vec<_> = self
+            .entries
+            .iter()
+            .map(|entry| (&entry.name, entry.behind_link, entry.kind(), entry.digest))
+            .collect();
         Digest::of_value(&content)
     }
 
+    /// The entry of that name itself, not of what it points to.
     pub fn get(&self, name: &Path) -> Option<&Entry> {
         self.entries
-            .binary_search_by(|entry| entry.name.as_path().as_os_str().cmp(name.as_os_str()))
+            .binary_search_by(|entry| {
+                (entry.name.as_path().as_os_str(), entry.behind_link).cmp(&(name.as_os_str(), false))
+            })
             .ok()
             .map(|index| &self.entries[index])
     }
-}
-
-impl Task {
-    /// What its inputs are; its own outputs are none.
-    pub(super) fn input_patterns(&self) -> Patterns {
-        Patterns {
-            required: self.inputs.clone(),
-            optional: self.optional_inputs.clone(),
-            except: self.outputs.clone(),
-        }
-    }
-}
-
-impl Patterns {
-    /// Required and optional ones in one list, by which a snapshot is known.
-    fn in_order(&self) -> Vec<String> {
-        let mut all = self.required.clone();
-        all.push("?".to_owned());
-        all.extend(self.optional.iter().cloned());
-        all.push("!".to_owned());
-        all.extend(self.except.iter().cloned());
-        all
-    }
-}
-
-fn stat_of_file(dir: &Path, name: &Name) -> Option<Stat> {
-    Stat::of(&dir.join(name.as_path())).filter(|stat| !stat.is_dir())
-}
-
-/// The names behind a set of patterns.
-struct Listing {
-    names: Vec<Name>,
-    directories: Vec<(Name, Stat)>,
-    absent: Vec<Name>,
-    /// A pattern that has to match something and does not.
-    missing: Option<String>,
-}
-
-impl Listing {
-    fn walk(dir: &Path, patterns: &Patterns) -> Result<Listing> {
-        let mut names = BTreeSet::new();
-        let mut directories = BTreeMap::new();
-        let mut absent = Vec::new();
-        let mut missing = None;
-        let excluded = glob_set(
-            patterns
-                .required
-                .iter()
-                .chain(&patterns.optional)
-                .filter_map(|pattern| pattern.strip_prefix('!')),
-        )?;
-        let counts = |name: &Path| {
-            !excluded.is_match(name) && !patterns.except.iter().any(|output| name.starts_with(output))
-        };
-        let both =
-            patterns.required.iter().map(|p| (p, true)).chain(patterns.optional.iter().map(|p| (p, false)));
-        for (pattern, required) in both.filter(|(pattern, _)| !pattern.starts_with('!')) {
-            let mut found = false;
-            let plain =
-                Path::new(pattern.strip_prefix("./").unwrap_or(pattern)).components().collect::<PathBuf>();
-            let is_dir = dir.join(&plain).is_dir() && !dir.join(&plain).is_symlink();
-            if is_glob(pattern) || is_dir {
-                let base = if is_dir { plain.clone() } else { literal_base(&plain) };
-                if !crate::fs::exists(&dir.join(&base)) {
-                    absent.push(Name::new(&base));
-                }
-                let glob = if is_dir { None } else { Some(glob_set([pattern.as_str()])?) };
-                for (name, stat) in walk(dir, &base, &counts)? {
-                    if stat.is_dir() {
-                        directories.insert(Name::new(&name), stat);
-                    } else if glob.as_ref().is_none_or(|glob| glob.is_match(&name)) {
-                        found = true;
-                        names.insert(Name::new(&name));
-                    }
-                }
-            } else if counts(&plain) && crate::fs::exists(&dir.join(&plain)) {
-                found = true;
-                names.insert(Name::new(&plain));
-            } else if !required {
-                absent.push(Name::new(&plain));
-            }
-            if required && !found && missing.is_none() {
-                missing = Some(pattern.clone());
-            }
-        }
-        let directories = directories.into_iter().collect();
-        Ok(Listing { names: names.into_iter().collect(), directories, absent, missing })
-    }
-}
-
-/// Every file and directory below `base`, with paths relative to `dir`; the stat record of a directory is taken
-/// before its entries are read.
-fn walk(dir: &Path, base: &Path, counts: &impl Fn(&Path) -> bool) -> Result<Vec<(PathBuf, Stat)>> {
-    let root = dir.join(base);
-    if Stat::of(&root).is_none() {
-        return Ok(Vec::new());
-    }
-    let mut found = Vec::new();
-    let walker = WalkBuilder::new(&root)
-        .standard_filters(false)
-        .follow_links(false)
-        .filter_entry(|entry| !NEVER_COUNT.iter().any(|name| entry.file_name() == *name))
-        .build();
-    for entry in walker {
-        let entry = entry.map_err(|error| match error.io_error() {
-            Some(io) => Error::machine(format!("cannot list {}: {}", text::path(&root), text::io_reason(io))),
-            None => Error::machine(format!("cannot list {}: {error}", text::path(&root))),
-        })?;
-        let name = entry.path().strip_prefix(dir).unwrap_or(entry.path());
-        let Some(stat) = Stat::of(entry.path()) else { continue };
-        if (stat.is_dir() || stat.is_file() || stat.is_link()) && counts(name) {
-            found.push((name.to_owned(), stat));
-        }
-    }
-    Ok(found)
-}
-
-fn is_glob(pattern: &str) -> bool {
-    pattern.contains(['*', '?', '[', '{'])
-}
-
-/// The leading part of a pattern that has no wildcard.
-fn literal_base(pattern: &Path) -> PathBuf {
-    pattern.components().take_while(|part| !is_glob(&part.as_os_str().to_string_lossy())).collect()
-}
-
-fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> {
-    let invalid = |error: globset::Error| Error::input(format!("bad glob: {error}"));
-    let mut set = GlobSetBuilder::new();
-    for pattern in patterns {
-        let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
-        set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(invalid)?);
-    }
-    set.build().map_err(invalid)
 }
 
 #[cfg(test)]
@@ -363,6 +297,7 @@ mod tests {
             required: vec!["in/**/*.txt".into(), "!in/skip/**".into()],
             optional: vec!["maybe".into()],
             except: vec!["in/out".into()],
+            ..Patterns::default()
         };
         Snapshot::take(dir, &patterns, previous, now_in(dir)).unwrap()
     }
@@ -448,7 +383,8 @@ mod tests {
         crate::fs::write_atomic(&dir.path().join(odd), b"x").unwrap();
         crate::fs::symlink(Path::new("nowhere"), &dir.path().join("in/link.txt")).unwrap();
         let snapshot = take(dir.path(), None).snapshot;
-        assert_eq!(snapshot.entries.len(), 2);
+        let behind = snapshot.entries.iter().find(|entry| entry.behind_link).unwrap();
+        assert_eq!((snapshot.entries.len(), behind.kind()), (3, Kind::Dangling));
         assert_eq!(snapshot.get(Path::new("in/link.txt")).unwrap().kind(), Kind::Link);
         assert!(snapshot.get(odd).is_some());
     }

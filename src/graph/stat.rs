@@ -1,13 +1,14 @@
 //! What the file system says about a file, to tell without reading it that nobody touched it.
 
 use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs;
 
 /// Compared as a whole and for equality: a file that went *back* in time has changed as well.
@@ -22,21 +23,35 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Of the path itself, not of what a link points to; `None` where there is nothing.
-    pub fn of(path: &Path) -> Option<Stat> {
-        path.symlink_metadata().ok().as_ref().map(Stat::from)
+    /// Stands for a link that leads nowhere.
+    pub const NOWHERE: Stat = Stat { modified: 0, changed: 0, size: 0, inode: 0, mode: 0 };
+
+    /// Of the path itself, not of what a link points to; `None` where there is nothing. That nobody can tell is an
+    /// error: what cannot be looked at is not absent.
+    pub fn of(path: &Path) -> Result<Option<Stat>> {
+        found(path.symlink_metadata().as_ref().map(Stat::from), path)
     }
 
-    /// As [`of`](Stat::of), for a path relative to an open directory: tens of thousands go faster so.
-    pub fn at(dir: &File, path: &Path) -> Option<Stat> {
-        let stat = rustix::fs::statat(dir, path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        Some(Stat {
+    /// Of what a link at the end of the path points to; `None` where that is nothing.
+    pub fn behind(path: &Path) -> Result<Option<Stat>> {
+        found(path.metadata().as_ref().map(Stat::from), path)
+    }
+
+    /// As [`of`](Stat::of) or [`behind`](Stat::behind), for a path relative to the open directory `root`, which is
+    /// `dir`: tens of thousands go faster so.
+    pub fn at(root: &File, dir: &Path, path: &Path, behind_link: bool) -> Result<Option<Stat>> {
+        let flags = if behind_link { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        let stat = rustix::fs::statat(root, path, flags).map(|stat| Stat {
             modified: nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
             changed: nanoseconds(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
             size: u64::try_from(stat.st_size).unwrap_or(0),
             inode: stat.st_ino,
             mode: stat.st_mode,
-        })
+        });
+        match stat {
+            Ok(stat) => Ok(Some(stat)),
+            Err(errno) => found(Err(&errno.into()), &dir.join(path)),
+        }
     }
 
     /// Equal but for what a new name for the file changes.
@@ -54,6 +69,11 @@ impl Stat {
 
     pub fn is_link(&self) -> bool {
         self.mode & 0o170_000 == 0o120_000
+    }
+
+    /// A file, a directory or a link: all that counts as an input or an output.
+    pub fn is_plain(&self) -> bool {
+        self.is_file() || self.is_dir() || self.is_link()
     }
 
     pub fn is_executable(&self) -> bool {
@@ -79,6 +99,20 @@ impl From<&Metadata> for Stat {
     }
 }
 
+fn found(stat: std::result::Result<Stat, &io::Error>, path: &Path) -> Result<Option<Stat>> {
+    match stat {
+        Ok(stat) => Ok(Some(stat)),
+        Err(error) if is_absent(error) => Ok(None),
+        Err(error) => Err(Error::io("look at", path, error)),
+    }
+}
+
+/// Nothing is there, or a link that leads nowhere or round and round.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+        || error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
 fn nanoseconds(seconds: i64, nanoseconds: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
@@ -96,7 +130,7 @@ impl Instant {
     pub fn now(dir: &Path) -> Result<Instant> {
         let path = dir.join("clock");
         fs::create_file(&path)?;
-        let stat = Stat::of(&path);
+        let stat = Stat::of(&path)?;
         fs::remove_file(&path)?;
         Ok(stat.map_or(Instant::NEVER, |stat| Instant(stat.modified)))
     }

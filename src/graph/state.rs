@@ -1,28 +1,29 @@
 //! What is known of earlier runs: one file, `.mwp/state`, in the plugin's directory.
 //!
-//! Written to a temporary file and renamed, after a success only. A file that is damaged, or of another version, is
-//! a state of nothing: everything is looked at again, and what is in the content store is restored.
+//! Written to a temporary file and renamed, and a record only in exchange for the [`Proof`] that the task ran or
+//! fitted. A file that is damaged, or of another version, is a state of nothing: everything is looked at again, and
+//! what is in the content store is restored.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::Fingerprint;
+use super::manifest::Manifest;
 use super::snapshot::Snapshot;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs;
 
 /// Our own directory in the plugin's directory: state, logs, work in progress. Never shipped.
 pub const STATE_DIR: &str = ".mwp";
 
-const MAGIC: &[u8] = b"mwp-state-1\n";
+const MAGIC: &[u8] = b"mwp-state-2\n";
 
 /// What a task was made from and what it made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Record {
-    pub fingerprint: Fingerprint,
+    pub manifest: Manifest,
     pub inputs: Snapshot,
     pub outputs: Snapshot,
     pub output_digest: Digest,
@@ -30,6 +31,21 @@ pub struct Record {
     pub finished: bool,
     /// Milliseconds that the task took when it last ran.
     pub duration_ms: u64,
+}
+
+/// That the outputs which are there are what the facts say: had from a decision alone, and spent on a record.
+pub(super) struct Proof(Record);
+
+impl Proof {
+    pub(super) fn new(
+        manifest: Manifest,
+        inputs: Snapshot,
+        outputs: Snapshot,
+        duration_ms: u64,
+    ) -> Result<Proof> {
+        let output_digest = outputs.digest()?;
+        Ok(Proof(Record { manifest, inputs, outputs, output_digest, finished: true, duration_ms }))
+    }
 }
 
 /// The records of one plugin directory.
@@ -56,34 +72,53 @@ impl State {
         self.records.get(task)
     }
 
-    pub fn insert(&mut self, task: &str, record: Record) {
+    /// Records a success; returns the digest of the outputs.
+    pub(super) fn record(&mut self, task: &str, Proof(record): Proof) -> Result<Digest> {
+        let digest = record.output_digest;
         self.records.insert(task.to_owned(), record);
+        self.save()?;
+        Ok(digest)
     }
 
-    /// Puts the records on the disk, less those of tasks that are no more.
-    pub fn save(&mut self, tasks: &[&str]) -> Result<()> {
-        self.records.retain(|name, _| tasks.contains(&name.as_str()));
-        fs::write_atomic(&self.path, &encode(&self.records))
+    /// From now on the record vouches for nothing; what it says of the outputs is still known.
+    pub(super) fn doubt(&mut self, task: &str) -> Result<()> {
+        match self.records.get_mut(task) {
+            Some(record) => {
+                record.finished = false;
+                self.save()
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Forgets the tasks that no recipe of the plugin states any more, whatever they are for.
+    pub(super) fn retain(&mut self, is_stated: impl Fn(&str) -> bool) {
+        self.records.retain(|name, _| is_stated(name));
+    }
+
+    fn save(&self) -> Result<()> {
+        fs::write_atomic(&self.path, &encode(&self.records)?)
     }
 }
 
-fn encode(records: &BTreeMap<String, Record>) -> Vec<u8> {
-    let body = postcard::to_stdvec(records).unwrap_or_default();
-    let mut content = Vec::with_capacity(MAGIC.len() + 8 + body.len());
+fn encode(records: &BTreeMap<String, Record>) -> Result<Vec<u8>> {
+    let body = postcard::to_stdvec(records)
+        .map_err(|error| Error::machine(format!("the records have no binary form: {error}")))?;
+    let mut content = Vec::with_capacity(MAGIC.len() + 4 + body.len());
     content.extend_from_slice(MAGIC);
     content.extend_from_slice(&checksum(&body));
     content.extend_from_slice(&body);
-    content
+    Ok(content)
 }
 
 fn decode(content: &[u8]) -> Option<BTreeMap<String, Record>> {
-    let (sum, body) = content.strip_prefix(MAGIC)?.split_at_checked(8)?;
+    let (sum, body) = content.strip_prefix(MAGIC)?.split_at_checked(4)?;
     (sum == checksum(body)).then(|| postcard::from_bytes(body).ok()).flatten()
 }
 
 /// Against truncation and bit rot, not against people.
-fn checksum(body: &[u8]) -> [u8; 8] {
-    xxhash_rust::xxh3::xxh3_64(body).to_le_bytes()
+fn checksum(body: &[u8]) -> [u8; 4] {
+    crc32fast::hash(body).to_le_bytes()
 }
 
 #[cfg(test)]
@@ -92,7 +127,7 @@ mod tests {
 
     #[test]
     fn damaged_state_is_a_miss() {
-        let whole = encode(&BTreeMap::new());
+        let whole = encode(&BTreeMap::new()).unwrap();
         assert!(decode(&whole).is_some());
         assert!(decode(&whole[..whole.len() - 1]).is_none());
         let mut flipped = whole.clone();

@@ -9,7 +9,7 @@ use crate::fs;
 use crate::text;
 
 /// The file that holds the label, in the plugin's directory.
-pub(super) const LABEL_FILE: &str = ".layerapi2_label";
+pub const LABEL_FILE: &str = ".layerapi2_label";
 
 /// A plugin's name: `^[A-Za-z0-9_-]+$`, no `plugin_` or `__` in front, neither `base` nor `config`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -8,4 +8,4 @@ mod label;
 pub use check::{Checked, Plugin, check};
 pub use config::{Config, ConfigProblem};
 pub use format_version::FormatVersion;
-pub use label::{Label, Module, PluginName};
+pub use label::{LABEL_FILE, Label, Module, PluginName};

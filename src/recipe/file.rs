@@ -2,31 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::makefile::states_rule;
-use super::{Action, Recipes, Target, Task};
+use super::Recipes;
+use super::makefile::has_rule;
+use crate::action::{self, Command};
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::graph::{Action, Origin, Target, Task};
 use crate::text;
 
 /// A plugin's own recipe, in its directory.
 pub const PLUGIN_RECIPE_FILE: &str = "mwp.toml";
-
-/// The actions that a task may name.
-const ACTIONS: [&str; 10] = [
-    "check",
-    "python-freeze",
-    "python-wheels",
-    "python-virtualenv",
-    "npm-lock",
-    "npm-modules",
-    "pnpm-lock",
-    "pnpm-modules",
-    "yarn-lock",
-    "yarn-modules",
-];
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +26,7 @@ pub(super) struct RecipeFile {
     name: String,
     #[allow(dead_code)] // read by people
     summary: String,
+    #[serde(default)]
     when: When,
     #[serde(default)]
     tasks: TaskTable,
@@ -143,10 +133,12 @@ impl RecipeFile {
     /// Adds the tasks that apply to the plugin in `dir`. What is generated is removed by `clean` whether or not
     /// the recipe still applies.
     pub(super) fn add_to(self, recipes: &mut Recipes, dir: &Path) -> Result<()> {
+        recipes.known.extend(self.tasks.keys().map(|name| name.get_ref().clone()));
         if self.when.holds(dir)? {
+            let origin = Origin { file: self.origin, is_own: false };
             for (name, task) in self.tasks {
                 if task.when.holds(dir)? {
-                    recipes.tasks.push(task.into_task(name.into_inner(), self.origin.clone()));
+                    recipes.tasks.push(task.into_task(name.get_ref(), dir, origin.clone())?);
                 }
             }
         }
@@ -178,12 +170,13 @@ pub(super) fn read_plugin_recipe(dir: &Path) -> Result<Option<PluginRecipe>> {
 }
 
 impl PluginRecipe {
-    pub(super) fn apply_to(self, recipes: &mut Recipes) -> Result<()> {
+    pub(super) fn apply_to(self, recipes: &mut Recipes, dir: &Path) -> Result<()> {
         for name in &self.disable {
             disable(recipes, name)?;
         }
         for (name, task) in self.tasks {
-            let task = task.into_task(name.into_inner(), PLUGIN_RECIPE_FILE.to_owned());
+            let origin = Origin { file: PLUGIN_RECIPE_FILE.to_owned(), is_own: true };
+            let task = task.into_task(name.get_ref(), dir, origin)?;
             // A task of the same name replaces the built-in one, in its place.
             match recipes.tasks.iter_mut().find(|known| known.name == task.name) {
                 Some(known) => *known = task,
@@ -226,8 +219,7 @@ fn disable(recipes: &mut Recipes, name: &str) -> Result<()> {
 impl When {
     fn holds(&self, dir: &Path) -> Result<bool> {
         if let Some(rule) = &self.makefile_rule {
-            let makefile = fs::read_optional(&dir.join("Makefile"))?.unwrap_or_default();
-            return Ok(states_rule(&String::from_utf8_lossy(&makefile), rule));
+            return has_rule(dir, rule);
         }
         let is_there = |path: &String| fs::exists(&dir.join(path));
         Ok((self.exists.is_empty() || self.exists.iter().any(is_there)) && !self.absent.iter().any(is_there))
@@ -243,9 +235,11 @@ impl TaskEntry {
             return Err(place.error(None, "a task's name is made of letters, digits, `_`, `-` and `.`"));
         }
         match (&self.action, &self.command) {
-            (Some(action), None) if ACTIONS.contains(&action.as_str()) => {}
+            (Some(action), None) if built_in(action).is_some() => {}
             (Some(action), None) => {
-                let allowed = format!("found `{}`; allowed: {}", text::visible(action), ACTIONS.join(", "));
+                let names: Vec<String> =
+                    action::all().iter().map(|action| action.name().to_owned()).collect();
+                let allowed = format!("found `{}`; allowed: {}", text::visible(action), names.join(", "));
                 return Err(place.error(Some("action"), &allowed));
             }
             (None, Some(command)) if command.first().is_some_and(|program| !program.is_empty()) => {}
@@ -294,40 +288,45 @@ impl TaskEntry {
         Ok(())
     }
 
-    fn into_task(self, name: String, origin: String) -> Task {
-        let action = match (self.action, self.command) {
-            (Some(action), _) => Action::Builtin(action),
-            (None, command) => Action::Command(command.unwrap_or_default()),
-        };
-        // A command writes beside files that it did not make; a built-in action owns its output directories.
-        let keep_foreign = self.keep_foreign.unwrap_or(matches!(action, Action::Command(_)));
-        let summary = match &action {
-            Action::Command(words) if self.summary.is_empty() => {
-                format!("Run `{}`", words.first().map_or("", String::as_str))
+    fn into_task(self, name: &str, dir: &Path, origin: Origin) -> Result<Task> {
+        let mut summary = self.summary;
+        let action: Arc<dyn Action> = match self.action {
+            Some(action) => built_in(&action).ok_or_else(|| Error::input(format!("no action `{action}`")))?,
+            None => {
+                let words = self.command.unwrap_or_default();
+                if summary.is_empty() {
+                    summary = format!("Run `{}`", words.first().map_or("", String::as_str));
+                }
+                Arc::new(Command { words, set: self.set })
             }
-            _ => self.summary,
         };
-        Task {
-            name,
+        let mut task = Task::new(name, action, dir, origin);
+        for output in self.outputs {
+            if !task.outputs.contains(&output) {
+                task.outputs.push(output);
+            }
+        }
+        Ok(Task {
             summary,
-            action,
             inputs: self.inputs,
             optional_inputs: self.optional_inputs,
-            cache: self.cache && !self.outputs.is_empty() && !self.always,
-            outputs: self.outputs,
+            cache: self.cache && !task.outputs.is_empty() && !self.always,
             environment: self.environment,
-            set: self.set,
             tools: self.tools,
             dependencies: self.dependencies,
             after: self.after,
             before: self.before,
             always: self.always,
-            keep_foreign,
+            keep_foreign: self.keep_foreign.unwrap_or(task.keep_foreign),
             keep_outputs: self.keep_outputs,
             targets: self.targets,
-            origin,
-        }
+            ..task
+        })
     }
+}
+
+fn built_in(name: &str) -> Option<Arc<dyn Action>> {
+    action::all().into_iter().find(|action| action.name() == name)
 }
 
 /// A relative path that stays in the plugin's directory; says what is allowed where it is not.
@@ -384,7 +383,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write_atomic(&dir.path().join(PLUGIN_RECIPE_FILE), toml.as_bytes()).unwrap();
         read_plugin_recipe(dir.path())
-            .and_then(|recipe| recipe.unwrap().apply_to(&mut Recipes::default()))
+            .and_then(|recipe| recipe.unwrap().apply_to(&mut Recipes::default(), dir.path()))
             .unwrap_err()
             .to_string()
     }

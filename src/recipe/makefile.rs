@@ -1,7 +1,18 @@
 //! Which rules a Makefile states, without running make.
 
+use std::path::Path;
+
+use crate::error::Result;
+use crate::fs;
+
+/// Whether the Makefile in `dir` states a rule for `target`.
+pub(super) fn has_rule(dir: &Path, target: &str) -> Result<bool> {
+    let makefile = fs::read_optional(&dir.join("Makefile"))?.unwrap_or_default();
+    Ok(states_rule(&String::from_utf8_lossy(&makefile), target))
+}
+
 /// Whether a rule for `target` stands at the start of a line: `custom:`, `custom::`, `precustom custom:: x`.
-pub(super) fn states_rule(makefile: &str, target: &str) -> bool {
+fn states_rule(makefile: &str, target: &str) -> bool {
     makefile.lines().any(|line| {
         // Rules may come from elsewhere, or have computed names: to run make in vain does no harm.
         if includes_more(line) {

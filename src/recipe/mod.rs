@@ -8,68 +8,15 @@ mod builtin;
 mod file;
 mod makefile;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::error::Result;
+use crate::fs;
+use crate::graph::{Plan, Target, Task};
+use crate::plugin::{LABEL_FILE, Label};
 
 pub use file::PLUGIN_RECIPE_FILE;
-
-/// What a task does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// One of the actions that are part of this program.
-    Builtin(String),
-    /// A program and its arguments, run in the plugin's directory without a shell.
-    Command(Vec<String>),
-}
-
-/// What a build is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Target {
-    /// A plugin that can be developed: the virtualenv included.
-    Build,
-    /// What a `.plugin` file needs.
-    Release,
-}
-
-/// A task as its recipe states it. Paths and patterns are relative to the plugin's directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Task {
-    pub name: String,
-    pub summary: String,
-    pub action: Action,
-    /// Files, directories or globs that must match something; `!` in front excludes.
-    pub inputs: Vec<String>,
-    /// As `inputs`, for what need not be there.
-    pub optional_inputs: Vec<String>,
-    /// Files or directories that the task makes.
-    pub outputs: Vec<String>,
-    /// Environment variables whose values count.
-    pub environment: Vec<String>,
-    /// Environment variables that the task sets.
-    pub set: BTreeMap<String, String>,
-    /// Programs on PATH whose versions count.
-    pub tools: Vec<String>,
-    /// Tasks that must be up to date first and whose outputs count.
-    pub dependencies: Vec<String>,
-    /// Tasks that go first where they are part of the build; their outputs do not count.
-    pub after: Vec<String>,
-    /// Tasks that wait for this one.
-    pub before: Vec<String>,
-    /// Runs each time; for work with unknown inputs.
-    pub always: bool,
-    /// Outputs are kept in the content store.
-    pub cache: bool,
-    /// What the task did not make stays in its output directories.
-    pub keep_foreign: bool,
-    /// What the task made before stays while it runs, for commands that work incrementally themselves.
-    pub keep_outputs: bool,
-    pub targets: Vec<Target>,
-    /// The file that states the task, for messages.
-    pub origin: String,
-}
 
 /// The recipes of one plugin directory, merged.
 #[derive(Debug, Clone, Default)]
@@ -80,17 +27,29 @@ pub struct Recipes {
     pub clean: Vec<String>,
     /// Globs that `superclean` removes as well.
     pub superclean: Vec<String>,
+    /// The names of all built-in tasks, whether or not they apply.
+    known: BTreeSet<String>,
+}
+
+/// The tasks of the plugin in `dir` for `target`, in their order.
+pub fn plan(dir: &Path, target: Target) -> Result<Plan> {
+    let recipes = Recipes::of_plugin(dir)?;
+    Plan::new(dir, recipes.tasks, &recipes.known, target)
 }
 
 impl Recipes {
     /// The built-in recipes that apply to `dir`, changed by its `mwp.toml`.
     pub fn of_plugin(dir: &Path) -> Result<Recipes> {
+        // A rule of the Makefile may be what makes the label.
+        if fs::exists(&dir.join(LABEL_FILE)) || !makefile::has_rule(dir, "precustom")? {
+            Label::read(dir)?;
+        }
         let mut recipes = Recipes::default();
         for recipe in builtin::recipes()? {
             recipe.add_to(&mut recipes, dir)?;
         }
         if let Some(own) = file::read_plugin_recipe(dir)? {
-            own.apply_to(&mut recipes)?;
+            own.apply_to(&mut recipes, dir)?;
         }
         Ok(recipes)
     }

@@ -1,0 +1,19 @@
+//! Node.js: package.json → lock → node_modules, by npm, pnpm or yarn.
+//!
+//! A [`Manager`] says how its package manager is called and what it reads; [`Lock`] and [`Modules`] are the two
+//! actions, for whichever it is.
+
+mod failure;
+mod lock;
+mod manager;
+mod modules;
+mod npm;
+mod package;
+mod pnpm;
+mod yarn;
+
+pub(super) use lock::Lock;
+pub(super) use modules::Modules;
+pub(super) use npm::Npm;
+pub(super) use pnpm::Pnpm;
+pub(super) use yarn::Yarn;
