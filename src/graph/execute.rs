@@ -50,15 +50,15 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, stale: Stale) -> Resul
             return Err(error);
         }
     };
-    let moved = inputs_moved(project, &stale)?;
+    let inputs = inputs_now(project, &stale)?;
     let may_be_kept = stale.may_be_kept;
     let digest = record(project, task, stale, &made, started)?;
     event(Event::Done { task: &task.name, took: started.elapsed() });
-    if moved {
+    if inputs == Inputs::Changed {
         let text = "an input changed while it ran: the next build runs it again";
         event(Event::Warning { task: &task.name, text });
         project.state().doubt(&task.name)?;
-    } else if may_be_kept {
+    } else if inputs == Inputs::Untouched && may_be_kept {
         // The build succeeded; a cache that cannot be written is worth a word, not a failure.
         if let Err(error) = project.store.keep(Bucket::Tasks, &key, &project.dir, &made.store_names(task)) {
             let text = format!("the outputs were not kept in the cache: {error}");
@@ -79,13 +79,26 @@ fn refused(project: &Project<'_>, task: &Task, reasons: &[Reason]) -> Error {
         .hint("run `mwp build` without --locked and commit the lock; `mwp explain` says what changed")
 }
 
-/// Whether somebody touched an input since the start: the outputs may be made of either content. Any other record
-/// counts, because a file can be edited and put back.
-fn inputs_moved(project: &Project<'_>, stale: &Stale) -> Result<bool> {
+/// What became of the inputs since the start.
+#[derive(PartialEq, Eq)]
+enum Inputs {
+    Untouched,
+    /// The same, with a record that tells of something: a second name, or an edit that was put back. Others shall
+    /// not get what was made of that.
+    Touched,
+    /// The outputs may be made of either content.
+    Changed,
+}
+
+fn inputs_now(project: &Project<'_>, stale: &Stale) -> Result<Inputs> {
     let now = Snapshot::take(&project.dir, &stale.patterns, Some(&stale.inputs), Instant::NEVER)?.snapshot;
     let pairs = || now.entries.iter().zip(stale.inputs.entries.iter());
-    Ok(now.entries.len() != stale.inputs.entries.len()
-        || !pairs().all(|(now, then)| now.is_same_as(then) && now.stat.is_as_written(&then.stat)))
+    if now.entries.len() != stale.inputs.entries.len()
+        || !pairs().all(|(now, then)| now.is_same_as(then) && now.stat.is_as_written(&then.stat))
+    {
+        return Ok(Inputs::Changed);
+    }
+    Ok(if pairs().all(|(now, then)| now.stat == then.stat) { Inputs::Untouched } else { Inputs::Touched })
 }
 
 /// Takes the outputs from the content store, all or nothing.

@@ -44,6 +44,8 @@ mod snapshot;
 mod stat;
 mod state;
 mod task;
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, Job, LockCheck, Reads, Report, Scope, Upgrade, hidden};
 pub use draw::{GraphFormat, draw};
