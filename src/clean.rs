@@ -6,7 +6,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::graph::{STATE_DIR, lock_directory};
+use crate::graph::{self, STATE_DIR, lock_directory};
 use crate::plugin::Label;
 use crate::recipe::Recipes;
 
@@ -28,6 +28,7 @@ pub fn clean(dir: &Path, depth: Depth, dry: bool, mut on_wait: impl FnMut(&str))
     }
     if dry {
         let mut found = matches(dir, &glob_set(&patterns)?)?;
+        found.extend(graph::remove_outputs(dir, &recipes.tasks, true)?);
         found.extend(Some(dir.join(STATE_DIR)).filter(|path| fs::exists(path)));
         return Ok(found);
     }
@@ -35,8 +36,9 @@ pub fn clean(dir: &Path, depth: Depth, dry: bool, mut on_wait: impl FnMut(&str))
     let lock = lock_directory(dir, &mut on_wait)?;
     let mut found = matches(dir, &glob_set(&patterns)?)?;
     for path in &found {
-        fs::remove_tree(path)?;
+        fs::in_writable(path.parent().unwrap_or(dir), || fs::remove_tree(path))?;
     }
+    found.extend(graph::remove_outputs(dir, &recipes.tasks, false)?);
     // Everything in our own directory but the lock, which goes last: whoever waits for it sees that it is gone.
     let state_dir = dir.join(STATE_DIR);
     for path in fs::list(&state_dir)?.iter().filter(|path| !path.ends_with("lock")) {

@@ -13,7 +13,7 @@ mod swap;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -76,6 +76,26 @@ pub fn exists(path: &Path) -> bool {
 
 pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).at("create directory", path)
+}
+
+/// A directory that nobody else can look into.
+pub fn create_private_dir(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(path).at("create directory", path)
+}
+
+/// Does something in a directory that may be without write permission, which it then is again.
+pub fn in_writable<T>(dir: &Path, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mode = match dir.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() && metadata.mode() & 0o300 != 0o300 => metadata.mode() & 0o7777,
+        _ => return work(),
+    };
+    set_mode(dir, mode | 0o700)?;
+    let result = work();
+    if exists(dir) {
+        set_mode(dir, mode)?;
+    }
+    result
 }
 
 pub fn open(path: &Path) -> Result<fs::File> {

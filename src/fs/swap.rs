@@ -1,12 +1,13 @@
 //! Whole directories: made in a staging directory, put in place in one step.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
-use super::{create_dir_all, exists, open, remove_tree, rename};
+use super::{create_dir_all, exists, open, remove_tree, rename, set_mode};
 use crate::error::{At, Error, Result};
 
 /// A directory for work in progress, removed when dropped.
@@ -52,6 +53,26 @@ impl Drop for Staging {
 /// Puts `staged` (a file or a directory) at `target` in one step. What was at `target` is removed afterwards:
 /// at every instant either the old or the new is there, complete.
 pub fn put_in_place(staged: &Path, target: &Path) -> Result<()> {
+    // A directory that moves has to be writable, because its `..` is.
+    let mode = directory_mode(staged);
+    for (path, mode) in [(staged, mode), (target, directory_mode(target))] {
+        if let Some(mode) = mode.filter(|mode| mode & 0o200 == 0) {
+            set_mode(path, mode | 0o700)?;
+        }
+    }
+    swap(staged, target)?;
+    match mode.filter(|mode| mode & 0o200 == 0) {
+        Some(mode) => set_mode(target, mode),
+        None => Ok(()),
+    }
+}
+
+fn directory_mode(path: &Path) -> Option<u32> {
+    let metadata = path.symlink_metadata().ok().filter(std::fs::Metadata::is_dir)?;
+    Some(metadata.mode() & 0o7777)
+}
+
+fn swap(staged: &Path, target: &Path) -> Result<()> {
     if !exists(target) {
         return rename(staged, target);
     }

@@ -14,6 +14,7 @@ use super::snapshot::{Patterns, Snapshot, Taken};
 use super::stat::Instant;
 use super::state::{Proof, Record};
 use super::task::Task;
+use super::texts;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::text;
@@ -130,6 +131,7 @@ pub(super) fn decide(
     let mut reasons = match (&record, &found) {
         (Some(record), Some(found)) => {
             let mut reasons = manifest.differences(&inputs, &record.manifest, &record.inputs)?;
+            texts::add_lines(&project.dir, &mut reasons, &record.inputs);
             reasons.extend(found.reasons.iter().cloned());
             if !record.finished {
                 reasons.insert(0, Reason::NotFinished);

@@ -167,7 +167,7 @@ fn put_in_place(project: &Project<'_>, task: &Task, stale: &Stale, staging: &Sta
 fn run_in_place(project: &Project<'_>, task: &Task, stale: &Stale, job: &mut Job<'_>) -> Result<Made> {
     let recorded = stale.record.as_ref().map(|record| &record.outputs);
     let aside = match recorded {
-        Some(recorded) if !task.keep_outputs => SetAside::outputs(&project.dir, recorded, job.staging)?,
+        Some(recorded) if !task.keep_outputs => SetAside::outputs(&project.dir, task, recorded, job.staging)?,
         _ => SetAside::nothing(),
     };
     let before = Made::before_command(&project.dir, task)?;
@@ -197,5 +197,5 @@ fn record(project: &Project<'_>, task: &Task, stale: Stale, made: &Made, started
     let mut outputs = whole_outputs(&project.dir, task, project.now()?)?;
     made.restrict(&mut outputs);
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    project.state().record(&task.name, stale.into_proof(outputs, duration_ms)?)
+    project.record(&task.name, stale.into_proof(outputs, duration_ms)?)
 }

@@ -46,14 +46,16 @@ mod state;
 mod task;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use action::{Action, Job, LockCheck, Reads, Report, Scope, Upgrade, hidden};
 pub use draw::{GraphFormat, draw};
 pub use manifest::Value;
 pub use observer::{Event, Observer};
+pub use outputs::remove_outputs;
 pub use plan::Plan;
 pub use project::{Mode, Project, lock_directory};
-pub use reason::Reason;
+pub use reason::{ChangedLine, Reason};
 pub use schedule::{Built, Slots, TaskStatus, build, build_all, explain};
 pub use snapshot::{Entry, Kind, Patterns, Snapshot};
 pub use stat::{Instant, Stat};

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use super::snapshot::Snapshot;
 use super::stat::Stat;
+use super::state::State;
 use super::task::Task;
 use crate::error::Result;
 use crate::fs;
+use crate::store::Names;
 
 /// Which files below its outputs a task has made.
 pub(super) enum Made {
@@ -53,10 +55,14 @@ impl Made {
     }
 
     /// What goes into the content store.
-    pub(super) fn store_names<'a>(&'a self, task: &'a Task) -> Vec<&'a Path> {
+    pub(super) fn store_names<'a>(&'a self, task: &'a Task) -> Names<'a> {
         match self {
-            Made::Everything => task.outputs.iter().map(Path::new).collect(),
-            Made::Files(files) => files.iter().map(PathBuf::as_path).collect(),
+            Made::Everything => Names::Whole(task.outputs.iter().map(Path::new).collect()),
+            Made::Files(files) => {
+                let with_directories =
+                    files.iter().flat_map(|name| output_directories(task, name).chain([name.as_path()]));
+                Names::Each(with_directories.collect::<BTreeSet<_>>().into_iter().collect())
+            }
         }
     }
 }
@@ -93,7 +99,7 @@ pub(super) fn keep_foreign(
     staging: &Path,
     is_owned: &dyn Fn(&Path) -> bool,
 ) -> Result<()> {
-    if !dir.join(output).is_dir() || dir.join(output).is_symlink() {
+    if Stat::of(&dir.join(output))?.is_none_or(|stat| !stat.is_dir()) {
         return Ok(());
     }
     let mut files = BTreeMap::new();
@@ -103,14 +109,12 @@ pub(super) fn keep_foreign(
         if is_owned(&name) || fs::exists(&staged) {
             continue;
         }
-        if let Some(parent) = staged.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        if stat.is_file() {
-            fs::link_or_copy(&dir.join(&name), &staged)?;
-        } else {
-            fs::copy_tree(&dir.join(&name), &staged)?;
-        }
+        let Some(parent) = staged.parent() else { continue };
+        fs::create_dir_all(parent)?;
+        fs::in_writable(parent, || match stat.is_file() {
+            true => fs::link_or_copy(&dir.join(&name), &staged),
+            false => fs::copy_tree(&dir.join(&name), &staged),
+        })?;
     }
     Ok(())
 }
@@ -118,35 +122,112 @@ pub(super) fn keep_foreign(
 /// Earlier outputs of a command, out of its way while it runs; thrown away with the staging directory.
 pub(super) struct SetAside {
     files: Vec<(PathBuf, PathBuf)>,
+    /// Directories that had nothing else in them, with their modes; outer ones last.
+    directories: Vec<(PathBuf, u32)>,
 }
 
 impl SetAside {
     pub(super) fn nothing() -> SetAside {
-        SetAside { files: Vec::new() }
+        SetAside { files: Vec::new(), directories: Vec::new() }
     }
 
     /// Only what is as the command left it: what a person has edited since is not ours to take away.
-    pub(super) fn outputs(dir: &Path, recorded: &Snapshot, staging: &Path) -> Result<SetAside> {
+    pub(super) fn outputs(dir: &Path, task: &Task, recorded: &Snapshot, staging: &Path) -> Result<SetAside> {
         let mut aside = SetAside::nothing();
+        let mut emptied = BTreeSet::new();
         for (index, entry) in recorded.entries.iter().enumerate() {
             let name = entry.name.as_path();
-            if Stat::of(&dir.join(name))?.is_some_and(|stat| stat == entry.stat) {
-                let place = staging.join(index.to_string());
-                fs::rename(&dir.join(name), &place)?;
-                aside.files.push((name.to_owned(), place));
+            let is_as_left = Stat::of(&dir.join(name))?.is_some_and(|stat| stat == entry.stat);
+            if !is_as_left || entry.stat.is_dir() {
+                continue;
+            }
+            let place = staging.join(index.to_string());
+            let parent = name.parent().unwrap_or(Path::new(""));
+            fs::in_writable(&dir.join(parent), || fs::rename(&dir.join(name), &place))?;
+            aside.files.push((name.to_owned(), place));
+            emptied.extend(output_directories(task, name).map(Path::to_owned));
+        }
+        // Inner ones first.
+        for name in emptied.into_iter().rev() {
+            let path = dir.join(&name);
+            let Some(stat) = Stat::of(&path)? else { continue };
+            if stat.is_dir() && fs::list(&path)?.is_empty() {
+                let parent = path.parent().unwrap_or(dir);
+                fs::in_writable(parent, || fs::remove_tree(&path))?;
+                aside.directories.push((name, stat.mode & 0o7777));
             }
         }
         Ok(aside)
     }
 
     pub(super) fn put_back(self, dir: &Path) -> Result<()> {
+        for (name, _) in self.directories.iter().rev() {
+            fs::create_dir_all(&dir.join(name))?;
+        }
         for (name, place) in self.files {
             let target = dir.join(&name);
-            if let Some(parent) = target.parent() {
-                fs::create_dir_all(parent)?;
-            }
-            fs::put_in_place(&place, &target)?;
+            let Some(parent) = target.parent() else { continue };
+            fs::create_dir_all(parent)?;
+            fs::in_writable(parent, || fs::put_in_place(&place, &target))?;
+        }
+        for (name, mode) in &self.directories {
+            fs::set_mode(&dir.join(name), *mode)?;
         }
         Ok(())
     }
+}
+
+/// The directories of the task's outputs that `name` lies in.
+fn output_directories<'a>(task: &'a Task, name: &'a Path) -> impl Iterator<Item = &'a Path> + 'a {
+    let is_output = |dir: &Path| task.outputs.iter().any(|output| dir.starts_with(output));
+    name.ancestors().skip(1).filter(move |dir| is_output(dir))
+}
+
+/// Removes what the plugin's own tasks have made in `dir`, as far as records tell; returns the paths. `dry` removes
+/// nothing. What built-in tasks make is in the lists of their recipes.
+pub fn remove_outputs(dir: &Path, tasks: &[Task], dry: bool) -> Result<Vec<PathBuf>> {
+    let state = State::load(dir);
+    let mut removed = Vec::new();
+    for task in tasks.iter().filter(|task| task.origin.is_own) {
+        let recorded = state.get(&task.name).map(|record| &record.outputs);
+        removed.extend(remove(dir, task, recorded, dry)?.into_iter().map(|name| dir.join(name)));
+    }
+    Ok(removed)
+}
+
+/// Removes what the task is recorded to have made: outputs that are its own as a whole, and of directories that it
+/// shares with others the files that are as it left them. Returns their names; `dry` removes nothing.
+fn remove(dir: &Path, task: &Task, recorded: Option<&Snapshot>, dry: bool) -> Result<Vec<PathBuf>> {
+    let mut removed = Vec::new();
+    let mut emptied = BTreeSet::new();
+    for output in task.outputs.iter().map(Path::new) {
+        let Some(stat) = Stat::of(&dir.join(output))? else { continue };
+        if !task.keep_foreign || (recorded.is_some() && !stat.is_dir()) {
+            removed.push(output.to_owned());
+        }
+    }
+    for entry in recorded.iter().flat_map(|recorded| recorded.entries.iter()) {
+        let name = entry.name.as_path();
+        let is_as_left = Stat::of(&dir.join(name))?.is_some_and(|stat| stat.is_as_written(&entry.stat));
+        if is_as_left && !removed.iter().any(|removed| name.starts_with(removed)) {
+            emptied.extend(output_directories(task, name).map(Path::to_owned));
+            removed.push(name.to_owned());
+        }
+    }
+    if dry {
+        return Ok(removed);
+    }
+    let remove = |name: &Path| {
+        let path = dir.join(name);
+        fs::in_writable(path.parent().unwrap_or(dir), || fs::remove_tree(&path))
+    };
+    for name in &removed {
+        remove(name)?;
+    }
+    for name in emptied.into_iter().rev() {
+        if fs::exists(&dir.join(&name)) && fs::list(&dir.join(&name))?.is_empty() {
+            remove(&name)?;
+        }
+    }
+    Ok(removed)
 }

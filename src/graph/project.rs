@@ -8,7 +8,9 @@ use super::action::{Scope, Upgrade};
 use super::observer::{Event, Observer};
 use super::plan::Plan;
 use super::stat::Instant;
-use super::state::{STATE_DIR, State};
+use super::state::{Proof, STATE_DIR, State};
+use super::texts;
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Lock};
 use crate::plugin::Label;
@@ -75,6 +77,16 @@ impl<'a> Project<'a> {
     /// The records.
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records a success; returns the digest of the outputs.
+    pub(super) fn record(&self, task: &str, proof: Proof) -> Result<Digest> {
+        let mut state = self.state();
+        let digest = state.record(task, proof)?;
+        if let Some(record) = state.get(task) {
+            texts::keep(&self.dir, &record.inputs, &state)?;
+        }
+        Ok(digest)
     }
 
     pub fn state_dir(&self) -> PathBuf {

@@ -72,12 +72,17 @@ pub enum Reason {
         path: String,
         old: String,
         new: String,
+        /// Of a text, where the old one is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<ChangedLine>,
     },
     /// A link whose target is not as it was.
     BehindLinkChanged {
         path: String,
         old: Option<String>,
         new: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        line: Option<ChangedLine>,
     },
     OutputMissing {
         path: String,
@@ -91,6 +96,25 @@ pub enum Reason {
     Other {
         text: String,
     },
+}
+
+/// The first line of a text that is not as it was; `None` for one that is new or gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangedLine {
+    /// From 1.
+    pub number: usize,
+    pub old: Option<String>,
+    pub new: Option<String>,
+}
+
+impl fmt::Display for ChangedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |line: &Option<String>| match line {
+            Some(line) => format!("`{line}`"),
+            None => "nothing".to_owned(),
+        };
+        write!(f, "line {}: {} → {}", self.number, shown(&self.old), shown(&self.new))
+    }
 }
 
 impl Reason {
@@ -125,7 +149,7 @@ impl Reason {
             Subject::Input(name) => {
                 let path = self::shown(name.as_path());
                 match (shown(old), shown(new)) {
-                    (Some(old), Some(new)) => Reason::InputChanged { path, old, new },
+                    (Some(old), Some(new)) => Reason::InputChanged { path, old, new, line: None },
                     (Some(old), None) => Reason::InputRemoved { path, old },
                     (None, new) => Reason::InputAdded { path, new: new.unwrap_or_default() },
                 }
@@ -134,6 +158,7 @@ impl Reason {
                 path: self::shown(name.as_path()),
                 old: shown(old),
                 new: shown(new),
+                line: None,
             },
         }
     }
@@ -199,8 +224,16 @@ impl fmt::Display for Reason {
             }
             Reason::InputAdded { path, new } => write!(f, "the input `{path}` is new: nothing → {new}"),
             Reason::InputRemoved { path, old } => write!(f, "the input `{path}` is gone: {old} → nothing"),
-            Reason::InputChanged { path, old, new } => write!(f, "the input `{path}` changed: {old} → {new}"),
-            Reason::BehindLinkChanged { path, old, new } => {
+            Reason::InputChanged { path, line: Some(line), .. } => {
+                write!(f, "the input `{path}` changed: {line}")
+            }
+            Reason::BehindLinkChanged { path, line: Some(line), .. } => {
+                write!(f, "what the input `{path}`, a link, points to changed: {line}")
+            }
+            Reason::InputChanged { path, old, new, .. } => {
+                write!(f, "the input `{path}` changed: {old} → {new}")
+            }
+            Reason::BehindLinkChanged { path, old, new, .. } => {
                 let (old, new) = (value(old), value(new));
                 write!(f, "what the input `{path}`, a link, points to changed: {old} → {new}")
             }

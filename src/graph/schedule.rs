@@ -206,7 +206,7 @@ fn one(
             // Where stat records have changed, nothing shall be hashed twice.
             let digest = match fresh.is_recorded {
                 true => fresh.outputs_digest()?,
-                false => project.state().record(&task.name, fresh.into_proof()?)?,
+                false => project.record(&task.name, fresh.into_proof()?)?,
             };
             (TaskStatus::fresh(task, last_duration_ms), Some(digest))
         }

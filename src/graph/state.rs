@@ -72,6 +72,10 @@ impl State {
         self.records.get(task)
     }
 
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &Snapshot> {
+        self.records.values().map(|record| &record.inputs)
+    }
+
     /// Records a success; returns the digest of the outputs.
     pub(super) fn record(&mut self, task: &str, Proof(record): Proof) -> Result<Digest> {
         let digest = record.output_digest;

@@ -180,7 +180,7 @@ fn every_fact_counts_and_is_told() {
             ..task("a")
         }),
         ("the tool `sh` changed: nothing → ", |_| Task { tools: vec!["sh".into()], ..task("a") }),
-        ("the input `in/a` changed: file ", |world| {
+        ("the input `in/a` changed: line 1: `a` → `other`", |world| {
             world.write("in/a", "other");
             task("a")
         }),
@@ -192,7 +192,7 @@ fn every_fact_counts_and_is_told() {
             fs::remove_file(&world.dir().join("in/a")).unwrap();
             task("a")
         }),
-        ("what the input `in/link`, a link, points to changed: file ", |world| {
+        ("what the input `in/link`, a link, points to changed: line 1: `s` → `other`", |world| {
             world.write("shared", "other");
             task("a")
         }),

@@ -3,12 +3,13 @@
 //! The library never installs signal handlers; the command line calls [`interrupt`] when it is told to stop. From
 //! then on every running group is ended and nothing new is started.
 
+mod lines;
 pub(crate) mod tree;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -127,37 +128,38 @@ impl Program {
         }
     }
 
-    /// Runs to the end; both streams go to `log` and, line by line, to `on_line`.
+    /// Runs until the program itself has ended; what it left behind does not hold that up. Both streams go to `log` and, line by line, to `on_line`.
     pub fn run(&self, log: &mut Log, on_line: &dyn Fn(&str)) -> Result<Finished> {
         if is_interrupted() {
             return Err(Error::interrupted());
         }
         log.line(&format!("$ {}", self.shown()))?;
         let start = log.position;
-        let reader =
-            self.expression().stderr_to_stdout().reader().map_err(|error| self.cannot_start(&error))?;
-        let group = Group::of(&reader.pids());
-        let mut lines = BufReader::new(&reader);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let length =
-                lines.read_until(b'\n', &mut line).at("read the output of", Path::new(&self.program))?;
-            if length == 0 {
-                break;
-            }
-            log.bytes(&line)?;
+        let (output, theirs) = std::io::pipe().map_err(|error| self.cannot_start(&error))?;
+        let handle = self
+            .expression()
+            .stderr_to_stdout()
+            .stdout_file(theirs)
+            .start()
+            .map_err(|error| self.cannot_start(&error))?;
+        let group = Group::of(&handle.pids());
+        let ended = || handle.wait().map(|output| output.status);
+        let status = lines::until_end(output, ended, |line| {
+            log.bytes(line)?;
             // A progress bar rewrites its line: what is after the last return is what a terminal would show.
             let shown = line.trim_ascii_end().rsplit(|byte| *byte == b'\r').next().unwrap_or_default();
             on_line(&text::visible_bytes(shown));
+            Ok(())
+        });
+        if status.is_err() {
+            group.kill();
         }
-        let status = reader.try_wait().at("wait for", Path::new(&self.program))?.map(|output| output.status);
         drop(group);
+        let status = status?.at("wait for", Path::new(&self.program))?;
         if is_interrupted() {
             return Err(Error::interrupted());
         }
-        let code = status.and_then(|status| status.code());
-        Ok(Finished { code, output: log.since(start) })
+        Ok(Finished { code: status.code(), output: log.since(start) })
     }
 
     /// Runs to the end and returns both streams as they came; `None` where it took longer than that, and was killed.
@@ -273,9 +275,14 @@ impl Finished {
 pub struct Log {
     file: File,
     path: PathBuf,
+    /// The end of what was written; the file has all.
     content: Vec<u8>,
+    /// How much was written.
     position: usize,
 }
+
+/// So much of a log is kept in memory at least, where there is more.
+const KEPT: usize = 4 << 20;
 
 impl Log {
     pub fn create(path: &Path) -> Result<Log> {
@@ -298,15 +305,19 @@ impl Log {
     fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).at("write", &self.path)?;
         self.content.extend_from_slice(bytes);
-        self.position = self.content.len();
+        self.position += bytes.len();
+        if self.content.len() > 2 * KEPT {
+            self.content.drain(..self.content.len() - KEPT);
+        }
         Ok(())
     }
 
     fn since(&self, position: usize) -> String {
-        String::from_utf8_lossy(&self.content[position..]).into_owned()
+        let dropped = self.position - self.content.len();
+        String::from_utf8_lossy(&self.content[position.saturating_sub(dropped)..]).into_owned()
     }
 
-    /// Everything so far, safe to print, colours of the tool taken out.
+    /// What was written last, safe to print, colours of the tool taken out.
     pub fn text(&self) -> String {
         let content = String::from_utf8_lossy(&self.content);
         content.lines().map(text::visible).collect::<Vec<_>>().join("\n")

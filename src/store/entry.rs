@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use tar::{Archive, Builder, EntryType, Header};
 
+use super::Names;
 use crate::error::{At, Result};
 use crate::fs::{self, AtomicFile};
 
@@ -22,14 +23,18 @@ pub(super) enum Read {
 }
 
 /// Writes an entry; links stay links, `__pycache__` and anything that is no file, link or directory is left out.
-pub(super) fn write(path: &Path, dir: &Path, names: &[&Path]) -> Result<()> {
+pub(super) fn write(path: &Path, dir: &Path, names: &Names<'_>) -> Result<()> {
     let mut file = AtomicFile::create(path, 0o600)?;
     {
         let mut encoder = zstd::Encoder::new(&mut file, LEVEL).at("write", path)?;
         encoder.include_checksum(true).at("write", path)?;
         let mut builder = Builder::new(encoder);
+        let (names, whole) = match names {
+            Names::Whole(names) => (names, true),
+            Names::Each(names) => (names, false),
+        };
         for name in names {
-            append(&mut builder, dir, name)?;
+            append(&mut builder, dir, name, whole)?;
         }
         let encoder = builder.into_inner().at("write", path)?;
         encoder.finish().at("write", path)?;
@@ -38,7 +43,7 @@ pub(super) fn write(path: &Path, dir: &Path, names: &[&Path]) -> Result<()> {
     file.commit_without_sync()
 }
 
-fn append<W: Write>(builder: &mut Builder<W>, dir: &Path, name: &Path) -> Result<()> {
+fn append<W: Write>(builder: &mut Builder<W>, dir: &Path, name: &Path, whole: bool) -> Result<()> {
     let path = dir.join(name);
     let metadata = path.symlink_metadata().at("read", &path)?;
     let mut header = Header::new_gnu();
@@ -48,9 +53,10 @@ fn append<W: Write>(builder: &mut Builder<W>, dir: &Path, name: &Path) -> Result
     if metadata.is_dir() {
         header.set_entry_type(EntryType::Directory);
         builder.append_data(&mut header, name, io::empty()).at("store", &path)?;
-        for entry in fs::list(&path)? {
+        let entries = if whole { fs::list(&path)? } else { Vec::new() };
+        for entry in entries {
             let Some(file_name) = entry.file_name().filter(|name| *name != "__pycache__") else { continue };
-            append(builder, dir, &name.join(file_name))?;
+            append(builder, dir, &name.join(file_name), whole)?;
         }
     } else if metadata.is_symlink() {
         let target = std::fs::read_link(&path).at("read", &path)?;
@@ -74,6 +80,7 @@ pub(super) fn read(path: &Path, into: &Path) -> Result<Read> {
     let Ok(decoder) = zstd::Decoder::new(file) else { return Ok(Read::Damaged) };
     let mut archive = Archive::new(decoder);
     archive.set_ignore_zeros(false);
+    let mut directories = Vec::new();
     let Ok(entries) = archive.entries() else { return Ok(Read::Damaged) };
     for entry in entries {
         let Ok(mut entry) = entry else { return Ok(Read::Damaged) };
@@ -88,10 +95,13 @@ pub(super) fn read(path: &Path, into: &Path) -> Result<Read> {
         match entry.header().entry_type() {
             EntryType::Directory => {
                 fs::create_dir_all(&target)?;
-                fs::set_mode(&target, mode | 0o700)?;
+                directories.push((target, mode));
             }
             EntryType::Symlink => {
                 let Ok(Some(link)) = entry.link_name() else { return Ok(Read::Damaged) };
+                if let Some(parent) = target.parent() {
+                    fs::create_dir_all(parent)?;
+                }
                 fs::symlink(&link, &target)?;
             }
             _ => {
@@ -99,7 +109,7 @@ pub(super) fn read(path: &Path, into: &Path) -> Result<Read> {
                     fs::create_dir_all(parent)?;
                 }
                 let modified = entry.header().mtime().unwrap_or(0);
-                let mut file = fs::create_file_with_mode(&target, mode)?;
+                let mut file = fs::create_file_with_mode(&target, mode | 0o200)?;
                 match io::copy(&mut entry, &mut file) {
                     Ok(_) => {}
                     Err(error) if is_write_error(&error) => return Err(error).at("write", &target),
@@ -107,8 +117,13 @@ pub(super) fn read(path: &Path, into: &Path) -> Result<Read> {
                 }
                 let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(modified);
                 let _ = file.set_modified(time);
+                fs::set_mode(&target, mode)?;
             }
         }
+    }
+    // Those below first: a directory may be without permission to look into it.
+    for (directory, mode) in directories.iter().rev() {
+        fs::set_mode(directory, *mode)?;
     }
     // The checksum stands behind the last member.
     match io::copy(&mut archive.into_inner(), &mut io::sink()) {

@@ -39,6 +39,14 @@ impl Bucket {
     }
 }
 
+/// What to keep of a directory.
+pub enum Names<'a> {
+    /// These, with all that is in them.
+    Whole(Vec<&'a Path>),
+    /// These alone: of a directory its being there and its mode, before what is in it.
+    Each(Vec<&'a Path>),
+}
+
 #[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
@@ -85,8 +93,8 @@ impl Store {
         }
     }
 
-    /// Keeps the files and directories `names` of `dir`, then makes room where the store has grown too large.
-    pub fn keep(&self, bucket: Bucket, key: &Digest, dir: &Path, names: &[&Path]) -> Result<()> {
+    /// Keeps files and directories of `dir`, then makes room where the store has grown too large.
+    pub fn keep(&self, bucket: Bucket, key: &Digest, dir: &Path, names: &Names<'_>) -> Result<()> {
         let path = self.entry_path(bucket, key);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::graph::{Action, Job, Reads, Scope};
 use crate::python::{BinaryPolicy, Lock, Pin, Requirements, Wheel};
-use crate::store::Bucket;
+use crate::store::{Bucket, Names};
 
 #[derive(Debug)]
 pub(in crate::action) struct Wheels;
@@ -91,7 +91,9 @@ impl Action for Wheels {
             let wheel = made.iter().find(|wheel| wheel.name == pin.name && wheel.is_version(&pin.version));
             if let Some(file) = wheel.and_then(|wheel| wheel.path.file_name()) {
                 // The wheel is there; a cache that cannot be written costs the next build time.
-                if let Err(error) = job.store.keep(Bucket::Wheels, &key(&pin), &into, &[Path::new(file)]) {
+                if let Err(error) =
+                    job.store.keep(Bucket::Wheels, &key(&pin), &into, &Names::Whole(vec![Path::new(file)]))
+                {
                     job.report.warn(&format!("the wheels were not kept in the cache: {error}"));
                     break;
                 }

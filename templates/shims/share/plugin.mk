@@ -33,6 +33,10 @@ clean::
 superclean: clean
 	$(call mwp-call,superclean)
 
+# A `precustom` rule may ask for it.
+.plugin_format_version:
+	@echo "$(or $(MFMODULE_VERSION),1.0.0)" >$@
+
 precustom::
 	@:
 

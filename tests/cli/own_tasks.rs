@@ -1,0 +1,237 @@
+//! What a plugin's own tasks read and make, in all its forms: links, modes, empty directories, what they leave behind.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Done, Sandbox, tree};
+
+/// A plugin `p` with one task, a shell command.
+fn with_task(inputs: &str, outputs: &str, script: &str) -> (Sandbox, PathBuf) {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.plugin("p");
+    sandbox.write(
+        "p/mwp.toml",
+        format!("[tasks.make]\ninputs = {inputs}\noutputs = {outputs}\ncommand = [\"sh\", \"-c\", '''{script}''']\n"),
+    );
+    (sandbox, dir)
+}
+
+fn mode(path: &Path) -> u32 {
+    path.symlink_metadata().unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn an_edit_behind_a_link_counts_and_is_told() {
+    let (sandbox, dir) = with_task(r#"["assets/c"]"#, r#"["out"]"#, "cat assets/c > out");
+    sandbox.write("shared/c", "one\ntwo\n");
+    fs::create_dir(dir.join("assets")).unwrap();
+    symlink("../../shared/c", dir.join("assets/c")).unwrap();
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.ok(["build", "-C", "p"]).says("p is up to date");
+    sandbox.write("shared/c", "one\n2\n");
+    sandbox
+        .ok(["explain", "-C", "p"])
+        .prints("what the input `assets/c`, a link, points to changed: line 2: `two` → `2`");
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(sandbox.read("p/out"), "one\n2\n");
+    fs::remove_file(sandbox.work().join("shared/c")).unwrap();
+    sandbox.ok(["explain", "-C", "p"]).prints("→ nothing");
+}
+
+#[test]
+fn a_linked_directory_counts_with_all_in_it_and_a_loop_is_cut() {
+    let (sandbox, dir) = with_task(r#"["assets"]"#, r#"["out"]"#, "cat assets/lib/*/*.txt > out");
+    sandbox.write("shared/deep/a.txt", "a\n");
+    fs::create_dir(dir.join("assets")).unwrap();
+    symlink("../../shared", dir.join("assets/lib")).unwrap();
+    symlink("..", sandbox.work().join("shared/deep/up")).unwrap();
+    symlink("nowhere", dir.join("assets/dangling")).unwrap();
+    symlink("round", dir.join("assets/round")).unwrap();
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.ok(["build", "-C", "p"]).says("p is up to date");
+    sandbox.write("shared/deep/b.txt", "b\n");
+    sandbox.ok(["explain", "-C", "p"]).prints("the input `assets/lib/deep/b.txt` is new");
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(sandbox.read("p/out"), "a\nb\n");
+    sandbox.write("p/assets/nowhere", "now here\n");
+    sandbox.ok(["explain", "-C", "p"]).prints("`assets/dangling`, a link, points to changed: nothing ");
+}
+
+#[test]
+fn links_modes_and_empty_directories_come_back_from_the_cache() {
+    let script = "mkdir -p out/lib out/empty out/bin; echo x > out/lib/libfoo.so.1; \
+                  ln -s libfoo.so.1 out/lib/libfoo.so; ln -s ../nowhere out/bin/link; \
+                  echo s > out/secret; chmod 640 out/secret; chmod 750 out/empty; echo ran >> ../ran.log";
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out"]"#, script);
+    sandbox.write("p/in", "");
+    sandbox.ok(["build", "-C", "p"]);
+    let made = tree(&dir.join("out"));
+    sandbox.ok(["clean", "-C", "p"]);
+    assert!(!dir.join("out").exists());
+    let mut build = sandbox.mwp(["build", "-C", "p"]);
+    Done::of(&mut build).succeeded().says("make: restored from the cache");
+    assert_eq!(tree(&dir.join("out")), made);
+    assert_eq!(fs::read_link(dir.join("out/lib/libfoo.so")).unwrap(), Path::new("libfoo.so.1"));
+    assert_eq!((mode(&dir.join("out/secret")), mode(&dir.join("out/empty"))), (0o640, 0o750));
+    assert_eq!(sandbox.runs(), 1);
+    // The empty directory is one of the outputs.
+    fs::remove_dir(dir.join("out/empty")).unwrap();
+    sandbox.ok(["explain", "-C", "p"]).prints("the output `out/empty` is gone");
+}
+
+#[test]
+fn a_child_that_holds_the_output_does_not_hold_up_the_build() {
+    let (sandbox, _) =
+        with_task(r#"["in"]"#, r#"["out"]"#, "sleep 300 & echo $! > ../child; echo started; echo x > out");
+    sandbox.write("p/in", "");
+    sandbox.ok(["build", "-v", "-C", "p"]).says("| started").says("make: done");
+    let child = sandbox.read("child");
+    assert!(Path::new("/proc").join(child.trim()).exists(), "the child was waited for");
+    Command::new("kill").arg(child.trim()).status().unwrap();
+}
+
+/// Gives everything in the sandbox to an ordinary user, and runs `mwp` as that user where this one is root.
+fn as_ordinary_user(sandbox: &Sandbox, arguments: &[&str]) -> Done {
+    if !rustix::process::geteuid().is_root() {
+        return sandbox.ok(arguments);
+    }
+    let binary = sandbox.path("mwp");
+    if !binary.exists() {
+        fs::copy(env!("CARGO_BIN_EXE_mwp"), &binary).unwrap();
+        fs::set_permissions(sandbox.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+        let everything = ["-R", "65534:65534"];
+        Done::of(Command::new("chown").args(everything).arg(sandbox.path("."))).succeeded();
+    }
+    let mwp = sandbox.mwp(arguments);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary).args(arguments);
+    command.current_dir(mwp.get_current_dir().unwrap());
+    for (name, value) in mwp.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    Done::of(&mut command).succeeded()
+}
+
+#[test]
+fn outputs_without_write_permission_are_made_again_restored_and_cleaned() {
+    let script = "mkdir out; cat in > out/file; chmod 444 out/file; chmod 555 out";
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out"]"#, script);
+    sandbox.write("p/in", "1");
+    as_ordinary_user(&sandbox, &["build", "-C", "p"]);
+    fs::write(dir.join("in"), "2").unwrap();
+    as_ordinary_user(&sandbox, &["build", "-C", "p"]).says("make: done");
+    assert_eq!(sandbox.read("p/out/file"), "2");
+    fs::write(dir.join("in"), "1").unwrap();
+    as_ordinary_user(&sandbox, &["build", "-C", "p"]).says("restored from the cache");
+    assert_eq!(sandbox.read("p/out/file"), "1");
+    assert_eq!((mode(&dir.join("out")), mode(&dir.join("out/file"))), (0o555, 0o444));
+    as_ordinary_user(&sandbox, &["clean", "-C", "p"]);
+    assert!(!dir.join("out").exists());
+}
+
+#[test]
+fn outputs_without_write_permission_come_back_when_the_command_fails() {
+    let script = "test ! -e ../fail && mkdir out && cat in > out/file && chmod 555 out";
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out"]"#, script);
+    sandbox.write("p/in", "1");
+    as_ordinary_user(&sandbox, &["build", "-C", "p"]);
+    fs::write(dir.join("in"), "2").unwrap();
+    sandbox.write("fail", "");
+    sandbox.fails(1, ["build", "-C", "p"]);
+    assert_eq!(sandbox.read("p/out/file"), "1");
+    assert_eq!(mode(&dir.join("out")), 0o555);
+}
+
+#[test]
+fn clean_removes_what_own_tasks_made_and_nothing_else() {
+    let (sandbox, dir) = with_task(
+        r#"["in"]"#,
+        r#"["static", "whole"]"#,
+        "mkdir -p static/css; cp in static/css/made; cp in static/edited; cp in whole",
+    );
+    sandbox.write("p/in", "1");
+    sandbox.write("p/static/by-hand", "");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.write("p/static/edited", "by a person");
+    let said = sandbox.ok(["clean", "-n", "-C", "p"]);
+    said.says("would remove p/static/css/made");
+    assert!(dir.join("static/css/made").exists());
+    sandbox.ok(["clean", "-C", "p"]).says("removed p/whole");
+    assert_eq!(tree(&dir.join("static")), ["by-hand", "edited"]);
+    assert!(!dir.join("whole").exists());
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_an_error_and_nothing_is_lost() {
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["static"]"#, "mkdir -p static; cp in static/made");
+    sandbox
+        .write("p/mwp.toml", sandbox.read("p/mwp.toml").replace("outputs", "keep_foreign = true\noutputs"));
+    sandbox.write("p/in", "1");
+    sandbox.write("p/static/by-hand", "mine");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.write(
+        "eio.c",
+        "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <errno.h>\n#include <string.h>\nstruct statx;\n\
+         typedef int (*function)(int, const char *, int, unsigned, struct statx *);\n\
+         int statx(int fd, const char *path, int flags, unsigned mask, struct statx *into) {\n\
+         if (path && strstr(path, \"by-hand\")) { errno = EIO; return -1; }\n\
+         return ((function)dlsym(RTLD_NEXT, \"statx\"))(fd, path, flags, mask, into); }\n",
+    );
+    let compile = ["-shared", "-fPIC", "-o", "eio.so", "eio.c", "-ldl"];
+    Done::of(Command::new("cc").args(compile).current_dir(sandbox.work())).succeeded();
+    sandbox.write("p/in", "2");
+    let mut build = sandbox.mwp(["build", "-C", "p"]);
+    Done::of(build.env("LD_PRELOAD", sandbox.work().join("eio.so")))
+        .exited(3)
+        .says("by-hand`: input/output error");
+    assert_eq!(sandbox.read("p/static/by-hand"), "mine");
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(
+        (sandbox.read("p/static/by-hand"), sandbox.read("p/static/made")),
+        ("mine".into(), "2".into())
+    );
+    assert!(dir.join("static/made").exists());
+}
+
+#[test]
+fn a_release_leaves_what_is_known_of_the_other_tasks() {
+    let sandbox = Sandbox::new();
+    sandbox.python_plugin("p", "");
+    sandbox.write("p/Makefile", "custom::\n\t@true\n");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.ok(["release", "-C", "p"]);
+    sandbox.ok(["explain", "virtualenv", "-C", "p"]).prints("virtualenv: up to date");
+}
+
+#[test]
+fn a_rule_of_the_makefile_may_make_the_label() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.plugin("p");
+    fs::remove_file(dir.join(".layerapi2_label")).unwrap();
+    fs::remove_file(dir.join(".plugin_format_version")).unwrap();
+    sandbox.write(
+        "p/Makefile",
+        "include $(MFEXT_HOME)/share/plugin.mk\nprecustom:: .layerapi2_label .plugin_format_version\n\
+         .layerapi2_label:\n\techo plugin_p@mfserv >$@\n",
+    );
+    sandbox.ok(["release", "-C", "p"]);
+    assert!(sandbox.work().join("p-0.0.1-1.metwork.mfserv.plugin").exists());
+    // Without such a rule it is asked for before anything is written.
+    sandbox.plugin("q");
+    fs::remove_file(sandbox.work().join("q/.layerapi2_label")).unwrap();
+    sandbox.fails(1, ["build", "-C", "q"]).says(".layerapi2_label");
+    assert!(!sandbox.work().join("q/.mwp").exists());
+}
+
+#[test]
+fn a_directory_that_is_named_twice_is_packed_once() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    let done = sandbox.ok(["release", "-C", "p", "-C", "./p"]);
+    assert_eq!(done.stdout.lines().count(), 1, "{}", done.stdout);
+}
