@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::graph::Action;
 
 pub use command::Command;
+pub use node::package_manager;
 
 /// Every action that a recipe may name.
 pub fn all() -> Vec<Arc<dyn Action>> {

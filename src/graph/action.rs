@@ -121,6 +121,9 @@ pub struct Reads {
     pub environment: Vec<String>,
     /// Whatever else counts, by a name for people: an index, the settings of a package manager.
     pub settings: BTreeMap<String, Value>,
+    /// What a lock was made from and does not say itself: when it changes, the lock is made again even where it
+    /// fits.
+    pub lock_facts: BTreeMap<String, Value>,
     /// Why nobody can tell all that it reads: it runs each time, and what it makes is not kept.
     pub unknown: Option<String>,
     /// Something beside these facts goes into what it makes: that is not kept in the content store.

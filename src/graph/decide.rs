@@ -146,7 +146,7 @@ pub(super) fn decide(
         match task.action.check_lock(&scope)? {
             LockCheck::Untold if record.is_some() || !is_there => {}
             LockCheck::Untold | LockCheck::Fits => {
-                reasons.clear();
+                reasons.retain(|reason| reads.lock_facts.keys().any(|fact| reason.is_about_setting(fact)));
                 outputs = Some((whole_outputs(&project.dir, task, now)?, false));
             }
             LockCheck::Stale(why) => {
@@ -203,7 +203,7 @@ fn take_inputs(
         required: both(&task.inputs, &reads.inputs),
         optional: both(&task.optional_inputs, &reads.optional_inputs),
         files: reads.files.clone(),
-        except: task.outputs.clone(),
+        except: not_read(project, task),
         are_outputs: false,
     };
     let previous = record.map(|record| &record.inputs);
@@ -218,6 +218,16 @@ fn take_inputs(
         ))
         .hint("make that file, or move the pattern to `optional_inputs`")),
     }
+}
+
+/// What the task makes, and what others make after it or beside it.
+fn not_read(project: &Project<'_>, task: &Task) -> Vec<String> {
+    let plan = &project.plan;
+    let first =
+        plan.tasks.iter().position(|other| other.name == task.name).map(|index| plan.all_first(index));
+    let is_before = |index: &usize| first.as_ref().is_some_and(|first| first.contains(index));
+    let others = plan.tasks.iter().enumerate().filter(|(index, _)| !is_before(index));
+    others.flat_map(|(_, other)| other.outputs.iter().cloned()).collect()
 }
 
 /// Everything below the task's outputs.
@@ -281,7 +291,7 @@ fn manifest(
         let digest = value.map(|value| Digest::of(value.as_encoded_bytes()));
         manifest.add(Subject::Variable(variable.clone()), Value::Hidden(digest));
     }
-    for (setting, value) in &reads.settings {
+    for (setting, value) in reads.settings.iter().chain(&reads.lock_facts) {
         manifest.add(Subject::Setting(setting.clone()), value.clone());
     }
     for other in predecessors.iter().filter(|other| other.counts) {

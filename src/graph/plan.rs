@@ -63,6 +63,18 @@ impl Plan {
         self.tasks.iter().map(|task| task.name.as_str()).collect()
     }
 
+    /// Every task that goes before, directly or not.
+    pub(super) fn all_first(&self, task: usize) -> BTreeSet<usize> {
+        let mut all = BTreeSet::new();
+        let mut waiting = self.first[task].clone();
+        while let Some(other) = waiting.pop() {
+            if all.insert(other) {
+                waiting.extend(&self.first[other]);
+            }
+        }
+        all
+    }
+
     /// Whether a recipe of the plugin states the task, for this target or another one.
     pub fn is_stated(&self, task: &str) -> bool {
         self.stated.contains(task)

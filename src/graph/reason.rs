@@ -165,6 +165,10 @@ impl Reason {
 }
 
 impl Reason {
+    pub(super) fn is_about_setting(&self, name: &str) -> bool {
+        matches!(self, Reason::SettingChanged { setting, .. } if setting == name)
+    }
+
     /// Which input is not as it was: more telling than what a lock says of itself.
     pub(super) fn names_input(&self) -> bool {
         matches!(

@@ -65,6 +65,8 @@ struct When {
     absent: Vec<String>,
     /// The Makefile states a rule for this target.
     makefile_rule: Option<String>,
+    /// There is a package.json, and this package manager is the one to take.
+    package_manager: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -220,6 +222,9 @@ impl When {
     fn holds(&self, dir: &Path) -> Result<bool> {
         if let Some(rule) = &self.makefile_rule {
             return has_rule(dir, rule);
+        }
+        if let Some(manager) = &self.package_manager {
+            return Ok(action::package_manager(dir)?.is_some_and(|taken| taken == manager));
         }
         let is_there = |path: &String| fs::exists(&dir.join(path));
         Ok((self.exists.is_empty() || self.exists.iter().any(is_there)) && !self.absent.iter().any(is_there))

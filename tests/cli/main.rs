@@ -19,6 +19,7 @@ mod interruption;
 mod journey;
 mod layers;
 mod node;
+mod node_freshness;
 mod own_tasks;
 mod pack;
 mod plugin_mk;

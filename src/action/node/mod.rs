@@ -13,6 +13,7 @@ mod pnpm;
 mod yarn;
 
 pub(super) use lock::Lock;
+pub use lock::package_manager;
 pub(super) use modules::Modules;
 pub(super) use npm::Npm;
 pub(super) use pnpm::Pnpm;

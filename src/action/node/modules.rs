@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::failure::failure;
-use super::manager::{Manager, is_in_place, program, work_dir};
+use super::manager::{Manager, is_in_place, packages, program, reads, work_dir};
 use super::package::Package;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs;
 use crate::graph::{Action, Job, Reads, Scope, Snapshot};
 use crate::text;
@@ -23,19 +23,19 @@ impl Action for Modules {
     }
 
     fn reads(&self, scope: &Scope<'_>) -> Result<Reads> {
-        let named = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let sees_more =
-            Package::read(scope.dir)?.is_some_and(|package| package.sees_more_than_settings(scope.dir));
-        let mut tools = vec!["node"];
-        tools.extend(Some(self.0.name()).filter(|name| *name != "npm"));
-        Ok(Reads {
-            inputs: named(&["package.json", self.0.lock_file()]),
-            optional_inputs: named(self.0.settings()),
-            environment: named(&["NODE_ENV", "NPM_CONFIG_OMIT", "npm_config_omit"]),
-            tools: named(&tools),
-            uncacheable: sees_more,
-            ..Reads::default()
-        })
+        let mut reads = reads(self.0, scope)?;
+        reads.inputs.push(self.0.lock_file(scope.dir).to_owned());
+        reads.tools.push("node".to_owned());
+        reads.tools.extend(Some(self.0.name()).filter(|name| *name != "npm").map(str::to_owned));
+        if let Some(package) = Package::read(scope.dir)? {
+            match package.scripts_read() {
+                Some(files) => reads.files.extend(files.into_iter().map(Into::into)),
+                // Nobody can tell what a script reads: anything in the plugin.
+                None => reads.files.push("".into()),
+            }
+            reads.uncacheable = package.needs_its_directory(scope.dir)?;
+        }
+        Ok(reads)
     }
 
     /// Packages that `npm install` added beside the lock.
@@ -76,6 +76,16 @@ impl Action for Modules {
         if !fs::exists(&made) {
             // Nothing to install.
             fs::create_dir_all(&made)?;
+        }
+        let is_hidden =
+            |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        let is_empty = fs::list(&made)?.iter().all(|path| is_hidden(path));
+        if is_empty && packages(job.scope.dir)?.iter().any(Package::needs_something) {
+            return Err(Error::input(format!(
+                "{} succeeded and left node_modules/ empty beside `dependencies`",
+                self.0.name()
+            ))
+            .hint("node loads packages from node_modules: check the settings of the package manager, such as its linker"));
         }
         if is_in_place(job, &dir)? {
             return Ok(());

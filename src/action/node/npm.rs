@@ -1,9 +1,15 @@
 //! npm.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
 use super::manager::Manager;
-use super::package::{LOCKED_KEYS, Package, entries, read_json};
+use super::package::{Package, read_json, requirements};
 use crate::error::Result;
-use crate::graph::{Job, LockCheck, Scope};
+use crate::fs;
+use crate::graph::{Job, LockCheck};
 use crate::text;
 
 #[derive(Debug)]
@@ -22,50 +28,93 @@ impl Manager for Npm {
         "npm-modules"
     }
 
-    fn lock_file(&self) -> &'static str {
-        "package-lock.json"
+    /// A shrinkwrap goes before the other, as npm has it.
+    fn lock_file(&self, dir: &Path) -> &'static str {
+        if fs::exists(&dir.join("npm-shrinkwrap.json")) { "npm-shrinkwrap.json" } else { "package-lock.json" }
     }
 
     fn settings(&self) -> &'static [&'static str] {
         &[".npmrc"]
     }
 
-    /// A package-lock.json fits when it repeats what package.json asks for.
-    fn check_lock(&self, scope: &Scope<'_>) -> Result<LockCheck> {
-        let Some(package) = Package::read(scope.dir)? else { return Ok(LockCheck::Untold) };
-        let stale = |text: String| Ok(LockCheck::Stale(vec![text]));
-        let Ok(Some(lock)) = read_json(&scope.dir.join(self.lock_file())) else {
-            return stale("the output `package-lock.json` is gone".to_owned());
+    /// The lock repeats what was asked for, package by package; one of version 1 has the names alone.
+    fn check_lock(&self, dir: &Path, packages: &[Package]) -> Result<LockCheck> {
+        let file = self.lock_file(dir);
+        let Ok(Some(lock)) = read_json(&dir.join(file)) else {
+            return Ok(LockCheck::Stale(vec![format!("`{file}` is no valid JSON")]));
         };
-        let Some(root) = lock.get("packages").and_then(|all| all.get("")) else {
-            // Written by npm 6 or before: it does not repeat what was asked for, npm itself has to judge.
-            return Ok(LockCheck::Fits);
-        };
-        for key in LOCKED_KEYS {
-            let (wanted, locked) = (package.entries(key), entries(root, key));
-            if wanted != locked {
-                let changed = wanted.iter().find(|entry| !locked.contains(entry));
-                let removed = locked.iter().find(|entry| !wanted.contains(entry));
-                let what =
-                    changed.or(removed).map(|(name, range)| format!("`{name}` {range}")).unwrap_or_default();
-                return stale(format!(
-                    "`{key}` of package.json is not what package-lock.json was made from: {}",
-                    text::visible(&what)
-                ));
+        for package in packages {
+            let manifest = package.dir.join("package.json").display().to_string();
+            let stale = |what: String| {
+                let manifest = text::visible(&manifest);
+                Ok(LockCheck::Stale(vec![format!("{manifest} is not what {file} was made from: {what}")]))
+            };
+            let wanted = package.requirements();
+            let Some(entries) = lock.get("packages").and_then(Value::as_object) else {
+                let locked = lock.get("dependencies").and_then(Value::as_object);
+                let is_locked = |name: &str| locked.is_some_and(|locked| locked.contains_key(name));
+                let missing =
+                    wanted.keys().find(|(table, name)| *table != "peerDependencies" && !is_locked(name));
+                match missing {
+                    Some((table, name)) => return stale(format!("`{table}` has `{}`", text::visible(name))),
+                    None => continue,
+                }
+            };
+            let Some(entry) = entries.get(package.dir.to_string_lossy().as_ref()) else {
+                return stale("the lock does not know it".to_owned());
+            };
+            let locked = requirements(entry);
+            let changed = wanted.iter().find(|(key, range)| locked.get(*key) != Some(*range));
+            let removed = locked.iter().find(|(key, _)| !wanted.contains_key(*key));
+            if let Some(((table, name), range)) = changed.or(removed) {
+                return stale(format!("`{table}` has `{}` {}", text::visible(name), text::visible(range)));
             }
         }
         Ok(LockCheck::Fits)
     }
 
-    fn lock_arguments(&self, job: &Job<'_>) -> Result<Vec<&'static str>> {
-        let mut arguments = vec!["install", "--package-lock-only", "--ignore-scripts", "--no-progress"];
-        arguments.extend(job.offline.then_some("--offline"));
+    fn locked(&self, lock: &str) -> BTreeMap<String, String> {
+        let lock: Value = serde_json::from_str(lock).unwrap_or_default();
+        let mut locked = BTreeMap::new();
+        let version = |entry: &Value| entry.get("version").and_then(Value::as_str).map(str::to_owned);
+        let mut add = |name: &str, is_nested: bool, version: String| {
+            let key = if is_nested { format!("{name}@{version}") } else { name.to_owned() };
+            locked.insert(key, version);
+        };
+        if let Some(entries) = lock.get("packages").and_then(Value::as_object) {
+            for (key, entry) in entries {
+                let Some((above, name)) = key.rsplit_once("node_modules/") else { continue };
+                if let Some(version) = version(entry) {
+                    add(name, !above.is_empty(), version);
+                }
+            }
+            return locked;
+        }
+        for (name, entry) in lock.get("dependencies").and_then(Value::as_object).into_iter().flatten() {
+            if let Some(version) = version(entry) {
+                add(name, false, version);
+            }
+        }
+        locked
+    }
+
+    fn lock_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
+        Ok(quietly(job, &["install", "--package-lock-only", "--ignore-scripts"]))
+    }
+
+    fn upgrade_arguments(&self, job: &Job<'_>, packages: &[String]) -> Result<Vec<String>> {
+        let verb = if packages.iter().any(|package| package.contains("==")) { "install" } else { "update" };
+        let mut arguments = quietly(job, &[verb, "--package-lock-only", "--ignore-scripts"]);
+        arguments.extend(packages.iter().map(|package| package.replacen("==", "@", 1)));
         Ok(arguments)
     }
 
-    fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<&'static str>> {
-        let mut arguments = vec!["ci", "--no-progress", "--prefer-offline"];
-        arguments.extend(job.offline.then_some("--offline"));
-        Ok(arguments)
+    fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
+        Ok(quietly(job, &["ci", "--prefer-offline"]))
     }
+}
+
+fn quietly(job: &Job<'_>, arguments: &[&str]) -> Vec<String> {
+    let offline = job.offline.then_some("--offline");
+    arguments.iter().copied().chain(["--no-progress"]).chain(offline).map(str::to_owned).collect()
 }

@@ -1,8 +1,18 @@
 //! pnpm.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
 use super::manager::Manager;
+use super::package::Package;
 use crate::error::Result;
-use crate::graph::{Job, LockCheck, Scope};
+use crate::fs;
+use crate::graph::{Job, LockCheck};
+use crate::text;
+
+const LOCK: &str = "pnpm-lock.yaml";
 
 #[derive(Debug)]
 pub(in crate::action) struct Pnpm;
@@ -20,30 +30,94 @@ impl Manager for Pnpm {
         "pnpm-modules"
     }
 
-    fn lock_file(&self) -> &'static str {
-        "pnpm-lock.yaml"
+    fn lock_file(&self, _: &Path) -> &'static str {
+        LOCK
     }
 
     fn settings(&self) -> &'static [&'static str] {
         &[".npmrc", "pnpm-workspace.yaml"]
     }
 
-    /// pnpm checks its lock when it installs.
-    fn check_lock(&self, _: &Scope<'_>) -> Result<LockCheck> {
-        Ok(LockCheck::Untold)
+    /// The lock repeats the ranges of each package; what it says in a form that is not known, pnpm itself checks when
+    /// it installs.
+    fn check_lock(&self, dir: &Path, packages: &[Package]) -> Result<LockCheck> {
+        let content = fs::read_text(&dir.join(LOCK))?;
+        let Ok(lock) = serde_yaml_ng::from_str::<Value>(&content) else {
+            return Ok(LockCheck::Stale(vec![format!("`{LOCK}` is no valid YAML")]));
+        };
+        for package in packages {
+            let name = if package.dir == Path::new("") { ".".into() } else { package.dir.to_string_lossy() };
+            let importer = match lock.get("importers") {
+                Some(importers) => importers.get(name.as_ref()),
+                None => Some(&lock).filter(|_| name == "."),
+            };
+            let manifest = text::visible(&package.dir.join("package.json").display().to_string());
+            let stale = |what: String| {
+                Ok(LockCheck::Stale(vec![format!("{manifest} is not what {LOCK} was made from: {what}")]))
+            };
+            let Some(importer) = importer else { return stale("the lock does not know it".to_owned()) };
+            let specifiers = importer.get("specifiers");
+            for ((table, name), range) in package.requirements() {
+                let locked = match specifiers {
+                    Some(specifiers) => specifiers.get(&name),
+                    None => importer
+                        .get(table)
+                        .and_then(|table| table.get(&name))
+                        .and_then(|entry| entry.get("specifier")),
+                };
+                // Overrides, catalogs and peers are written in other words.
+                let is_plain =
+                    table != "peerDependencies" && !range.contains(':') && lock.get("overrides").is_none();
+                if is_plain && locked.and_then(Value::as_str) != Some(range.as_str()) {
+                    return stale(format!(
+                        "`{table}` has `{}` {}",
+                        text::visible(&name),
+                        text::visible(&range)
+                    ));
+                }
+            }
+        }
+        Ok(LockCheck::Fits)
     }
 
-    fn lock_arguments(&self, job: &Job<'_>) -> Result<Vec<&'static str>> {
-        let mut arguments =
-            vec!["install", "--lockfile-only", "--no-frozen-lockfile", "--reporter=append-only"];
-        arguments.extend(job.offline.then_some("--offline"));
+    fn locked(&self, lock: &str) -> BTreeMap<String, String> {
+        let lock: Value = serde_yaml_ng::from_str(lock).unwrap_or_default();
+        let names = lock.get("packages").and_then(Value::as_object).into_iter().flatten();
+        let mut locked: BTreeMap<String, String> = BTreeMap::new();
+        for (key, _) in names {
+            // `/name@1.0(peer@2)`, `name@1.0`
+            let key = key.trim_start_matches('/').split('(').next().unwrap_or_default();
+            let Some((name, version)) = key.rsplit_once('@').filter(|(name, _)| !name.is_empty()) else {
+                continue;
+            };
+            let key = if locked.contains_key(name) { format!("{name}@{version}") } else { name.to_owned() };
+            locked.insert(key, version.to_owned());
+        }
+        locked
+    }
+
+    fn lock_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
+        Ok(quietly(job, &["install", "--lockfile-only", "--no-frozen-lockfile"]))
+    }
+
+    fn upgrade_arguments(&self, job: &Job<'_>, packages: &[String]) -> Result<Vec<String>> {
+        let mut arguments = quietly(job, &["update", "--lockfile-only"]);
+        arguments.extend(packages.iter().map(|package| package.replacen("==", "@", 1)));
         Ok(arguments)
     }
 
-    fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<&'static str>> {
-        let mut arguments =
-            vec!["install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"];
-        arguments.extend(job.offline.then_some("--offline"));
+    /// Plain node knows node_modules alone.
+    fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
+        let mut arguments = quietly(job, &["install", "--frozen-lockfile", "--prefer-offline"]);
+        let settings = fs::read_text_optional(&job.scope.dir.join(".npmrc"))?.unwrap_or_default();
+        if settings.lines().any(|line| line.replace(' ', "") == "node-linker=pnp") {
+            arguments.push("--config.node-linker=isolated".to_owned());
+        }
         Ok(arguments)
     }
+}
+
+fn quietly(job: &Job<'_>, arguments: &[&str]) -> Vec<String> {
+    let offline = job.offline.then_some("--offline");
+    arguments.iter().copied().chain(["--reporter=append-only"]).chain(offline).map(str::to_owned).collect()
 }

@@ -1,17 +1,19 @@
 //! yarn, 1 and later.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
 use super::manager::Manager;
-use crate::error::Result;
-use crate::graph::{Job, LockCheck, Scope};
+use super::package::Package;
+use crate::error::{Error, Result};
+use crate::fs;
+use crate::graph::{Job, LockCheck};
+use crate::text;
+
+const LOCK: &str = "yarn.lock";
 
 #[derive(Debug)]
 pub(in crate::action) struct Yarn;
-
-impl Yarn {
-    fn is_1(job: &Job<'_>) -> Result<bool> {
-        Ok(job.scope.tools.require("yarn")?.version.starts_with("1."))
-    }
-}
 
 impl Manager for Yarn {
     fn name(&self) -> &'static str {
@@ -26,35 +28,134 @@ impl Manager for Yarn {
         "yarn-modules"
     }
 
-    fn lock_file(&self) -> &'static str {
-        "yarn.lock"
+    fn lock_file(&self, _: &Path) -> &'static str {
+        LOCK
     }
 
     fn settings(&self) -> &'static [&'static str] {
         &[".npmrc", ".yarnrc", ".yarnrc.yml"]
     }
 
-    /// yarn checks its lock when it installs.
-    fn check_lock(&self, _: &Scope<'_>) -> Result<LockCheck> {
-        Ok(LockCheck::Untold)
+    /// Each `NAME@RANGE` that is asked for is an entry of the lock.
+    fn check_lock(&self, dir: &Path, packages: &[Package]) -> Result<LockCheck> {
+        let content = fs::read_text(&dir.join(LOCK))?;
+        let entries: BTreeSet<String> = entries(&content).flat_map(|(patterns, _)| patterns).collect();
+        for package in packages {
+            for ((table, name), range) in package.requirements() {
+                // Peers are nobody's to install; resolutions and protocols are written in other words.
+                let is_told = table == "peerDependencies"
+                    || range.contains(':')
+                    || packages[0].steering().contains_key("resolutions")
+                    || packages.iter().any(|other| other.dir.ends_with(&name))
+                    || entries.contains(&format!("{name}@{range}"))
+                    || entries.contains(&format!("{name}@npm:{range}"));
+                if !is_told {
+                    return Ok(LockCheck::Stale(vec![format!(
+                        "{} is not what {LOCK} was made from: `{table}` has `{}` {}",
+                        text::visible(&package.dir.join("package.json").display().to_string()),
+                        text::visible(&name),
+                        text::visible(&range)
+                    )]));
+                }
+            }
+        }
+        Ok(LockCheck::Fits)
     }
 
-    fn lock_arguments(&self, job: &Job<'_>) -> Result<Vec<&'static str>> {
-        if !Yarn::is_1(job)? {
-            return Ok(vec!["install", "--mode=update-lockfile"]);
+    fn locked(&self, lock: &str) -> BTreeMap<String, String> {
+        let mut locked: BTreeMap<String, String> = BTreeMap::new();
+        for (patterns, version) in entries(lock) {
+            let name = patterns.first().and_then(|pattern| pattern.rsplit_once('@')).map(|(name, _)| name);
+            let Some(name) = name.filter(|name| !name.is_empty() && version != "0.0.0-use.local") else {
+                continue;
+            };
+            let key = if locked.contains_key(name) { format!("{name}@{version}") } else { name.to_owned() };
+            locked.insert(key, version);
         }
-        let mut arguments = vec!["install", "--ignore-scripts", "--non-interactive", "--no-progress"];
-        arguments.extend(job.offline.then_some("--offline"));
+        locked
+    }
+
+    fn lock_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
+        if is_1(job)? {
+            quietly(job, &["install", "--ignore-scripts", "--no-progress"])
+        } else {
+            quietly(job, &["install", "--mode=update-lockfile"])
+        }
+    }
+
+    fn upgrade_arguments(&self, job: &Job<'_>, packages: &[String]) -> Result<Vec<String>> {
+        if let Some(exact) = packages.iter().find(|package| package.contains("==")) {
+            return Err(Error::input(format!(
+                "yarn cannot move `{}` in its lock alone; a name without a version is allowed",
+                text::visible(exact)
+            ))
+            .hint("write the version into package.json and run `mwp lock`"));
+        }
+        let mut arguments = match is_1(job)? {
+            true => quietly(job, &["upgrade", "--ignore-scripts", "--no-progress"])?,
+            false => quietly(job, &["up", "--recursive", "--mode=update-lockfile"])?,
+        };
+        arguments.extend(packages.iter().cloned());
         Ok(arguments)
     }
 
-    fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<&'static str>> {
-        if !Yarn::is_1(job)? {
-            return Ok(vec!["install", "--immutable"]);
+    fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
+        match is_1(job)? {
+            true => quietly(job, &["install", "--frozen-lockfile", "--no-progress", "--prefer-offline"]),
+            false => quietly(job, &["install", "--immutable"]),
         }
-        let mut arguments =
-            vec!["install", "--frozen-lockfile", "--non-interactive", "--no-progress", "--prefer-offline"];
-        arguments.extend(job.offline.then_some("--offline"));
-        Ok(arguments)
+    }
+}
+
+fn is_1(job: &Job<'_>) -> Result<bool> {
+    Ok(job.scope.tools.require("yarn")?.version.starts_with("1."))
+}
+
+fn quietly(job: &Job<'_>, arguments: &[&str]) -> Result<Vec<String>> {
+    let mut arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    if is_1(job)? {
+        arguments.push("--non-interactive".to_owned());
+        arguments.extend(job.offline.then(|| "--offline".to_owned()));
+    }
+    Ok(arguments)
+}
+
+/// The patterns and the version of each entry; yarn 1 has a form of its own, later ones have YAML, and both start an
+/// entry with `"NAME@RANGE, NAME@RANGE":` or without the quotes.
+fn entries(lock: &str) -> impl Iterator<Item = (Vec<String>, String)> + '_ {
+    let mut lines = lock.lines().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let line = lines.next()?;
+            let Some(head) = line.strip_suffix(':').filter(|_| !line.starts_with([' ', '#'])) else {
+                continue;
+            };
+            let patterns =
+                head.split(',').map(|pattern| pattern.trim().trim_matches('"').to_owned()).collect();
+            let mut version = String::new();
+            while let Some(line) = lines.next_if(|line| line.starts_with(' ')) {
+                let field = line.strip_prefix("  version").map(|rest| rest.trim_start_matches(':').trim());
+                if let Some(value) = field {
+                    value.trim_matches('"').clone_into(&mut version);
+                }
+            }
+            return Some((patterns, version));
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_forms_of_a_lock_are_read() {
+        let one = "# yarn lockfile v1\n\n\"@a/b@^1.0\", \"@a/b@^1.1\":\n  version \"1.2.0\"\n  resolved \"x\"\n\nc@~2:\n  version \"2.0.1\"\n  dependencies:\n    d \"1\"\n";
+        let later = "__metadata:\n  version: 8\n\n\"@a/b@npm:^1.0, @a/b@npm:^1.1\":\n  version: 1.2.0\n\n\"c@npm:~2\":\n  version: 2.0.1\n";
+        for lock in [one, later] {
+            let locked = Yarn.locked(lock);
+            assert_eq!(locked.get("@a/b").map(String::as_str), Some("1.2.0"), "{locked:?}");
+            assert_eq!(locked.get("c").map(String::as_str), Some("2.0.1"), "{locked:?}");
+        }
     }
 }

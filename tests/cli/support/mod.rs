@@ -180,6 +180,19 @@ pub fn python_tool(program: &str, requirement: &str) -> PathBuf {
     home.join("venv/bin")
 }
 
+/// The directory of a program from npm, installed once: `node_tool("pnpm@9")`.
+pub fn node_tool(package: &str) -> PathBuf {
+    let home = shared_dir(&format!("npm-{}", package.replace(['@', '/'], "-")));
+    let lock = fs::File::create(home.join("lock")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let bin = home.join("node_modules/.bin");
+    if !bin.exists() {
+        let arguments = ["install", "--silent", "--no-audit", "--no-fund", "--prefix", ".", package];
+        Done::of(Command::new("npm").args(arguments).current_dir(&home)).succeeded();
+    }
+    bin
+}
+
 pub const CONFIG: &str = "\
 [general]
 _version=0.0.1

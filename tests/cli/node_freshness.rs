@@ -1,0 +1,238 @@
+//! What npm, pnpm and yarn read counts, and locks change as little as they must. Packages come from directories and
+//! from the registry, the package managers are real.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Done, Sandbox, node_tool};
+
+const LOCKED: [&str; 4] = ["build", "--locked", "-C", "p"];
+
+fn package(sandbox: &Sandbox, rest: &str) {
+    sandbox.write("p/package.json", format!("{{\"name\": \"p\", \"version\": \"1.0.0\", {rest}}}"));
+}
+
+fn node_plugin(rest: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    package(&sandbox, rest);
+    sandbox
+}
+
+/// `mwp` with a package manager from npm in front of PATH.
+fn mwp(sandbox: &Sandbox, tool: &str, arguments: &[&str]) -> Command {
+    let mut command = sandbox.mwp(arguments);
+    let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
+    let path =
+        std::env::join_paths([node_tool(tool)].into_iter().chain(std::env::split_paths(&path))).unwrap();
+    command.env("PATH", path).env("YARN_CACHE_FOLDER", crate::support::shared_dir("yarn"));
+    command.env("YARN_GLOBAL_FOLDER", crate::support::shared_dir("yarn-later"));
+    command
+}
+
+fn version(sandbox: &Sandbox, name: &str) -> String {
+    let package = sandbox.read(&format!("p/node_modules/{name}/package.json"));
+    let package: serde_json::Value = serde_json::from_str(&package).unwrap();
+    package["version"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_package_of_a_workspace_counts() {
+    let sandbox = node_plugin("\"workspaces\": [\"packages/*\"]");
+    sandbox.write("p/packages/lib/package.json", "{\"name\": \"lib\", \"version\": \"1.0.0\"}");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.ok(LOCKED).says("p is up to date");
+    sandbox.write(
+        "p/packages/lib/package.json",
+        "{\"name\": \"lib\", \"version\": \"1.0.0\", \"dependencies\": {\"is-number\": \"7.0.0\"}}",
+    );
+    sandbox.ok(["explain", "node_lock", "-C", "p"]).prints("`packages/lib/package.json` changed");
+    sandbox.fails(1, LOCKED).says("the lock `p/package-lock.json` is out of date");
+    // A fresh clone says the same.
+    fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
+    sandbox.fails(1, LOCKED).says("packages/lib/package.json is not what package-lock.json was made from");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: + is-number 7.0.0");
+    assert_eq!(version(&sandbox, "is-number"), "7.0.0");
+    sandbox.write("p/packages/new/package.json", "{\"name\": \"new\", \"version\": \"1.0.0\"}");
+    sandbox.fails(1, LOCKED).says("is out of date");
+}
+
+#[test]
+fn overrides_make_the_lock_again_and_other_pins_stay() {
+    let sandbox = node_plugin("\"dependencies\": {\"a\": \"file:a\", \"is-number\": \"^6.0.0\"}");
+    for (name, version) in [("b1", "1.0.0"), ("b2", "2.0.0")] {
+        sandbox.write(
+            &format!("p/{name}/package.json"),
+            format!("{{\"name\": \"b\", \"version\": \"{version}\"}}"),
+        );
+    }
+    sandbox.write(
+        "p/a/package.json",
+        "{\"name\": \"a\", \"version\": \"1.0.0\", \"dependencies\": {\"b\": \"file:../b1\"}}",
+    );
+    sandbox.ok(["build", "-C", "p"]);
+    let lock = sandbox.read("p/package-lock.json");
+    assert!(lock.contains("\"node_modules/is-number\""));
+    package(
+        &sandbox,
+        "\"dependencies\": {\"a\": \"file:a\", \"is-number\": \"^6.0.0\"}, \"overrides\": {\"b\": \"file:b2\"}",
+    );
+    sandbox.ok(["explain", "node_lock", "-C", "p"]).prints("the setting `overrides of package.json` changed");
+    sandbox.fails(1, LOCKED).says("is out of date");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: done").never_says("is-number");
+    assert_ne!(sandbox.read("p/package-lock.json"), lock);
+}
+
+#[test]
+fn what_an_install_script_reads_counts() {
+    let sandbox = node_plugin(
+        "\"scripts\": {\"postinstall\": \"cp patches/x node_modules/x\"}, \"dependencies\": {\"is-number\": \"7.0.0\"}",
+    );
+    sandbox.write("p/patches/x", "one");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.ok(["build", "-C", "p"]).says("p is up to date");
+    sandbox.write("p/patches/x", "two");
+    sandbox.ok(["explain", "node_modules", "-C", "p"]).prints("`patches/x` changed: line 1: `one` → `two`");
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(sandbox.read("p/node_modules/x"), "two");
+}
+
+#[test]
+fn a_shrinkwrap_is_the_lock() {
+    let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"^6.0.0\"}");
+    sandbox.ok(["build", "-C", "p"]);
+    let dir = sandbox.work().join("p");
+    fs::rename(dir.join("package-lock.json"), dir.join("npm-shrinkwrap.json")).unwrap();
+    sandbox.ok(LOCKED);
+    sandbox.ok(LOCKED).says("p is up to date");
+    package(&sandbox, "\"dependencies\": {\"is-number\": \"^6.0.0\", \"left-pad\": \"1.3.0\"}");
+    sandbox.fails(1, LOCKED).says("the lock `p/npm-shrinkwrap.json` is out of date");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: + left-pad 1.3.0");
+    assert!(!dir.join("package-lock.json").exists());
+    assert_eq!(version(&sandbox, "left-pad"), "1.3.0");
+}
+
+#[test]
+fn a_lock_of_version_1_is_made_again_and_its_pins_stay() {
+    let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"^6.0.0\", \"left-pad\": \"1.3.0\"}");
+    sandbox.write(
+        "p/package-lock.json",
+        "{\"name\": \"p\", \"version\": \"1.0.0\", \"lockfileVersion\": 1, \"requires\": true, \"dependencies\": {\"is-number\": {\"version\": \"6.0.0\"}}}",
+    );
+    sandbox.fails(1, LOCKED).says("is out of date").says("`left-pad`");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: + left-pad 1.3.0");
+    assert_eq!(version(&sandbox, "left-pad"), "1.3.0");
+}
+
+#[test]
+fn a_package_in_a_directory_counts_with_its_sources() {
+    let sandbox = node_plugin("\"dependencies\": {\"lib\": \"file:lib\"}");
+    sandbox.write("p/lib/package.json", "{\"name\": \"lib\", \"version\": \"1.0.0\"}");
+    sandbox.write("p/lib/index.js", "1");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.ok(["build", "-C", "p"]).says("p is up to date");
+    sandbox.write("p/lib/index.js", "2");
+    sandbox.ok(["explain", "node_modules", "-C", "p"]).prints("`lib/index.js` changed");
+}
+
+#[test]
+fn the_users_settings_count_and_credentials_do_not() {
+    let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"7.0.0\"}");
+    let npmrc = sandbox.path("home/.npmrc");
+    sandbox.ok(["build", "-C", "p"]);
+    fs::write(&npmrc, "//example.invalid/:_authToken=secret\n").unwrap();
+    sandbox.ok(["build", "-C", "p"]).says("p is up to date");
+    fs::write(&npmrc, "omit=dev\n").unwrap();
+    sandbox.ok(["explain", "node_modules", "-C", "p"]).prints("the setting `the user's npmrc` changed");
+    fs::remove_file(&npmrc).unwrap();
+    for variable in ["NPM_CONFIG_INCLUDE", "NPM_CONFIG_PRODUCTION"] {
+        let mut explain = sandbox.mwp(["explain", "node_modules", "-C", "p"]);
+        Done::of(explain.env(variable, "dev"))
+            .succeeded()
+            .prints(&format!("the environment variable `{variable}` changed: unset → set"));
+    }
+}
+
+#[test]
+fn package_json_may_be_a_link() {
+    let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"^6.0.0\"}");
+    let dir = sandbox.work().join("p");
+    fs::rename(dir.join("package.json"), sandbox.work().join("shared.json")).unwrap();
+    symlink("../shared.json", dir.join("package.json")).unwrap();
+    sandbox.ok(["build", "-C", "p"]);
+    let shared = sandbox.read("shared.json").replace("^6.0.0", "7.0.0");
+    sandbox.write("shared.json", shared);
+    sandbox.fails(1, LOCKED).says("is out of date");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: ~ is-number 6.0.0 → 7.0.0");
+}
+
+#[test]
+fn locks_are_upgraded_when_that_is_asked_for() {
+    let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"6.0.0\", \"is-odd\": \"3.0.0\"}");
+    sandbox.ok(["lock", "-C", "p"]);
+    assert!(!sandbox.work().join("p/node_modules").exists());
+    package(&sandbox, "\"dependencies\": {\"is-number\": \">=6\", \"is-odd\": \"^3.0.0\"}");
+    sandbox.fails(1, ["lock", "--check", "-C", "p"]).says("does not fit");
+    sandbox.ok(["lock", "-C", "p"]).never_says("~ ");
+    sandbox.ok(["lock", "--check", "-C", "p"]);
+    sandbox
+        .ok(["lock", "--upgrade-package", "is-odd", "-C", "p"])
+        .says("~ is-odd 3.0.0 → 3.0.1")
+        .never_says("~ is-number 6");
+    sandbox.ok(["lock", "--upgrade", "-C", "p"]).says("~ is-number 6.0.0 → 7.0.0");
+    sandbox.ok(["lock", "--upgrade-package", "is-odd==3.0.0", "-C", "p"]).says("~ is-odd 3.0.1 → 3.0.0");
+    assert!(sandbox.read("p/package.json").contains("^3.0.0"));
+    sandbox.ok(["lock", "--check", "-C", "p"]);
+    sandbox.ok(LOCKED);
+    assert_eq!(version(&sandbox, "is-odd"), "3.0.0");
+}
+
+#[test]
+fn the_package_manager_that_is_asked_for_is_taken_and_a_second_lock_is_told() {
+    let sandbox =
+        node_plugin("\"packageManager\": \"pnpm@9.15.9\", \"dependencies\": {\"is-number\": \"^6.0.0\"}");
+    Done::of(&mut mwp(&sandbox, "pnpm@9", &["build", "-C", "p"])).succeeded();
+    assert!(sandbox.work().join("p/pnpm-lock.yaml").exists());
+    assert!(!sandbox.work().join("p/package-lock.json").exists());
+    sandbox.write("p/package-lock.json", "{}");
+    Done::of(&mut mwp(&sandbox, "pnpm@9", &["build", "-C", "p"]))
+        .succeeded()
+        .says("`pnpm-lock.yaml` is taken, and `package-lock.json` is ignored");
+}
+
+#[test]
+fn pnpm_and_yarn_notice_what_npm_does() {
+    for (tool, lock) in
+        [("pnpm@9", "pnpm-lock.yaml"), ("yarn@1", "yarn.lock"), ("@yarnpkg/cli-dist", "yarn.lock")]
+    {
+        let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"^6.0.0\"}");
+        sandbox.write(&format!("p/{lock}"), "");
+        let run = |arguments: &[&str]| Done::of(&mut mwp(&sandbox, tool, arguments));
+        run(&["build", "-C", "p"]).succeeded();
+        run(&["build", "-C", "p"]).succeeded().says("p is up to date");
+        assert_eq!(version(&sandbox, "is-number"), "6.0.0", "{tool}");
+        package(&sandbox, "\"dependencies\": {\"is-number\": \"^6.0.0\", \"left-pad\": \"1.3.0\"}");
+        run(&LOCKED).exited(1).says("is out of date");
+        fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
+        run(&LOCKED).exited(1).says(&format!("not what {lock} was made from"));
+        run(&["build", "-C", "p"]).succeeded().says("node_lock: + left-pad 1.3.0").never_says("is-number");
+        assert_eq!(version(&sandbox, "left-pad"), "1.3.0", "{tool}");
+        package(&sandbox, "\"dependencies\": {\"is-number\": \">=6.0.0\", \"left-pad\": \"1.3.0\"}");
+        run(&["lock", "--upgrade-package", "is-number", "-C", "p"])
+            .succeeded()
+            .says("~ is-number 6.0.0 → 7.0.0");
+        run(&["lock", "--check", "-C", "p"]).succeeded();
+        assert!(Path::new(&sandbox.work().join("p/node_modules/left-pad")).exists());
+    }
+}
+
+#[test]
+fn plug_and_play_is_installed_as_node_modules() {
+    let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"^6.0.0\"}");
+    sandbox.write("p/yarn.lock", "");
+    sandbox.write("p/.yarnrc.yml", "nodeLinker: pnp\n");
+    Done::of(&mut mwp(&sandbox, "@yarnpkg/cli-dist", &["build", "-C", "p"])).succeeded();
+    assert_eq!(version(&sandbox, "is-number"), "6.0.0");
+}
