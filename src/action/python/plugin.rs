@@ -1,0 +1,288 @@
+//! A plugin's `python3_virtualenv_sources`: what each step reads there, and what it makes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use crate::env;
+use crate::error::{Error, Fault, Result};
+use crate::fs;
+use crate::process::Log;
+use crate::python::{
+    BinaryPolicy, Demands, Fetch, Frozen, Interpreter, Line, Lock, PyLock, Request, Resolver, Sources,
+    Upgrade, Verdict, Wanted, Wheel, local_files, local_paths, provided, stated,
+};
+use crate::site::Site;
+use crate::store::Store;
+use crate::tools::Tools;
+
+pub(super) const SOURCES: &str = "python3_virtualenv_sources";
+pub(super) const WANTED: &str = "python3_virtualenv_sources/requirements-to-freeze.txt";
+pub(super) const LOCK: &str = "python3_virtualenv_sources/requirements3.txt";
+pub(super) const FILES: &str = "python3_virtualenv_sources/pylock.toml";
+
+const HINT_OVERRIDE: &str = "the layers' own packages are constraints; make an empty file `python3_virtualenv_sources/override` to override them";
+
+/// Variables that a compiler goes by.
+const COMPILER: [&str; 6] = ["CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"];
+
+/// What a step reads beside the files that its recipe names.
+#[derive(Debug, Default)]
+pub(super) struct Reads {
+    /// Files and directories, as they can be opened from here.
+    pub(super) files: BTreeSet<PathBuf>,
+    /// Settings by name.
+    pub(super) facts: BTreeMap<String, String>,
+}
+
+/// The Python part of one plugin.
+pub(super) struct Plugin<'a> {
+    /// As the user named it, for messages.
+    pub(super) dir: &'a Path,
+    pub(super) site: &'a Site,
+    pub(super) tools: &'a Tools<'a>,
+    pub(super) offline: bool,
+}
+
+impl Plugin<'_> {
+    fn sources(&self) -> PathBuf {
+        self.dir.join(SOURCES)
+    }
+
+    /// For programs that start elsewhere.
+    fn absolute(&self) -> Result<PathBuf> {
+        use crate::error::At;
+        std::fs::canonicalize(self.sources()).at("read", &self.sources())
+    }
+
+    /// Nothing where the plugin has a lock alone.
+    fn wanted(&self) -> Result<Wanted> {
+        Ok(Wanted::read(&self.dir.join(WANTED), &self.site.environment)?.unwrap_or_default())
+    }
+
+    fn has_wanted(&self) -> bool {
+        fs::exists(&self.dir.join(WANTED))
+    }
+
+    fn lock(&self) -> Result<Option<String>> {
+        fs::read_text_optional(&self.dir.join(LOCK))
+    }
+
+    fn overrides_layers(&self) -> bool {
+        fs::exists(&self.sources().join("override"))
+    }
+
+    /// Requirement files of layers that count.
+    fn layers(&self, interpreter: &Interpreter) -> Result<Vec<PathBuf>> {
+        match self.overrides_layers() {
+            true => Ok(Vec::new()),
+            false => env::requirement_files(self.site, self.dir, &interpreter.short_version),
+        }
+    }
+
+    fn resolver(&self) -> Result<Resolver<'_>> {
+        Resolver::new(self.site, self.tools, &self.absolute()?, self.offline)
+    }
+
+    /// What freezing reads: included files, constraints, what local directories offer, local projects.
+    pub(super) fn freeze_reads(&self) -> Result<Reads> {
+        let wanted = self.wanted()?;
+        let directory = self.absolute()?;
+        let sources = Sources::new(self.site, &directory, &wanted.options);
+        let mut reads = Reads { facts: sources.facts(self.dir), ..Reads::default() };
+        reads.files.extend(wanted.files.iter().skip(1).cloned());
+        reads.files.extend(sources.files());
+        reads.files.extend(self.layers(&Interpreter::find(self.tools)?)?);
+        for stated in &wanted.requirements {
+            let path = stated.line.local_path(&self.site.environment);
+            // One that is not there is an error when it is needed.
+            if let Some(path) = path.map(|path| directory.join(path)).filter(|path| path.exists()) {
+                reads.files.extend(local_files(&path)?);
+            }
+        }
+        Ok(reads)
+    }
+
+    /// What making wheels reads: what local directories offer, constraints, and the projects that the lock names.
+    pub(super) fn wheels_reads(&self) -> Result<Reads> {
+        let directory = self.absolute()?;
+        let file = self.dir.join(LOCK);
+        let Some(text) = self.lock()? else { return Ok(Reads::default()) };
+        let mut options = stated(&text, &file, &self.site.environment);
+        options.retain(|stated| stated.line.as_option().is_some());
+        let sources = Sources::new(self.site, &directory, &options);
+        let mut reads = Reads { facts: sources.facts(self.dir), ..Reads::default() };
+        reads.files.extend(sources.files());
+        for path in local_paths(&Lock::parse(&text), &directory, &self.site.environment) {
+            if path.exists() {
+                reads.files.extend(local_files(&path)?);
+            }
+        }
+        // What is ready-made does not depend on a compiler.
+        if self.compiles(&text)? {
+            for name in COMPILER {
+                let value =
+                    self.site.environment.text(name).map_or_else(|| "unset".to_owned(), str::to_owned);
+                reads.facts.insert(name.to_owned(), value);
+            }
+        }
+        Ok(reads)
+    }
+
+    fn policy(&self) -> Result<BinaryPolicy> {
+        let content = fs::read_text_optional(&self.sources().join("allow_binary_packages"))?;
+        Ok(BinaryPolicy::of(content.as_deref()))
+    }
+
+    /// Whether anything in the lock may have to be compiled.
+    fn compiles(&self, lock: &str) -> Result<bool> {
+        let (policy, files) = (self.policy()?, PyLock::read(&self.sources())?);
+        let interpreter = Interpreter::find(self.tools)?;
+        Ok(Lock::parse(lock).requirements.lines.iter().filter(|line| line.as_option().is_none()).any(
+            |line| {
+                let Some(name) = line.name() else { return true };
+                let package = files.as_ref().and_then(|files| files.package(&name));
+                let is_ready = package
+                    .is_none_or(|package| package.wheels().any(|wheel| interpreter.accepts(&wheel).is_ok()));
+                !policy.may_be_binary(&name) || !is_ready
+            },
+        ))
+    }
+
+    /// Whether the lock is what the requirements ask for; `None` where there is no lock.
+    pub(super) fn verdict(&self) -> Result<Option<Verdict>> {
+        let Some(text) = self.lock()? else { return Ok(None) };
+        let wanted = self.wanted()?;
+        wanted.check()?;
+        let interpreter = Interpreter::find(self.tools)?;
+        let files = PyLock::read(&self.sources())?;
+        let wheels = Wheel::in_dir(&self.sources().join("src"))?;
+        self.judge(&text, &wanted, &interpreter, files.as_ref(), &wheels, Lock::verdict).map(Some)
+    }
+
+    fn judge<T>(
+        &self,
+        lock: &str,
+        wanted: &Wanted,
+        interpreter: &Interpreter,
+        files: Option<&PyLock>,
+        wheels: &[Wheel],
+        question: impl Fn(&Lock, &Demands<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let provided = provided(&self.layers(interpreter)?)?;
+        let directory = self.absolute()?;
+        let mut constraints = Wanted::default();
+        for file in Sources::new(self.site, &directory, &wanted.options).constraint_files() {
+            constraints.add_constraints(file, &self.site.environment)?;
+        }
+        let demands = Demands {
+            wanted,
+            origin: &Lock::origin(wanted, self.overrides_layers()),
+            constraints: &constraints.constraints,
+            provided: &provided,
+            markers: &interpreter.markers,
+            directory: &directory,
+            environment: &self.site.environment,
+            files,
+            wheels,
+        };
+        question(&Lock::parse(lock), &demands)
+    }
+
+    /// Makes both locks; nothing is written.
+    pub(super) fn freeze(
+        &self,
+        upgrade: &Upgrade,
+        staging: &Path,
+        log: &mut Log,
+        on_line: &dyn Fn(&str),
+    ) -> Result<Frozen> {
+        let wanted = self.wanted()?;
+        let resolver = self.resolver()?;
+        let layers = self.layers(resolver.interpreter())?;
+        let (old, old_files) = (self.lock()?, PyLock::read(&self.sources()).unwrap_or_default());
+        let request = Request {
+            wanted: &wanted,
+            layers: &layers,
+            old: old.as_deref(),
+            old_files: old_files.as_ref(),
+            upgrade,
+            origin: &Lock::origin(&wanted, self.overrides_layers()),
+            staging,
+        };
+        resolver.freeze(&request, log, on_line).map_err(|error| {
+            let is_about_requirements = error.fault == Fault::Input;
+            if layers.is_empty() || !is_about_requirements { error } else { error.hint(HINT_OVERRIDE) }
+        })
+    }
+
+    /// Fetches or compiles the wheels of the lock into `into`.
+    pub(super) fn wheels(
+        &self,
+        store: &Store,
+        into: &Path,
+        log: &mut Log,
+        on_line: &dyn Fn(&str),
+        on_warning: &dyn Fn(&str),
+    ) -> Result<()> {
+        let file = self.dir.join(LOCK);
+        let text = fs::read_text(&file)?;
+        if Lock::parse(&text).requirements.is_empty() {
+            return Ok(());
+        }
+        let files = PyLock::read(&self.sources())?;
+        let build_constraint = self.absolute()?.join("build_constraint");
+        let compiler = COMPILER.map(|name| {
+            let value = self.site.environment.get(name).map(|value| value.to_string_lossy().into_owned());
+            (name.to_owned(), value)
+        });
+        let resolver = self.resolver()?;
+        let fetch = Fetch {
+            file: &file,
+            lock: &text,
+            files: files.as_ref(),
+            policy: self.policy()?,
+            build_constraint: build_constraint.exists().then_some(build_constraint.as_path()),
+            compiler: &compiler,
+            store,
+            into,
+            on_line,
+            on_warning,
+        };
+        let made = resolver.fetch(&fetch, log)?;
+        // Only now is there something that tells what the extras need.
+        let missing = self.judge(
+            &text,
+            &self.wanted()?,
+            resolver.interpreter(),
+            files.as_ref(),
+            &made,
+            Lock::missing_for_extras,
+        )?;
+        match missing {
+            Some(verdict) => {
+                Err(Error::input(format!("{}: {verdict}", crate::text::path(&file)))
+                    .hint("`mwp lock` adds it"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Whether a fresh lock is to be made at all, and for which reason it is not as it should be.
+    pub(super) fn needs_lock(&self, locked: bool) -> Result<Option<Verdict>> {
+        match self.verdict()? {
+            Some(Verdict::Fits) => Ok(None),
+            Some(Verdict::NoFiles) if locked => Ok(None),
+            None if !self.has_wanted() => Ok(None),
+            verdict => Ok(verdict),
+        }
+    }
+
+    /// The names in the lock; `None` where only pip can tell all of them.
+    pub(super) fn locked_names(&self) -> Result<Option<BTreeSet<String>>> {
+        let lock = Lock::parse(&fs::read_text(&self.dir.join(LOCK))?);
+        if lock.requirements.lines.iter().any(|line| matches!(line, Line::Opaque { name: None, .. })) {
+            return Ok(None);
+        }
+        Ok(Some(lock.requirements.lines.iter().filter_map(Line::name).collect()))
+    }
+}
