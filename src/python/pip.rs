@@ -323,11 +323,12 @@ import hashlib, json, sys
 from pip._internal.commands import create_command
 from pip._internal.index.collector import parse_links
 from pip._internal.req.req_file import parse_requirements
-from pip._internal.utils.misc import splitext
 from pip._vendor.packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
 from pip._vendor.packaging.version import Version
 command = create_command('download')
 options, _ = command.parse_args([])
+context = command.main_context()
+context.__enter__()
 session = command.get_default_session(options)
 finder = command._build_package_finder(options=options, session=session)
 list(parse_requirements(sys.argv[1], session, finder=finder, options=options))
@@ -354,7 +355,7 @@ for pin in sys.argv[2:]:
                 project, found_version = parse_sdist_filename(link.filename)
         except Exception:
             continue
-        if project != canonicalize_name(name) or found_version != Version(version) or link.is_yanked:
+        if project != canonicalize_name(name) or found_version != Version(version):
             continue
         hashes = {link.hash_name: link.hash} if link.hash else {}
         if link.is_file and not hashes:

@@ -30,7 +30,10 @@ pub(super) fn resolve(
     let constraints = write("constraints.txt", &question.constraints)?;
     let output = question.staging.join(pylock::FILE);
     // uv keeps the versions that it finds in its output.
-    fs::write_atomic(&output, preferences(question).as_bytes())?;
+    fs::remove_file(&output)?;
+    if !question.prefer.is_empty() {
+        fs::write_atomic(&output, preferences(question).as_bytes())?;
+    }
     let mut program = resolver
         .uv(question.sources)?
         // A pyproject.toml or uv.toml further up is about another project.
