@@ -143,7 +143,10 @@ pub(super) fn decide(
         let is_there = task.outputs.iter().all(|output| crate::fs::exists(&project.dir.join(output)));
         match task.action.check_lock(&scope)? {
             LockCheck::Untold if record.is_some() || !is_there => {}
-            LockCheck::Untold | LockCheck::Fits => {
+            LockCheck::Incomplete(why) if !project.mode.locked => {
+                reasons = why.into_iter().map(|text| Reason::Other { text }).collect();
+            }
+            LockCheck::Untold | LockCheck::Fits | LockCheck::Incomplete(_) => {
                 reasons.clear();
                 outputs = Some((whole_outputs(&project.dir, task, now)?, false));
             }

@@ -19,17 +19,6 @@ use crate::fs;
 use crate::process::Log;
 use crate::text;
 
-/// Which pins may become newer.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Upgrade {
-    /// None that need not.
-    #[default]
-    None,
-    All,
-    /// These alone: `name` or `name==version`.
-    Packages(Vec<String>),
-}
-
 /// What is to be frozen.
 pub struct Request<'a> {
     pub wanted: &'a Wanted,
@@ -38,7 +27,9 @@ pub struct Request<'a> {
     /// The lock as it is: its text, where there is one.
     pub old: Option<&'a str>,
     pub old_files: Option<&'a PyLock>,
-    pub upgrade: &'a Upgrade,
+    /// Packages whose pins may become newer: `name` or `name==version`.
+    pub upgrade: &'a [String],
+    pub upgrade_all: bool,
     pub origin: &'a Digest,
     /// For work in progress.
     pub staging: &'a Path,
@@ -91,7 +82,7 @@ impl Resolver<'_> {
         wanted.check()?;
         let old = Lock::parse(request.old.unwrap_or_default());
         let old_pins: Vec<Pin> = old.pins().collect();
-        let keeps_all = request.old.is_some() && old.is_foreign() && *request.upgrade == Upgrade::None;
+        let keeps_all = request.old.is_some() && old.is_foreign() && !request.upgrade_all;
         let sources = Sources::new(self.site, &self.directory, &wanted.options);
         let mut copies = Copies::default();
         let mut lines = Vec::new();
@@ -100,21 +91,17 @@ impl Resolver<'_> {
         }
         let provided = provided(request.layers)?;
         let upgraded = upgraded(request.upgrade, &old_pins, wanted)?;
+        let keeps = |pin: &&Pin| !request.upgrade_all && !upgraded.contains_key(&pin.name);
         let mut question = Question {
             lines,
             constraints: self.constraints(request, &sources)?,
-            prefer: match &upgraded {
-                Some(names) => {
-                    old_pins.iter().filter(|pin| !names.contains_key(&pin.name)).cloned().collect()
-                }
-                None => Vec::new(),
-            },
+            prefer: old_pins.iter().filter(keeps).cloned().collect(),
             sources: &sources,
             options: &wanted.options,
             staging: request.staging,
             file: wanted.files.first().map_or(Path::new("requirements-to-freeze.txt"), PathBuf::as_path),
         };
-        question.constraints.extend(upgraded.into_iter().flatten().filter_map(|(_, exact)| exact));
+        question.constraints.extend(upgraded.values().flatten().cloned());
         let mut packages = Vec::new();
         if !question.lines.is_empty() || keeps_all && !old_pins.is_empty() || !wanted.is_empty() {
             // A lock that upstream or a person made may pin more than the requirements tell: that stays.
@@ -281,17 +268,8 @@ pub fn provided(layers: &[PathBuf]) -> Result<BTreeSet<Pin>> {
     Ok(provided)
 }
 
-/// The packages whose pins are given up, with the version that each is to have; `None` where all are.
-fn upgraded(
-    upgrade: &Upgrade,
-    old: &[Pin],
-    wanted: &Wanted,
-) -> Result<Option<BTreeMap<String, Option<String>>>> {
-    let packages = match upgrade {
-        Upgrade::None => return Ok(Some(BTreeMap::new())),
-        Upgrade::All => return Ok(None),
-        Upgrade::Packages(packages) => packages,
-    };
+/// The packages whose pins are given up, with the exact version that each is to have.
+fn upgraded(packages: &[String], old: &[Pin], wanted: &Wanted) -> Result<BTreeMap<String, Option<String>>> {
     let mut names = BTreeMap::new();
     for package in packages {
         let (name, exact) = match package.split_once("==") {
@@ -307,7 +285,7 @@ fn upgraded(
         }
         names.insert(name, exact);
     }
-    Ok(Some(names))
+    Ok(names)
 }
 
 /// Hashes that requirements give are the only ones that count for their packages.

@@ -20,7 +20,7 @@ mod wanted;
 mod wheel;
 
 pub use fetch::{BinaryPolicy, Fetch, local_paths};
-pub use freeze::{Change, Frozen, Request, Upgrade, provided};
+pub use freeze::{Change, Frozen, Request, provided};
 pub use interpreter::Interpreter;
 pub use local::files as local_files;
 pub use lock::{Demands, Lock, Pin, Verdict};

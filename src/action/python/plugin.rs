@@ -1,38 +1,26 @@
 //! A plugin's `python3_virtualenv_sources`: what each step reads there, and what it makes of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::{LOCK, SOURCES, WANTED};
 use crate::env;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
+use crate::graph::{Reads, Scope, Upgrade, Value};
 use crate::process::Log;
 use crate::python::{
-    BinaryPolicy, Demands, Fetch, Frozen, Interpreter, Line, Lock, PyLock, Request, Resolver, Sources,
-    Upgrade, Verdict, Wanted, Wheel, local_files, local_paths, provided, stated,
+    BinaryPolicy, Demands, Fetch, Frozen, Interpreter, Lock, PyLock, Request, Resolver, Sources, Verdict,
+    Wanted, Wheel, local_files, local_paths, provided, stated,
 };
 use crate::site::Site;
 use crate::store::Store;
 use crate::tools::Tools;
 
-pub(super) const SOURCES: &str = "python3_virtualenv_sources";
-pub(super) const WANTED: &str = "python3_virtualenv_sources/requirements-to-freeze.txt";
-pub(super) const LOCK: &str = "python3_virtualenv_sources/requirements3.txt";
-pub(super) const FILES: &str = "python3_virtualenv_sources/pylock.toml";
-
 const HINT_OVERRIDE: &str = "the layers' own packages are constraints; make an empty file `python3_virtualenv_sources/override` to override them";
 
 /// Variables that a compiler goes by.
 const COMPILER: [&str; 6] = ["CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"];
-
-/// What a step reads beside the files that its recipe names.
-#[derive(Debug, Default)]
-pub(super) struct Reads {
-    /// Files and directories, as they can be opened from here.
-    pub(super) files: BTreeSet<PathBuf>,
-    /// Settings by name.
-    pub(super) facts: BTreeMap<String, String>,
-}
 
 /// The Python part of one plugin.
 pub(super) struct Plugin<'a> {
@@ -43,7 +31,11 @@ pub(super) struct Plugin<'a> {
     pub(super) offline: bool,
 }
 
-impl Plugin<'_> {
+impl<'a> Plugin<'a> {
+    pub(super) fn of(scope: &Scope<'a>, offline: bool) -> Plugin<'a> {
+        Plugin { dir: scope.dir, site: scope.site, tools: scope.tools, offline }
+    }
+
     fn sources(&self) -> PathBuf {
         self.dir.join(SOURCES)
     }
@@ -59,8 +51,25 @@ impl Plugin<'_> {
         Ok(Wanted::read(&self.dir.join(WANTED), &self.site.environment)?.unwrap_or_default())
     }
 
-    fn has_wanted(&self) -> bool {
-        fs::exists(&self.dir.join(WANTED))
+    /// Whether another tool or a person made the lock.
+    pub(super) fn has_foreign_lock(&self) -> Result<bool> {
+        Ok(self.lock()?.is_some_and(|text| Lock::parse(&text).is_foreign()))
+    }
+
+    /// What was found as files and settings, by names from the plugin's directory.
+    fn reads(&self, sources: &Sources, files: BTreeSet<PathBuf>) -> Result<Reads> {
+        use crate::error::At;
+        let plugin = std::fs::canonicalize(self.dir).at("read", self.dir)?;
+        let inside = |path: &PathBuf| {
+            let inside = path.strip_prefix(&plugin).or_else(|_| path.strip_prefix(self.dir));
+            inside.map_or_else(|_| std::path::absolute(path).unwrap_or_else(|_| path.clone()), Path::to_owned)
+        };
+        let facts = sources.facts(&plugin).into_iter();
+        Ok(Reads {
+            files: files.iter().map(inside).collect(),
+            settings: facts.map(|(name, value)| (format!("pip's {name}"), Value::Text(value))).collect(),
+            ..Reads::default()
+        })
     }
 
     fn lock(&self) -> Result<Option<String>> {
@@ -88,18 +97,17 @@ impl Plugin<'_> {
         let wanted = self.wanted()?;
         let directory = self.absolute()?;
         let sources = Sources::new(self.site, &directory, &wanted.options);
-        let mut reads = Reads { facts: sources.facts(self.dir), ..Reads::default() };
-        reads.files.extend(wanted.files.iter().skip(1).cloned());
-        reads.files.extend(sources.files());
-        reads.files.extend(self.layers(&Interpreter::find(self.tools)?)?);
+        let mut files: BTreeSet<PathBuf> = wanted.files.iter().skip(1).cloned().collect();
+        files.extend(sources.files());
+        files.extend(self.layers(&Interpreter::find(self.tools)?)?);
         for stated in &wanted.requirements {
             let path = stated.line.local_path(&self.site.environment);
             // One that is not there is an error when it is needed.
             if let Some(path) = path.map(|path| directory.join(path)).filter(|path| path.exists()) {
-                reads.files.extend(local_files(&path)?);
+                files.extend(local_files(&path)?);
             }
         }
-        Ok(reads)
+        self.reads(&sources, files)
     }
 
     /// What making wheels reads: what local directories offer, constraints, and the projects that the lock names.
@@ -110,20 +118,16 @@ impl Plugin<'_> {
         let mut options = stated(&text, &file, &self.site.environment);
         options.retain(|stated| stated.line.as_option().is_some());
         let sources = Sources::new(self.site, &directory, &options);
-        let mut reads = Reads { facts: sources.facts(self.dir), ..Reads::default() };
-        reads.files.extend(sources.files());
+        let mut files: BTreeSet<PathBuf> = sources.files().into_iter().collect();
         for path in local_paths(&Lock::parse(&text), &directory, &self.site.environment) {
             if path.exists() {
-                reads.files.extend(local_files(&path)?);
+                files.extend(local_files(&path)?);
             }
         }
+        let mut reads = self.reads(&sources, files)?;
         // What is ready-made does not depend on a compiler.
         if self.compiles(&text)? {
-            for name in COMPILER {
-                let value =
-                    self.site.environment.text(name).map_or_else(|| "unset".to_owned(), str::to_owned);
-                reads.facts.insert(name.to_owned(), value);
-            }
+            reads.environment = COMPILER.map(str::to_owned).into();
         }
         Ok(reads)
     }
@@ -205,7 +209,11 @@ impl Plugin<'_> {
             layers: &layers,
             old: old.as_deref(),
             old_files: old_files.as_ref(),
-            upgrade,
+            upgrade: match upgrade {
+                Upgrade::Packages(packages) => packages,
+                Upgrade::Nothing | Upgrade::Everything => &[],
+            },
+            upgrade_all: *upgrade == Upgrade::Everything,
             origin: &Lock::origin(&wanted, self.overrides_layers()),
             staging,
         };
@@ -265,24 +273,5 @@ impl Plugin<'_> {
             }
             None => Ok(()),
         }
-    }
-
-    /// Whether a fresh lock is to be made at all, and for which reason it is not as it should be.
-    pub(super) fn needs_lock(&self, locked: bool) -> Result<Option<Verdict>> {
-        match self.verdict()? {
-            Some(Verdict::Fits) => Ok(None),
-            Some(Verdict::NoFiles) if locked => Ok(None),
-            None if !self.has_wanted() => Ok(None),
-            verdict => Ok(verdict),
-        }
-    }
-
-    /// The names in the lock; `None` where only pip can tell all of them.
-    pub(super) fn locked_names(&self) -> Result<Option<BTreeSet<String>>> {
-        let lock = Lock::parse(&fs::read_text(&self.dir.join(LOCK))?);
-        if lock.requirements.lines.iter().any(|line| matches!(line, Line::Opaque { name: None, .. })) {
-            return Ok(None);
-        }
-        Ok(Some(lock.requirements.lines.iter().filter_map(Line::name).collect()))
     }
 }
