@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use pep508_rs::MarkerEnvironment;
 use serde::Serialize;
 
 use super::lock::{Lock, Pin};
@@ -11,7 +12,7 @@ use super::pylock::{Package, PyLock, relative};
 use super::requirements::{Line, Requirements, plain};
 use super::resolver::Resolver;
 use super::sources::Sources;
-use super::wanted::{Stated, Wanted};
+use super::wanted::{Stated, Wanted, stated};
 use super::{canonical_name, local, pip, uv};
 use crate::digest::Digest;
 use crate::error::{Error, Fault, Result};
@@ -22,6 +23,8 @@ use crate::text;
 /// What is to be frozen.
 pub struct Request<'a> {
     pub wanted: &'a Wanted,
+    /// There are no requirements: the lock is all that the plugin asks for, and gets nothing more.
+    pub is_alone: bool,
     /// Requirement files of layers: their versions are constraints, and what they bring is not pinned again.
     pub layers: &'a [PathBuf],
     /// The lock as it is: its text, where there is one.
@@ -82,7 +85,7 @@ impl Resolver<'_> {
         wanted.check()?;
         let old = Lock::parse(request.old.unwrap_or_default());
         let old_pins: Vec<Pin> = old.pins().collect();
-        let keeps_all = request.old.is_some() && old.is_foreign() && !request.upgrade_all;
+        let keeps_all = request.is_alone || request.old.is_some() && old.is_foreign() && !request.upgrade_all;
         let sources = Sources::new(self.site, &self.directory, &wanted.options);
         let mut copies = Copies::default();
         let mut lines = Vec::new();
@@ -108,6 +111,7 @@ impl Resolver<'_> {
             let needed = question.lines.len();
             if keeps_all {
                 question.lines.extend(old_pins.iter().map(|pin| pin.name.clone()));
+                question.lines.extend(self.other_lines(request, &mut copies)?);
             }
             packages = match self.resolve(&question, log, on_line) {
                 Err(error) if keeps_all && error.fault == Fault::Input => {
@@ -128,6 +132,13 @@ impl Resolver<'_> {
             }
         }
         check_hashes(wanted, &mut packages, sources.require_hashes())?;
+        if request.is_alone {
+            let named: BTreeSet<String> = old.requirements.lines.iter().filter_map(Line::name).collect();
+            // Of what has no name in the lock, nobody knows the name before.
+            packages.retain(|package| {
+                named.contains(&package.name) || package.directory.is_some() || package.archive.is_some()
+            });
+        }
         packages.retain(|package| {
             let pin = package
                 .version
@@ -138,7 +149,7 @@ impl Resolver<'_> {
         });
         let pins = pin_lines(&packages, wanted);
         let mut lock = Lock::render(wanted, &self.directory, request.origin, &pins);
-        let changes = changes(&old, &Lock::parse(&lock));
+        let changes = changes(&old, &Lock::parse(&lock), &self.interpreter.markers);
         if let Some(text) =
             request.old.filter(|_| old.is_foreign() && changes.is_empty() && same_options(&old, &lock))
         {
@@ -147,6 +158,28 @@ impl Resolver<'_> {
         let python = format!(">={}", self.interpreter.short_version);
         let files = PyLock::new(Some(python), packages, request.origin.to_string());
         Ok(Frozen { lock, files, changes })
+    }
+
+    /// What a lock names that is no plain pin, and that no requirement names: addresses, paths, pins with a marker.
+    fn other_lines(&self, request: &Request<'_>, copies: &mut Copies) -> Result<Vec<String>> {
+        let file = self.directory.join("requirements3.txt");
+        let environment = &self.site.environment;
+        let path = |stated: &Stated| {
+            stated.line.local_path(environment).map(|path| plain(&self.directory.join(path)))
+        };
+        let wanted = &request.wanted.requirements;
+        let mut lines = Vec::new();
+        for stated in stated(request.old.unwrap_or_default(), &file, environment) {
+            let is_plain = stated.line.as_option().is_some() || Pin::of(&stated.line).is_some();
+            let is_wanted = wanted.iter().any(|other| {
+                let same_name = other.line.name().is_some_and(|name| stated.line.name() == Some(name));
+                same_name || path(other).is_some_and(|other| path(&stated) == Some(other))
+            });
+            if !is_plain && !is_wanted {
+                lines.push(self.for_tools(&stated, request.staging, copies)?);
+            }
+        }
+        Ok(lines)
     }
 
     fn resolve(
@@ -380,20 +413,27 @@ fn pin_line(package: &Package) -> String {
     }
 }
 
-/// What is other in `new` than in `old`, by name.
-fn changes(old: &Lock, new: &Lock) -> Vec<Change> {
+/// What is other in `new` than in `old`, by name; lines whose marker is false here do not count.
+fn changes(old: &Lock, new: &Lock, markers: &MarkerEnvironment) -> Vec<Change> {
     let entries = |lock: &Lock| -> BTreeMap<String, String> {
-        let lines = lock.requirements.lines.iter().filter(|line| line.as_option().is_none());
-        lines
-            .map(|line| match Pin::of(line) {
+        let mut entries = BTreeMap::new();
+        for line in lock.requirements.lines.iter().filter(|line| line.as_option().is_none()) {
+            if let Line::Named { requirement, .. } = line
+                && !requirement.evaluate_markers(markers, &[])
+            {
+                continue;
+            }
+            let bare = line.bare();
+            let (name, value) = match Pin::exact(line) {
                 Some(pin) => (pin.name, pin.version),
                 None => {
-                    let bare = line.bare().to_owned();
-                    let place = bare.split_once(" @ ").map_or(bare.clone(), |(_, url)| url.to_owned());
-                    (line.name().unwrap_or(bare), place)
+                    let place = bare.split_once(" @ ").map_or(bare, |(_, url)| url);
+                    (line.name().unwrap_or_else(|| bare.to_owned()), place.to_owned())
                 }
-            })
-            .collect()
+            };
+            entries.insert(name, value);
+        }
+        entries
     };
     let (old, new) = (entries(old), entries(new));
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -420,8 +460,11 @@ mod tests {
     #[test]
     fn a_summary_says_what_changed() {
         let changes = changes(
-            &Lock::parse("flask==3.0.0\nsix==1\nx==1.0\n./lib/foo\nv @ git+https://h/v@1\n"),
+            &Lock::parse(
+                "flask==3.0.0\nsix==1 ; python_version > '3'\nold==1 ; python_version < '3'\nx==1.0\n./lib/foo\nv @ git+https://h/v@1\n",
+            ),
             &Lock::parse("flask==3.1.3\nrequests==2.34.2\nsix==1\n./lib/foo\nv @ git+https://h/v@2\n"),
+            &crate::python::interpreter::markers(),
         );
         let shown: Vec<String> = changes.iter().map(Change::to_string).collect();
         assert_eq!(

@@ -192,11 +192,16 @@ impl Lock {
         if let Some(verdict) = self.missing_for_extras(demands)? {
             return Ok(verdict);
         }
-        Ok(match demands.files {
+        Ok(self.verdict_alone(demands.files))
+    }
+
+    /// The same where there are no requirements: the lock is all that the plugin asks for.
+    pub fn verdict_alone(&self, files: Option<&PyLock>) -> Verdict {
+        match files {
             Some(files) => self.unlike(files).unwrap_or(Verdict::Fits),
-            None if demands.wanted.is_empty() && self.requirements.is_empty() => Verdict::Fits,
+            None if self.requirements.is_empty() => Verdict::Fits,
             None => Verdict::NoFiles,
-        })
+        }
     }
 
     fn not_exact(&self) -> Option<Verdict> {
@@ -404,14 +409,19 @@ impl Pin {
 
     /// An exact pin without a marker; what else a lock may hold is for pip to understand.
     pub fn of(line: &Line) -> Option<Pin> {
-        let Line::Named { requirement, text } = line else { return None };
+        Pin::exact(line).filter(|_| !line.text().contains(';'))
+    }
+
+    /// An exact pin, with or without a marker.
+    pub(super) fn exact(line: &Line) -> Option<Pin> {
+        let Line::Named { requirement, .. } = line else { return None };
         let Some(VersionOrUrl::VersionSpecifier(specifiers)) = &requirement.version_or_url else {
             return None;
         };
         let mut specifiers = specifiers.iter();
         let (first, None) = (specifiers.next()?, specifiers.next()) else { return None };
         let exact = matches!(first.operator(), Operator::Equal | Operator::ExactEqual);
-        (exact && !text.contains(';')).then(|| Pin {
+        exact.then(|| Pin {
             name: canonical_name(requirement.name.as_ref()),
             version: first.version().to_string(),
         })

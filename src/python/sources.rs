@@ -188,12 +188,15 @@ impl Sources {
     /// For uv, which reads nothing of pip's. Variables, because addresses may hold passwords, and logs hold arguments.
     pub(super) fn uv_variables(&self, site: &Site) -> Vec<(&'static str, String)> {
         let machine = machine_options(site);
+        // pip warns of a directory that is not there; uv gives up.
+        let is_there = |link: &&String| link.contains("://") || Path::new(link.as_str()).exists();
+        let links: Vec<&str> = self.find_links.iter().filter(is_there).map(String::as_str).collect();
         let mut variables = vec![
             // The interpreter is the one that the plugin runs with.
             ("UV_PYTHON_DOWNLOADS", "never".to_owned()),
             ("UV_DEFAULT_INDEX", self.index_url.clone().unwrap_or_default()),
             ("UV_INDEX", self.extra_index_urls.join(" ")),
-            ("UV_FIND_LINKS", self.find_links.join(",")),
+            ("UV_FIND_LINKS", links.join(",")),
             ("UV_INSECURE_HOST", self.trusted_hosts.join(" ")),
         ];
         variables.retain(|(_, value)| !value.is_empty());
@@ -294,7 +297,10 @@ fn find_links(value: &str, beside: &Path, directory: &Path) -> String {
         return value.to_owned();
     }
     let here = beside.join(path);
-    if here.exists() { absolute(directory, &here.to_string_lossy()) } else { absolute(directory, path) }
+    match std::fs::canonicalize(&here) {
+        Ok(here) => here.to_string_lossy().into_owned(),
+        Err(_) => absolute(directory, path),
+    }
 }
 
 fn absolute(directory: &Path, path: &str) -> String {

@@ -22,6 +22,8 @@ mod node;
 mod pack;
 mod plugin_mk;
 mod python;
+mod python_freshness;
+mod python_lock;
 mod recipes;
 mod release;
 mod serving;

@@ -10,8 +10,8 @@ use crate::fs;
 use crate::graph::{Reads, Scope, Upgrade, Value};
 use crate::process::Log;
 use crate::python::{
-    BinaryPolicy, Demands, Fetch, Frozen, Interpreter, Lock, PyLock, Request, Resolver, Sources, Verdict,
-    Wanted, Wheel, local_files, local_paths, provided, stated,
+    BinaryPolicy, Demands, Fetch, Frozen, Interpreter, Lock, PyLock, Request, Resolver, Sources, Stated,
+    Verdict, Wanted, Wheel, canonical_name, local_files, local_paths, provided, stated,
 };
 use crate::site::Site;
 use crate::store::Store;
@@ -49,6 +49,16 @@ impl<'a> Plugin<'a> {
     /// Nothing where the plugin has a lock alone.
     fn wanted(&self) -> Result<Wanted> {
         Ok(Wanted::read(&self.dir.join(WANTED), &self.site.environment)?.unwrap_or_default())
+    }
+
+    /// The option lines of the lock.
+    fn options(&self, lock: &str) -> Vec<Stated> {
+        let lines = stated(lock, &self.dir.join(LOCK), &self.site.environment).into_iter();
+        lines.filter(|stated| stated.line.as_option().is_some()).collect()
+    }
+
+    fn has_wanted(&self) -> bool {
+        fs::exists(&self.dir.join(WANTED))
     }
 
     /// Whether another tool or a person made the lock.
@@ -113,11 +123,8 @@ impl<'a> Plugin<'a> {
     /// What making wheels reads: what local directories offer, constraints, and the projects that the lock names.
     pub(super) fn wheels_reads(&self) -> Result<Reads> {
         let directory = self.absolute()?;
-        let file = self.dir.join(LOCK);
         let Some(text) = self.lock()? else { return Ok(Reads::default()) };
-        let mut options = stated(&text, &file, &self.site.environment);
-        options.retain(|stated| stated.line.as_option().is_some());
-        let sources = Sources::new(self.site, &directory, &options);
+        let sources = Sources::new(self.site, &directory, &self.options(&text));
         let mut files: BTreeSet<PathBuf> = sources.files().into_iter().collect();
         for path in local_paths(&Lock::parse(&text), &directory, &self.site.environment) {
             if path.exists() {
@@ -155,10 +162,13 @@ impl<'a> Plugin<'a> {
     /// Whether the lock is what the requirements ask for; `None` where there is no lock.
     pub(super) fn verdict(&self) -> Result<Option<Verdict>> {
         let Some(text) = self.lock()? else { return Ok(None) };
+        let files = PyLock::read(&self.sources())?;
+        if !self.has_wanted() {
+            return Ok(Some(Lock::parse(&text).verdict_alone(files.as_ref())));
+        }
         let wanted = self.wanted()?;
         wanted.check()?;
         let interpreter = Interpreter::find(self.tools)?;
-        let files = PyLock::read(&self.sources())?;
         let wheels = Wheel::in_dir(&self.sources().join("src"))?;
         self.judge(&text, &wanted, &interpreter, files.as_ref(), &wheels, Lock::verdict).map(Some)
     }
@@ -200,19 +210,32 @@ impl<'a> Plugin<'a> {
         log: &mut Log,
         on_line: &dyn Fn(&str),
     ) -> Result<Frozen> {
-        let wanted = self.wanted()?;
+        let mut wanted = self.wanted()?;
         let resolver = self.resolver()?;
         let layers = self.layers(resolver.interpreter())?;
         let (old, old_files) = (self.lock()?, PyLock::read(&self.sources()).unwrap_or_default());
+        if let (false, Some(text)) = (self.has_wanted(), &old) {
+            wanted.options = self.options(text);
+        }
+        let mut packages = match upgrade {
+            Upgrade::Packages(packages) => packages.clone(),
+            Upgrade::Nothing | Upgrade::Everything => Vec::new(),
+        };
+        if fs::exists(&self.dir.join("package.json")) {
+            // A name that is not Python's is one of Node's.
+            let known = Lock::parse(old.as_deref().unwrap_or_default());
+            packages.retain(|package| {
+                let name = canonical_name(package.split("==").next().unwrap_or_default());
+                known.pins().any(|pin| pin.name == name)
+            });
+        }
         let request = Request {
             wanted: &wanted,
+            is_alone: !self.has_wanted(),
             layers: &layers,
             old: old.as_deref(),
             old_files: old_files.as_ref(),
-            upgrade: match upgrade {
-                Upgrade::Packages(packages) => packages,
-                Upgrade::Nothing | Upgrade::Everything => &[],
-            },
+            upgrade: &packages,
             upgrade_all: *upgrade == Upgrade::Everything,
             origin: &Lock::origin(&wanted, self.overrides_layers()),
             staging,
@@ -257,6 +280,9 @@ impl<'a> Plugin<'a> {
             on_warning,
         };
         let made = resolver.fetch(&fetch, log)?;
+        if !self.has_wanted() {
+            return Ok(());
+        }
         // Only now is there something that tells what the extras need.
         let missing = self.judge(
             &text,
