@@ -42,6 +42,8 @@ pub(super) struct Fresh {
     pub record: Option<Record>,
     /// That very record is on the disk, to the last bit.
     pub is_recorded: bool,
+    /// It is taken as it is for this once, and a later build shall look again.
+    pub is_provisional: bool,
     manifest: Manifest,
     inputs: Snapshot,
     outputs: Snapshot,
@@ -138,6 +140,7 @@ pub(super) fn decide(
         }
         _ => vec![Reason::NeverRan],
     };
+    let mut is_provisional = false;
     let mut outputs = found.map(|found| (found.snapshot, found.identical));
     if !reasons.is_empty() && task.action.makes_lock() {
         let is_there = task.outputs.iter().all(|output| crate::fs::exists(&project.dir.join(output)));
@@ -146,7 +149,8 @@ pub(super) fn decide(
             LockCheck::Incomplete(why) if !project.mode.locked => {
                 reasons = why.into_iter().map(|text| Reason::Other { text }).collect();
             }
-            LockCheck::Untold | LockCheck::Fits | LockCheck::Incomplete(_) => {
+            fits @ (LockCheck::Untold | LockCheck::Fits | LockCheck::Incomplete(_)) => {
+                is_provisional = matches!(fits, LockCheck::Incomplete(_));
                 reasons.clear();
                 outputs = Some((whole_outputs(&project.dir, task, now)?, false));
             }
@@ -172,6 +176,7 @@ pub(super) fn decide(
     match outputs {
         Some((outputs, same_outputs)) if reasons.is_empty() => Ok(Decision::Fresh(Fresh {
             is_recorded: same_inputs && same_outputs,
+            is_provisional,
             record,
             manifest,
             inputs,

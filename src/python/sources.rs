@@ -200,9 +200,6 @@ impl Sources {
             ("UV_INSECURE_HOST", self.trusted_hosts.join(" ")),
         ];
         variables.retain(|(_, value)| !value.is_empty());
-        if self.no_index {
-            variables.push(("UV_NO_INDEX", "1".to_owned()));
-        }
         if self.pre {
             variables.push(("UV_PRERELEASE", "allow".to_owned()));
         }
@@ -227,7 +224,9 @@ impl Sources {
         let each = |option: &str, names: &[String]| -> Vec<String> {
             names.iter().flat_map(|name| [option.to_owned(), name.clone()]).collect()
         };
+        let no_index = if self.no_index { vec!["--no-index".to_owned()] } else { Vec::new() };
         [
+            no_index,
             each("--no-binary", &self.no_binary),
             each("--only-binary", &self.only_binary),
             each("--config-setting", &self.config_settings),
