@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::wheel::{source, wheel, wheel_with};
+use crate::support::wheel::{project, source, wheel, wheel_with};
 use crate::support::{Done, Sandbox, path_with_uv, path_without_uv};
 
 const LINKS: &str = "--no-index\n--find-links ./vendor\n";
@@ -176,7 +176,7 @@ fn what_is_compiled_depends_on_the_compilers_variables_and_what_is_ready_made_do
     let sandbox = Sandbox::new();
     let dir = plugin(&sandbox, "p", "ext==1.0\nready==1.0\n");
     let vendor = dir.join("python3_virtualenv_sources/vendor");
-    source(&vendor, "ext", "1.0");
+    source(&vendor, "ext", "1.0", &[]);
     wheel(&vendor, "ready", "1.0", "r", &[]);
     sandbox.write(&format!("{SOURCES}/allow_binary_packages"), "ready\n");
     let build = |flags: &str, arguments: &[&str]| {
@@ -203,36 +203,13 @@ fn what_a_build_needs_may_come_ready_made() {
     let sandbox = Sandbox::new();
     let dir = plugin(&sandbox, "p", "project==1.0\nhelper==1.0\n");
     let sources = dir.join("python3_virtualenv_sources");
-    // The build of `project` needs `helper`, of which there is a wheel alone that can be used and a source that cannot.
-    let backend = fs::read(source(&sandbox.work().join("plain"), "project", "1.0")).unwrap();
-    fs::create_dir_all(sources.join("vendor")).unwrap();
-    fs::write(sources.join("vendor/project-1.0.tar.gz"), needing(&backend, "helper")).unwrap();
+    // The build of `project` needs `helper`, which is pinned as well.
+    source(&sources.join("vendor"), "project", "1.0", &["helper"]);
     wheel(&sources.join("vendor"), "helper", "1.0", "h", &[]);
     fs::write(sources.join("allow_binary_packages"), "helper\n").unwrap();
     ok(&sandbox, &path, &["build", "-C", "p"]);
     assert_eq!(who(&dir, "project"), "None");
     assert!(sandbox.read("p/.mwp/log/wheels.log").contains("--no-binary project"));
-}
-
-/// The source distribution with another list of what its build needs.
-fn needing(archive: &[u8], needed: &str) -> Vec<u8> {
-    use std::io::Read;
-    let mut old = tar::Archive::new(flate2::read::GzDecoder::new(archive));
-    let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    let mut new = tar::Builder::new(gzip);
-    for entry in old.entries().unwrap() {
-        let mut entry = entry.unwrap();
-        let path = entry.path().unwrap().into_owned();
-        let mut content = String::new();
-        entry.read_to_string(&mut content).unwrap();
-        let content = content.replace("requires = []", &format!("requires = [\"{needed}\"]"));
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        new.append_data(&mut header, path, content.as_bytes()).unwrap();
-    }
-    new.into_inner().unwrap().finish().unwrap()
 }
 
 #[test]
@@ -242,17 +219,14 @@ fn local_wheels_and_projects_are_built_when_and_only_when_they_changed() {
         let dir = sandbox.python_plugin("p", "./wheels/foo-1.0-py3-none-any.whl\n-e ./lib/bar\n");
         let sources = dir.join("python3_virtualenv_sources");
         wheel(&sources.join("wheels"), "foo", "1.0", "foo 1", &[]);
-        let settings =
-            "[project]\nname = \"bar\"\nversion = \"1.0\"\n[build-system]\nrequires = [\"setuptools\"]\n";
-        sandbox.write(&format!("{SOURCES}/lib/bar/pyproject.toml"), settings);
-        sandbox.write(&format!("{SOURCES}/lib/bar/bar.py"), "WHO = 'bar 1'\n");
+        project(&sources.join("lib/bar"), "bar", "bar 1");
         ok(&sandbox, path, &["build", "-C", "p"]);
         assert_eq!((who(&dir, "foo"), who(&dir, "bar")), ("foo 1".into(), "bar 1".into()));
         let left: Vec<_> = crate::support::tree(&sources.join("lib/bar"));
-        assert_eq!(left, ["bar.py", "pyproject.toml"]);
+        assert_eq!(left, ["backend.py", "pyproject.toml", "who.data.py"]);
         ok(&sandbox, path, &["build", "--locked", "-C", "p"]).says("up to date");
-        sandbox.write(&format!("{SOURCES}/lib/bar/bar.py"), "WHO = 'bar 2'\n");
-        ok(&sandbox, path, &["explain", "wheels", "-C", "p"]).prints("lib/bar/bar.py` changed");
+        sandbox.write(&format!("{SOURCES}/lib/bar/who.data.py"), "bar 2");
+        ok(&sandbox, path, &["explain", "wheels", "-C", "p"]).prints("lib/bar/who.data.py` changed");
         ok(&sandbox, path, &["build", "--locked", "-C", "p"]);
         assert_eq!(who(&dir, "bar"), "bar 2");
         wheel(&sources.join("wheels"), "foo", "1.0", "foo 2", &[]);
@@ -267,10 +241,9 @@ fn times_before_1980_do_not_keep_a_local_project_from_being_built() {
     let path = path_without_uv();
     let sandbox = Sandbox::new();
     let dir = sandbox.python_plugin("p", "./lib/bar\n");
-    let settings =
-        "[project]\nname = \"bar\"\nversion = \"1.0\"\n[build-system]\nrequires = [\"setuptools\"]\n";
-    sandbox.write(&format!("{SOURCES}/lib/bar/pyproject.toml"), settings);
-    let module = sandbox.write(&format!("{SOURCES}/lib/bar/bar.py"), "WHO = 'old'\n");
+    let bar = dir.join("python3_virtualenv_sources/lib/bar");
+    project(&bar, "bar", "old");
+    let module = bar.join("who.data.py");
     Done::of(Command::new("touch").args(["-d", "1969-06-01"]).arg(&module)).succeeded();
     let mut build = mwp(&sandbox, &path, &["build", "-C", "p"]);
     Done::of(build.env("SOURCE_DATE_EPOCH", "0")).succeeded();

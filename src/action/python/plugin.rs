@@ -67,7 +67,7 @@ impl<'a> Plugin<'a> {
     }
 
     /// What was found as files and settings, by names from the plugin's directory.
-    fn reads(&self, sources: &Sources, files: BTreeSet<PathBuf>) -> Result<Reads> {
+    fn reads(&self, sources: &Sources, files: &BTreeSet<PathBuf>) -> Result<Reads> {
         use crate::error::At;
         let plugin = std::fs::canonicalize(self.dir).at("read", self.dir)?;
         let inside = |path: &PathBuf| {
@@ -117,7 +117,7 @@ impl<'a> Plugin<'a> {
                 files.extend(local_files(&path)?);
             }
         }
-        self.reads(&sources, files)
+        self.reads(&sources, &files)
     }
 
     /// What making wheels reads: what local directories offer, constraints, and the projects that the lock names.
@@ -131,7 +131,7 @@ impl<'a> Plugin<'a> {
                 files.extend(local_files(&path)?);
             }
         }
-        let mut reads = self.reads(&sources, files)?;
+        let mut reads = self.reads(&sources, &files)?;
         // What is ready-made does not depend on a compiler.
         if self.compiles(&text)? {
             reads.environment = COMPILER.map(str::to_owned).into();

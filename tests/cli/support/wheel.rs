@@ -51,31 +51,50 @@ pub fn wheel(dir: &Path, name: &str, version: &str, text: &str, extras: &[&str])
     wheel_with(dir, name, version, text, &lines.iter().map(String::as_str).collect::<Vec<_>>(), &[])
 }
 
-/// Writes `dir/NAME-VERSION.tar.gz`, which is built by its own script without anything else: its wheel's module says
-/// what the variable CFLAGS was when it was built.
-pub fn source(dir: &Path, name: &str, version: &str) -> PathBuf {
-    fs::create_dir_all(dir).unwrap();
-    let path = dir.join(format!("{name}-{version}.tar.gz"));
-    let root = format!("{name}-{version}");
-    let backend = format!(
+/// A build backend that needs nothing. Like others, it leaves things where it works. The module says `WHO`, which is
+/// an expression of Python.
+fn backend(name: &str, version: &str, who: &str) -> String {
+    format!(
         "import os, zipfile\n\
          def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):\n\
+         \x20   os.makedirs('build/lib', exist_ok=True)\n\
+         \x20   os.makedirs('{name}.egg-info', exist_ok=True)\n\
          \x20   wheel = '{name}-{version}-py3-none-any.whl'\n\
          \x20   info = '{name}-{version}.dist-info/'\n\
          \x20   with zipfile.ZipFile(os.path.join(wheel_directory, wheel), 'w') as archive:\n\
-         \x20       archive.writestr('{name}.py', 'WHO = %r' % os.environ.get('CFLAGS'))\n\
+         \x20       archive.writestr('{name}.py', 'WHO = %r' % {who})\n\
+         \x20       for member in os.listdir('.'):\n\
+         \x20           if member.endswith('.data.py'):\n\
+         \x20               archive.write(member)\n\
          \x20       archive.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: {name}\\nVersion: {version}\\n')\n\
          \x20       archive.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n')\n\
          \x20       archive.writestr(info + 'RECORD', '')\n\
          \x20   return wheel\n"
-    );
-    let project = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+    )
+}
+
+const PROJECT: &str = "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+
+/// A project in `dir` whose module says what the file `who.data.py` holds. That file goes into the wheel with its time.
+pub fn project(dir: &Path, name: &str, who: &str) {
+    fs::create_dir_all(dir).unwrap();
+    fs::write(dir.join("pyproject.toml"), PROJECT).unwrap();
+    fs::write(dir.join("backend.py"), backend(name, "1.0", "open('who.data.py').read()")).unwrap();
+    fs::write(dir.join("who.data.py"), who).unwrap();
+}
+
+/// Writes `dir/NAME-VERSION.tar.gz`: its wheel's module says what the variable CFLAGS was when it was built, and its
+/// build needs the packages `needs`.
+pub fn source(dir: &Path, name: &str, version: &str, needs: &[&str]) -> PathBuf {
+    fs::create_dir_all(dir).unwrap();
+    let path = dir.join(format!("{name}-{version}.tar.gz"));
+    let root = format!("{name}-{version}");
+    let backend = backend(name, version, "os.environ.get('CFLAGS')");
+    let project = PROJECT.replace("[]", &format!("{needs:?}"));
     let about = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
     let gzip = flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
     let mut archive = tar::Builder::new(gzip);
-    for (member, content) in
-        [("backend.py", backend.as_str()), ("pyproject.toml", project), ("PKG-INFO", &about)]
-    {
+    for (member, content) in [("backend.py", &backend), ("pyproject.toml", &project), ("PKG-INFO", &about)] {
         let mut header = tar::Header::new_gnu();
         header.set_size(content.len() as u64);
         header.set_mode(0o644);
