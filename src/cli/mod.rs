@@ -17,6 +17,7 @@ mod in_service;
 mod info;
 mod install;
 mod installed;
+mod lock;
 mod logs;
 mod output;
 mod pack;
@@ -67,6 +68,7 @@ enum Command {
     Clean(clean::Arguments),
     /// Remove what `clean` removes, and the locks: the next build may take newer versions
     Superclean(clean::Arguments),
+    Lock(lock::Arguments),
     Explain(explain::Arguments),
     Graph(graph::Arguments),
     Cache(cache::Arguments),
@@ -154,6 +156,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Check(arguments)) => check::run(&arguments, context),
         Some(Command::Clean(arguments)) => clean::run(&arguments, Depth::Clean, context),
         Some(Command::Superclean(arguments)) => clean::run(&arguments, Depth::Superclean, context),
+        Some(Command::Lock(arguments)) => lock::run(&arguments, context),
         Some(Command::Explain(arguments)) => explain::run(&arguments, context),
         Some(Command::Graph(arguments)) => graph::run(&arguments, context),
         Some(Command::Cache(arguments)) => cache::run(&arguments, context),

@@ -137,6 +137,8 @@ pub enum LockCheck {
     Fits,
     /// Why it has to be made again.
     Stale(Vec<String>),
+    /// It fits, and why it is made again all the same, but not with `--locked`: something beside it is missing.
+    Incomplete(Vec<String>),
     /// Only the tool that made it can tell: one that is there without a record is accepted, else the record decides.
     Untold,
 }

@@ -43,6 +43,8 @@ pub(super) struct Fresh {
     pub record: Option<Record>,
     /// That very record is on the disk, to the last bit.
     pub is_recorded: bool,
+    /// It is taken as it is for this once, and a later build shall look again.
+    pub is_provisional: bool,
     manifest: Manifest,
     inputs: Snapshot,
     outputs: Snapshot,
@@ -140,12 +142,17 @@ pub(super) fn decide(
         }
         _ => vec![Reason::NeverRan],
     };
+    let mut is_provisional = false;
     let mut outputs = found.map(|found| (found.snapshot, found.identical));
     if !reasons.is_empty() && task.action.makes_lock() {
         let is_there = task.outputs.iter().all(|output| crate::fs::exists(&project.dir.join(output)));
         match task.action.check_lock(&scope)? {
             LockCheck::Untold if record.is_some() || !is_there => {}
-            LockCheck::Untold | LockCheck::Fits => {
+            LockCheck::Incomplete(why) if !project.mode.locked => {
+                reasons = why.into_iter().map(|text| Reason::Other { text }).collect();
+            }
+            fits @ (LockCheck::Untold | LockCheck::Fits | LockCheck::Incomplete(_)) => {
+                is_provisional = matches!(fits, LockCheck::Incomplete(_));
                 reasons.retain(|reason| reads.lock_facts.keys().any(|fact| reason.is_about_setting(fact)));
                 outputs = Some((whole_outputs(&project.dir, task, now)?, false));
             }
@@ -171,6 +178,7 @@ pub(super) fn decide(
     match outputs {
         Some((outputs, same_outputs)) if reasons.is_empty() => Ok(Decision::Fresh(Fresh {
             is_recorded: same_inputs && same_outputs,
+            is_provisional,
             record,
             manifest,
             inputs,

@@ -59,6 +59,31 @@ impl Plan {
         Ok(Plan { tasks, first, stated })
     }
 
+    /// The tasks that `is_wanted` names, and those that go before them.
+    #[must_use]
+    pub fn up_to(self, is_wanted: impl Fn(&Task) -> bool) -> Plan {
+        let mut stays: Vec<bool> = self.tasks.iter().map(&is_wanted).collect();
+        // Who goes first stands first.
+        for task in (0..self.tasks.len()).rev() {
+            if stays[task] {
+                self.first[task].iter().for_each(|other| stays[*other] = true);
+            }
+        }
+        let mut place = 0;
+        let places: Vec<usize> = stays
+            .iter()
+            .map(|stays| {
+                place += usize::from(*stays);
+                place.saturating_sub(1)
+            })
+            .collect();
+        let both = self.tasks.into_iter().zip(self.first).zip(&stays).filter(|(_, stays)| **stays);
+        let (tasks, first) = both
+            .map(|((task, first), _)| (task, first.into_iter().map(|other| places[other]).collect()))
+            .unzip();
+        Plan { tasks, first, stated: self.stated }
+    }
+
     pub fn names(&self) -> Vec<&str> {
         self.tasks.iter().map(|task| task.name.as_str()).collect()
     }

@@ -204,7 +204,7 @@ fn one(
             }
             event(Event::Fresh { task: &task.name });
             // Where stat records have changed, nothing shall be hashed twice.
-            let digest = match fresh.is_recorded {
+            let digest = match fresh.is_recorded || fresh.is_provisional {
                 true => fresh.outputs_digest()?,
                 false => project.record(&task.name, fresh.into_proof()?)?,
             };

@@ -235,6 +235,7 @@ fn a_lock_is_decided_by_what_it_says_of_itself() {
             LockCheck::Stale(why) => LockCheck::Stale(why.clone()),
             LockCheck::Fits => LockCheck::Fits,
             LockCheck::Untold => LockCheck::Untold,
+            LockCheck::Incomplete(why) => LockCheck::Incomplete(why.clone()),
         };
         let locked = Mode { locked: true, ..Mode::default() };
         assert_eq!(world.build_with(vec![lock(copy)], &locked).is_err(), runs, "{what}");
@@ -246,6 +247,19 @@ fn a_lock_is_decided_by_what_it_says_of_itself() {
         let upgrade = Mode { upgrade: Upgrade::Everything, ..Mode::default() };
         assert_eq!(world.build_with(fits(), &upgrade).unwrap(), ["a"], "{what}");
     }
+}
+
+#[test]
+fn a_lock_that_is_incomplete_is_made_again_but_not_with_locked() {
+    let world = World::new();
+    world.write("in/a", "a");
+    world.write("out/a", "a lock");
+    let lock = || vec![with(|join| join.lock = Some(LockCheck::Incomplete(vec!["why".to_owned()])))];
+    let locked = Mode { locked: true, ..Mode::default() };
+    // Nothing is recorded: the next build without it looks again.
+    assert_eq!(world.build_with(lock(), &locked).unwrap(), [""; 0]);
+    assert_eq!(world.build_with(lock(), &locked).unwrap(), [""; 0]);
+    assert_eq!(world.build(lock()), ["a"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pep508_rs::MarkerEnvironment;
 use serde::Deserialize;
 
 use super::wheel::Wheel;
@@ -24,10 +25,14 @@ pub struct Interpreter {
     machine: String,
     /// `[2, 36]`; `None` where the C library is not glibc.
     glibc: Option<(u32, u32)>,
+    /// What markers such as `python_version < "3.8"` are about.
+    pub markers: MarkerEnvironment,
 }
 
 const QUESTION: &str = "\
-import importlib.util, json, platform, sys, sysconfig
+import importlib.util, json, os, platform, sys, sysconfig
+info = sys.implementation.version
+implementation = '%d.%d.%d' % info[:3] + ('' if info.releaselevel == 'final' else info.releaselevel[0] + str(info.serial))
 libc, libc_version = platform.libc_ver()
 base = getattr(sys, '_base_executable', None) or sys.executable
 print(json.dumps({
@@ -38,6 +43,19 @@ print(json.dumps({
     'machine': platform.machine(),
     'glibc': [int(part) for part in libc_version.split('.')[:2]] if libc == 'glibc' else None,
     'has_pip': importlib.util.find_spec('pip') is not None,
+    'markers': {
+        'implementation_name': sys.implementation.name,
+        'implementation_version': implementation,
+        'os_name': os.name,
+        'platform_machine': platform.machine(),
+        'platform_python_implementation': platform.python_implementation(),
+        'platform_release': platform.release(),
+        'platform_system': platform.system(),
+        'platform_version': platform.version(),
+        'python_full_version': platform.python_version(),
+        'python_version': '%d.%d' % sys.version_info[:2],
+        'sys_platform': sys.platform,
+    },
 }))
 ";
 
@@ -46,7 +64,7 @@ impl Interpreter {
     pub fn find(tools: &Tools<'_>) -> Result<Interpreter> {
         let path = tools.find("python3").ok_or_else(|| tools::missing("python3"))?;
         let answer =
-            tools.ask(&path, "interpreter-2", &tools.program(&path).arguments(["-I", "-c", QUESTION]))?;
+            tools.ask(&path, "interpreter-3", &tools.program(&path).arguments(["-I", "-c", QUESTION]))?;
         serde_json::from_str(&answer).map_err(|error| {
             Error::machine(format!("`{}` did not say what it is: {error}", path.display()))
                 .hint("check that this `python3` is a working Python 3 interpreter")
@@ -124,6 +142,15 @@ fn cpython_minor(tag: &str) -> Option<u32> {
     tag.strip_prefix("cp3")?.parse().ok()
 }
 
+/// Those of CPython 3.11 on Linux.
+#[cfg(test)]
+pub(super) fn markers() -> MarkerEnvironment {
+    serde_json::from_str(
+        r#"{"implementation_name":"cpython","implementation_version":"3.11.2","os_name":"posix","platform_machine":"x86_64","platform_python_implementation":"CPython","platform_release":"6.1","platform_system":"Linux","platform_version":"1","python_full_version":"3.11.2","python_version":"3.11","sys_platform":"linux"}"#,
+    )
+    .unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,6 +166,7 @@ mod tests {
             has_pip: false,
             machine: "x86_64".into(),
             glibc: Some((2, 36)),
+            markers: markers(),
         };
         let accepts = |tags: &str| {
             interpreter.accepts(&Wheel::of(Path::new(&format!("a-1-{tags}.whl"))).unwrap()).err()

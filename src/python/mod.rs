@@ -3,18 +3,30 @@
 //! Nothing here knows of tasks or plugins' files; the build stage makes locks and wheels with it, the install stage
 //! makes virtualenvs from wheels without any tool but a bare interpreter.
 
-mod index;
+mod decode;
+mod fetch;
+mod freeze;
 mod interpreter;
+mod local;
 mod lock;
 mod pip;
+pub mod pylock;
 mod requirements;
 mod resolver;
+mod sources;
 mod uv;
 pub mod virtualenv;
+mod wanted;
 mod wheel;
 
+pub use fetch::{BinaryPolicy, Fetch, local_paths};
+pub use freeze::{Change, Frozen, Request, provided};
 pub use interpreter::Interpreter;
-pub use lock::{Lock, Pin, Verdict};
+pub use local::files as local_files;
+pub use lock::{Demands, Lock, Pin, Verdict};
+pub use pylock::PyLock;
 pub use requirements::{Line, Requirements};
-pub use resolver::{BinaryPolicy, Resolver};
+pub use resolver::Resolver;
+pub use sources::Sources;
+pub use wanted::{Place, Stated, Wanted, stated};
 pub use wheel::{Wheel, canonical_name};

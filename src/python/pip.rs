@@ -1,91 +1,148 @@
 //! pip fetches and compiles wheels, and resolves where there is no uv.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Deserialize;
 
-use super::requirements::Requirements;
-use super::resolver::{BinaryPolicy, Resolver, failure};
-use super::{canonical_name, index};
+use super::freeze::Question;
+use super::pylock::{Directory, File, Package, Vcs};
+use super::resolver::{Resolver, failure};
+use super::sources::{Sources, moved};
+use super::{Pin, canonical_name};
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::process::{Log, Program};
 use crate::text;
 
-pub(super) fn freeze(
+/// Zip files, and so wheels, hold nothing older than 1980.
+const FIRST_OF_ZIP: u64 = 315_532_800;
+
+pub(super) fn resolve(
     resolver: &Resolver<'_>,
-    requirements: &Path,
-    constraints: &[PathBuf],
-    staging: &Path,
+    question: &Question<'_>,
     log: &mut Log,
     on_line: &dyn Fn(&str),
-) -> Result<Vec<String>> {
-    let report = staging.join("pip-report.json");
-    let mut program = calm(resolver.pip()?, resolver)
+) -> Result<Vec<Package>> {
+    let report = question.staging.join("pip-report.json");
+    let requirements = question.staging.join("requirements.in");
+    let constraints = question.staging.join("constraints.txt");
+    // Hashes are compared by us, with uv as with pip.
+    let options = moved(question.options, &resolver.directory);
+    let options: Vec<String> =
+        options.into_iter().filter(|line| !line.starts_with("--require-hashes")).collect();
+    let lines: Vec<String> = question.lines.iter().map(|line| for_old_pip(line)).collect();
+    write_lines(&requirements, &[options, lines].concat())?;
+    let program = calm(resolver, question.sources)?
+        .set("PIP_REQUIRE_HASHES", "0")
         .arguments(["install", "--dry-run", "--ignore-installed", "--report"])
         .argument(&report)
         .argument("--requirement")
-        .argument(requirements);
-    for constraint in constraints {
-        program = program.argument("--constraint").argument(constraint);
+        .argument(&requirements)
+        .argument("--constraint")
+        .argument(&constraints);
+    let mut prefer: Vec<&Pin> = question.prefer.iter().collect();
+    loop {
+        // Old versions are constraints; those that stand in the way are given up, and it is tried again.
+        let pins = prefer.iter().map(|pin| format!("{}=={}", pin.name, pin.version));
+        write_lines(&constraints, &question.constraints.iter().cloned().chain(pins).collect::<Vec<_>>())?;
+        let finished = program.run(log, on_line)?;
+        if finished.succeeded() {
+            break;
+        }
+        let error = unless_offline(
+            failure(
+                "pip",
+                &format!("resolve {}", text::path(question.file)),
+                &finished,
+                reason(&finished.output),
+            ),
+            resolver,
+        );
+        if prefer.is_empty() || error.fault != Fault::Input {
+            return Err(error.hint_if_none("correct that requirement"));
+        }
+        let named = names_in_conflict(&finished.output);
+        let before = prefer.len();
+        prefer.retain(|pin| !named.contains(&pin.name));
+        if prefer.len() == before {
+            prefer.clear();
+        }
     }
-    let finished = program.run(log, on_line)?;
-    if !finished.succeeded() {
-        let what = format!("resolve {}", text::path(requirements));
-        let error = failure("pip", &what, &finished, reason(&finished.output));
-        return Err(unless_offline(error, resolver).hint_if_none("correct that requirement"));
-    }
-    let content = fs::read(&report)?;
-    let report: Report = serde_json::from_slice(&content).map_err(|error| {
+    let report: Report = serde_json::from_slice(&fs::read(&report)?).map_err(|error| {
         Error::machine(format!("pip's report cannot be read: {error}")).hint("update pip to 22.2 or later")
     })?;
-    Ok(report.install.iter().map(|item| item.pin(&resolver.directory)).collect())
+    let mut packages: Vec<Package> = report.install.into_iter().map(Item::package).collect();
+    add_other_files(resolver, question, &requirements, &mut packages, log)?;
+    Ok(packages)
 }
 
+/// How to make wheels: which may not come ready-made, and what constrains builds.
+pub(super) struct Making<'a> {
+    pub(super) lines: Vec<String>,
+    /// Compiled from source, whatever the index has; what its build needs may come ready-made.
+    pub(super) compiled: Option<&'a str>,
+    pub(super) build_constraint: Option<&'a Path>,
+}
+
+/// Makes wheels in `into`; returns what pip said.
 pub(super) fn wheels(
     resolver: &Resolver<'_>,
-    pins: &Requirements,
-    policy: &BinaryPolicy,
-    build_constraint: Option<&Path>,
+    sources: &Sources,
+    making: &Making<'_>,
     into: &Path,
     log: &mut Log,
     on_line: &dyn Fn(&str),
-) -> Result<()> {
+) -> Result<String> {
     let list = into.with_extension("pins.txt");
-    let lines: Vec<String> = pins.lines.iter().map(|line| for_old_pip(line.text())).collect();
-    fs::write_atomic(&list, (lines.join("\n") + "\n").as_bytes())?;
-    let mut program = calm(resolver.pip()?, resolver)
+    write_lines(&list, &making.lines.iter().map(|line| for_old_pip(line)).collect::<Vec<_>>())?;
+    let mut program = calm(resolver, sources)?
+        .set("PIP_REQUIRE_HASHES", "0")
         .arguments(["wheel", "--no-deps", "--wheel-dir"])
         .argument(into)
         .argument("--requirement")
         .argument(&list);
-    match policy {
-        BinaryPolicy::Any => {}
-        BinaryPolicy::CompileAll => program = program.arguments(["--no-binary", ":all:"]),
-        BinaryPolicy::Only(names) => {
-            program = program.arguments(["--no-binary", ":all:", "--only-binary"]).argument(names.join(","));
-        }
+    if let Some(name) = making.compiled {
+        // pip keeps what it compiled, and does not ask which flags were set then.
+        program = program.arguments(["--no-cache-dir", "--no-binary", name]);
     }
-    if let Some(constraint) = build_constraint {
+    if let Some(constraint) = making.build_constraint {
         // pip up to 25.2 takes the constraints of a build from PIP_CONSTRAINT, later ones from the other.
-        program = program.set("PIP_CONSTRAINT", constraint.as_os_str());
+        let mut all: Vec<String> =
+            sources.constraint_files().map(|path| path.display().to_string()).collect();
+        all.extend(sources.constraint_addresses().map(str::to_owned));
+        all.push(constraint.display().to_string());
+        program = program.set("PIP_CONSTRAINT", all.join(" "));
         program = program.set("PIP_BUILD_CONSTRAINT", constraint.as_os_str());
     }
     let finished = program.run(log, on_line)?;
     fs::remove_file(&list)?;
     if finished.succeeded() {
-        return Ok(());
+        return Ok(finished.output);
     }
-    let hint = match policy {
-        BinaryPolicy::Any => {
+    if let Some(mismatch) = mismatch(&finished.output) {
+        return Err(Error::input(mismatch).hint(
+            "nothing was installed; find out who changed the file, or take the new one with `mwp lock --upgrade-package NAME`",
+        ));
+    }
+    let hint = match making.compiled {
+        None => {
             "if a package cannot be compiled here, install its compiler and headers, or require another version"
         }
-        _ => {
+        Some(_) => {
             "if a package cannot be compiled here, list it in `allow_binary_packages`, or make that file empty"
         }
     };
-    let error = failure("pip", "make the wheels", &finished, reason(&finished.output));
+    let what = match making.compiled {
+        Some(name) => format!("compile `{name}`"),
+        None => "make the wheels".to_owned(),
+    };
+    let error = failure("pip", &what, &finished, reason(&finished.output));
     Err(unless_offline(error, resolver).hint_if_none(hint))
+}
+
+fn write_lines(path: &Path, lines: &[String]) -> Result<()> {
+    fs::write_atomic(path, (lines.join("\n") + "\n").as_bytes())
 }
 
 /// pip before 24.1 refuses `name @ URL` where the URL has no host, and takes the older way to say the same.
@@ -109,21 +166,27 @@ fn unless_offline(error: Error, resolver: &Resolver<'_>) -> Error {
 }
 
 /// No questions, no progress bars, no word about newer versions of pip.
-fn calm(program: Program, resolver: &Resolver<'_>) -> Program {
-    let mut program = program
+fn calm(resolver: &Resolver<'_>, sources: &Sources) -> Result<Program> {
+    let mut program = resolver
+        .pip(sources)?
         .set("PIP_NO_INPUT", "1")
         .set("PIP_DISABLE_PIP_VERSION_CHECK", "1")
         .set("PIP_NO_PYTHON_VERSION_WARNING", "1")
         .set("PIP_PROGRESS_BAR", "off")
         .set("PIP_ROOT_USER_ACTION", "ignore")
         .set("PYTHONUTF8", "1");
-    if !index::pip_options(resolver.site).contains_key("retries") {
+    if !super::sources::pip_options(resolver.site).contains_key("retries") {
         program = program.set("PIP_RETRIES", "2");
+    }
+    let epoch =
+        resolver.site.environment.text("SOURCE_DATE_EPOCH").and_then(|text| text.trim().parse::<u64>().ok());
+    if let Some(epoch) = epoch.filter(|epoch| *epoch < FIRST_OF_ZIP) {
+        program = program.set("SOURCE_DATE_EPOCH", epoch.max(FIRST_OF_ZIP).to_string());
     }
     if resolver.offline {
         program = program.set("PIP_NO_INDEX", "1");
     }
-    program
+    Ok(program)
 }
 
 /// `pip install --report`
@@ -150,6 +213,7 @@ struct Metadata {
 struct DownloadInfo {
     url: String,
     vcs_info: Option<VcsInfo>,
+    archive_info: Option<ArchiveInfo>,
     #[serde(default)]
     subdirectory: Option<String>,
 }
@@ -157,39 +221,189 @@ struct DownloadInfo {
 #[derive(Deserialize)]
 struct VcsInfo {
     vcs: String,
+    requested_revision: Option<String>,
     commit_id: String,
 }
 
+#[derive(Deserialize)]
+struct ArchiveInfo {
+    #[serde(default)]
+    hashes: BTreeMap<String, String>,
+    /// `sha256=…`, of older ones.
+    hash: Option<String>,
+}
+
 impl Item {
-    /// A line of a lock: an exact version, or an exact commit or URL of what was given as such.
-    fn pin(&self, directory: &Path) -> String {
-        let name = canonical_name(&self.metadata.name);
-        if !self.is_direct {
-            return format!("{name}=={}", self.metadata.version);
+    fn package(self) -> Package {
+        let info = self.download_info;
+        let mut package = Package {
+            name: canonical_name(&self.metadata.name),
+            version: Some(self.metadata.version),
+            ..Package::default()
+        };
+        if let Some(vcs) = info.vcs_info {
+            package.vcs = Some(Vcs {
+                kind: vcs.vcs,
+                url: Some(info.url),
+                path: None,
+                requested_revision: vcs.requested_revision,
+                commit_id: vcs.commit_id,
+                subdirectory: info.subdirectory,
+            });
+            return package;
         }
-        let info = &self.download_info;
-        let subdirectory =
-            info.subdirectory.as_ref().map(|path| format!("#subdirectory={path}")).unwrap_or_default();
-        match &info.vcs_info {
-            Some(vcs) => format!("{name} @ {}+{}@{}{subdirectory}", vcs.vcs, info.url, vcs.commit_id),
-            // A path inside the plugin stays relative: a lock is for every clone.
-            None => {
-                match info.url.strip_prefix("file://").and_then(|path| relative(Path::new(path), directory)) {
-                    Some(inside) => inside,
-                    None => format!("{name} @ {}{subdirectory}", info.url),
-                }
-            }
+        let Some(archive) = info.archive_info else {
+            let path = url::Url::parse(&info.url).ok().and_then(|url| url.to_file_path().ok());
+            let path = path.map_or(info.url, |path| path.to_string_lossy().into_owned());
+            package.directory = Some(Directory { path });
+            return package;
+        };
+        let mut hashes = archive.hashes;
+        if let Some((name, digest)) = archive.hash.as_deref().and_then(|hash| hash.split_once('=')) {
+            hashes.insert(name.to_owned(), digest.to_owned());
         }
+        let mut file = File { url: Some(info.url), hashes, ..File::default() };
+        if self.is_direct {
+            file.subdirectory = info.subdirectory;
+            package.archive = Some(file);
+        } else if file.file_name().is_some_and(|name| name.ends_with(".whl")) {
+            package.wheels.push(file);
+        } else {
+            package.sdist = Some(file);
+        }
+        package
     }
 }
 
-/// Seen from the directory of the requirements, for what is in the plugin.
-fn relative(path: &Path, directory: &Path) -> Option<String> {
-    if let Ok(inside) = path.strip_prefix(directory) {
-        return Some(format!("./{}", inside.display()));
+/// pip reports the file that it would take here; the lock names those for other machines as well, and the source. pip
+/// has no command for that, so its own modules are asked; where they do not answer, the one file has to do.
+fn add_other_files(
+    resolver: &Resolver<'_>,
+    question: &Question<'_>,
+    requirements: &Path,
+    packages: &mut [Package],
+    log: &mut Log,
+) -> Result<()> {
+    let pins: Vec<String> = packages
+        .iter()
+        .filter(|package| package.wheels.len() + usize::from(package.sdist.is_some()) > 0)
+        .map(|package| format!("{}=={}", package.name, package.version.as_deref().unwrap_or_default()))
+        .collect();
+    if pins.is_empty() || !resolver.interpreter.has_pip {
+        return Ok(());
     }
-    let inside = path.strip_prefix(directory.parent()?).ok()?;
-    Some(format!("../{}", inside.display()))
+    let mut program = calm(resolver, question.sources)?;
+    program.arguments = ["-c".into(), FILES.into(), requirements.into()].into();
+    let found = match program.arguments(&pins).ask() {
+        Ok(answer) => serde_json::from_str::<BTreeMap<String, Vec<File>>>(&answer).unwrap_or_default(),
+        Err(error) if crate::process::is_interrupted() => return Err(error),
+        Err(error) => {
+            log.line(&format!("the files for other machines are not known: {error}"))?;
+            return Ok(());
+        }
+    };
+    for package in packages {
+        let Some(files) = found.get(&package.name) else { continue };
+        let mut other = Package { version: package.version.clone(), ..Package::default() };
+        for file in files.iter().filter(|file| !file.hashes.is_empty()) {
+            match file.file_name() {
+                Some(name) if name.ends_with(".whl") => other.wheels.push(file.clone()),
+                Some(_) => other.sdist = other.sdist.or_else(|| Some(file.clone())),
+                None => {}
+            }
+        }
+        package.keep_known(&other);
+    }
+    Ok(())
+}
+
+/// Prints the files of each pin: `{name: [{url, hashes}]}`.
+const FILES: &str = r#"
+import hashlib, json, sys
+from pip._internal.commands import create_command
+from pip._internal.index.collector import parse_links
+from pip._internal.req.req_file import parse_requirements
+from pip._vendor.packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
+from pip._vendor.packaging.version import Version
+command = create_command('download')
+options, _ = command.parse_args([])
+context = command.main_context()
+context.__enter__()
+session = command.get_default_session(options)
+finder = command._build_package_finder(options=options, session=session)
+list(parse_requirements(sys.argv[1], session, finder=finder, options=options))
+collector = finder._link_collector
+found = {}
+for pin in sys.argv[2:]:
+    name, _, version = pin.partition('==')
+    links = []
+    def page_links(link):
+        page = collector.fetch_response(link)
+        links.extend(parse_links(page) if page is not None else ())
+        return ()
+    sources = collector.collect_sources(project_name=name, candidates_from_page=page_links)
+    for source in (*sources.find_links, *sources.index_urls):
+        if source is not None:
+            list(source.page_candidates())
+            links.extend(source.file_links())
+    files = {}
+    for link in links:
+        try:
+            if link.filename.endswith('.whl'):
+                project, found_version = parse_wheel_filename(link.filename)[:2]
+            else:
+                project, found_version = parse_sdist_filename(link.filename)
+        except Exception:
+            continue
+        if project != canonicalize_name(name) or found_version != Version(version):
+            continue
+        hashes = {link.hash_name: link.hash} if link.hash else {}
+        if link.is_file and not hashes:
+            with open(link.file_path, 'rb') as file:
+                hashes = {'sha256': hashlib.sha256(file.read()).hexdigest()}
+        files.setdefault(link.filename, {'url': link.url_without_fragment, 'hashes': hashes})
+    found[name] = list(files.values())
+print(json.dumps(found))
+"#;
+
+/// The packages that pip names where it says why it cannot resolve.
+fn names_in_conflict(output: &str) -> BTreeSet<String> {
+    const SIGNS: [&str; 5] = [
+        "Cannot install",
+        "No matching distribution",
+        "Could not find a version",
+        "The user requested",
+        "depends on",
+    ];
+    let lines = output.lines().filter(|line| SIGNS.iter().any(|sign| line.contains(sign)));
+    lines
+        .flat_map(|line| line.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c))))
+        .filter(|word| !word.is_empty())
+        .map(canonical_name)
+        .collect()
+}
+
+/// A file that is another one than the lock allows, in pip's words made short.
+fn mismatch(output: &str) -> Option<String> {
+    let (_, rest) = output.split_once("DO NOT MATCH THE HASHES")?;
+    let mut lines = rest.lines().map(str::trim);
+    let name = lines.find(|line| line.contains(" from ") || line.ends_with(':'))?;
+    let name = name.split(" from ").next().unwrap_or(name);
+    let name = name.split(" (").next().unwrap_or(name).trim_end_matches(':');
+    let digest = |sign: &str| -> Vec<&str> {
+        rest.lines()
+            .map(str::trim)
+            .filter_map(|line| line.strip_prefix(sign))
+            .filter_map(|line| line.split_whitespace().last())
+            .collect()
+    };
+    let (allowed, found) = ([digest("Expected"), digest("or")].concat(), digest("Got"));
+    Some(format!(
+        "the file of `{}` has sha256 {}; the lock allows {}",
+        text::visible(name),
+        found.first().map(|digest| text::visible(digest)).unwrap_or_default(),
+        text::visible(&allowed.join(" or "))
+    ))
 }
 
 /// pip says why in `ERROR:` lines; the first names what was looked for and what there is.
@@ -243,23 +457,36 @@ mod tests {
     }
 
     #[test]
-    fn what_was_given_as_a_url_is_pinned_as_one() {
-        let item = |json: &str| serde_json::from_str::<Item>(json).unwrap().pin(Path::new("/p"));
+    fn the_packages_of_a_conflict_are_known_by_name() {
+        let output = "ERROR: Cannot install alpha>=2 because\nThe conflict is caused by:\n    The user requested alpha>=2\n    Beta_b 1.0 depends on gamma==1\n    The user requested (constraint) gamma==2\n";
+        let names = names_in_conflict(output);
+        assert!(["alpha", "beta-b", "gamma"].iter().all(|name| names.contains(*name)), "{names:?}");
+    }
+
+    #[test]
+    fn a_wrong_hash_is_named_with_what_is_allowed() {
+        let output = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you …\n    beta==1.0 from file:///v/beta.whl (from -r x (line 1)):\n        Expected sha256 00\n             or        11\n             Got        ab\n\n";
         assert_eq!(
-            item(
-                r#"{"metadata":{"name":"Foo","version":"1"},"is_direct":true,"download_info":{"url":"https://h/foo.git","vcs_info":{"vcs":"git","commit_id":"abc"}}}"#
-            ),
-            "foo @ git+https://h/foo.git@abc"
+            mismatch(output).unwrap(),
+            "the file of `beta==1.0` has sha256 ab; the lock allows 00 or 11"
         );
-        assert_eq!(
-            item(
-                r#"{"metadata":{"name":"Foo","version":"1"},"is_direct":true,"download_info":{"url":"file:///p/lib/foo"}}"#
-            ),
-            "./lib/foo"
+        assert_eq!(mismatch("ERROR: x"), None);
+    }
+
+    #[test]
+    fn a_report_tells_what_kind_of_thing_each_package_is() {
+        let package = |json: &str| serde_json::from_str::<Item>(json).unwrap().package();
+        let vcs = package(
+            r#"{"metadata":{"name":"Foo","version":"1"},"is_direct":true,"download_info":{"url":"https://h/foo.git","vcs_info":{"vcs":"git","commit_id":"abc"}}}"#,
         );
-        assert_eq!(
-            item(r#"{"metadata":{"name":"Foo_Bar","version":"1"},"download_info":{"url":"https://x"}}"#),
-            "foo-bar==1"
+        assert_eq!(vcs.vcs.unwrap().commit_id, "abc");
+        let directory = package(
+            r#"{"metadata":{"name":"Foo","version":"1"},"is_direct":true,"download_info":{"url":"file:///p/a%20b","dir_info":{}}}"#,
         );
+        assert_eq!(directory.directory.unwrap().path, "/p/a b");
+        let wheel = package(
+            r#"{"metadata":{"name":"Foo_Bar","version":"1"},"download_info":{"url":"https://x/foo_bar-1-py3-none-any.whl","archive_info":{"hash":"sha256=ab"}}}"#,
+        );
+        assert_eq!((wheel.name.as_str(), wheel.hashes().first().unwrap().as_str()), ("foo-bar", "sha256:ab"));
     }
 }

@@ -1,52 +1,23 @@
-//! From requirements to pins, and from pins to wheels, with uv where it is on the machine, else with pip. Both give
-//! the same set of packages.
+//! The tools of one machine that resolve and fetch: uv where it is on the machine, else pip. Both give the same set of
+//! packages.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use pep440_rs::Version;
 
 use super::interpreter::Interpreter;
-use super::requirements::Requirements;
-use super::{index, pip, uv};
-use crate::digest::Digest;
+use super::sources::{OF_UV, Sources};
 use crate::error::{Error, Result};
-use crate::process::{Finished, Log, Program};
+use crate::process::{Finished, Program};
 use crate::site::Site;
 use crate::text;
 use crate::tools::{self, Tools};
 
-/// Which packages may come as ready-made wheels: `allow_binary_packages`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BinaryPolicy {
-    /// The file is absent: everything is compiled from source.
-    CompileAll,
-    /// The file is empty.
-    Any,
-    /// Only these, by canonical name.
-    Only(Vec<String>),
-}
+/// The first uv that writes `pylock.toml` as it should; an older one is not asked.
+const FIRST_UV: [u64; 2] = [0, 7];
 
-impl BinaryPolicy {
-    /// From the content of `allow_binary_packages`, `None` where there is no such file.
-    pub fn of(content: Option<&str>) -> BinaryPolicy {
-        let Some(content) = content else { return BinaryPolicy::CompileAll };
-        let words = content.lines().map(|line| line.split('#').next().unwrap_or_default());
-        let names: Vec<String> = words
-            .flat_map(|line| line.split([',', ' ', '\t']).map(str::trim))
-            .filter(|name| !name.is_empty())
-            .map(super::canonical_name)
-            .collect();
-        if names.is_empty() { BinaryPolicy::Any } else { BinaryPolicy::Only(names) }
-    }
-
-    pub fn may_be_binary(&self, name: &str) -> bool {
-        match self {
-            BinaryPolicy::CompileAll => false,
-            BinaryPolicy::Any => true,
-            BinaryPolicy::Only(names) => names.iter().any(|allowed| allowed == name),
-        }
-    }
-}
-
-/// The tools of one machine, ready to resolve and fetch.
+/// The tools, ready to resolve and fetch.
 pub struct Resolver<'a> {
     pub(super) site: &'a Site,
     pub(super) interpreter: Interpreter,
@@ -62,7 +33,10 @@ impl<'a> Resolver<'a> {
         let interpreter = Interpreter::find(tools)?;
         let python = interpreter.executable.clone();
         let wanted = site.environment.text("MWP_PYTHON_INSTALLER").unwrap_or("uv");
-        let uv = tools.find("uv").filter(|_| wanted != "pip");
+        let has_uv = wanted != "pip" && tools.find("uv").is_some();
+        let uv =
+            if has_uv { Some(tools.require("uv")?).filter(|uv| is_new_enough(&uv.version)) } else { None };
+        let uv = uv.map(|uv| uv.path);
         Ok(Resolver { site, interpreter, uv, python, directory: directory.to_owned(), offline })
     }
 
@@ -70,71 +44,43 @@ impl<'a> Resolver<'a> {
         &self.interpreter
     }
 
-    /// Pins every requirement of the file `requirements`, under `constraints`. The pins are lines of a lock.
-    pub fn freeze(
-        &self,
-        requirements: &Path,
-        constraints: &[PathBuf],
-        staging: &Path,
-        log: &mut Log,
-        on_line: &dyn Fn(&str),
-    ) -> Result<Vec<String>> {
-        if self.uv.is_some() {
-            uv::freeze(self, requirements, constraints, staging, log, on_line)
-        } else {
-            pip::freeze(self, requirements, constraints, staging, log, on_line)
-        }
-    }
-
-    /// Fetches or compiles a wheel for each line of `pins` into `into`.
-    pub fn wheels(
-        &self,
-        pins: &Requirements,
-        policy: &BinaryPolicy,
-        build_constraint: Option<&Path>,
-        into: &Path,
-        log: &mut Log,
-        on_line: &dyn Fn(&str),
-    ) -> Result<()> {
-        pip::wheels(self, pins, policy, build_constraint, into, log, on_line)
-    }
-
-    /// What decides which file a pin becomes, beside the pin itself.
-    pub fn wheel_origin(&self, policy: &BinaryPolicy, name: &str, build_constraint: Option<&str>) -> Digest {
-        let binary = policy.may_be_binary(name);
-        let constraint = build_constraint.filter(|_| !binary).unwrap_or_default();
-        Digest::of(
-            format!(
-                "{} {} binary={binary}\n{}{constraint}",
-                self.interpreter.abi,
-                self.interpreter.short_version,
-                index::index_settings(self.site)
-            )
-            .as_bytes(),
-        )
-    }
-
     pub(super) fn program(&self, path: &Path) -> Program {
         Program::new(path, &self.directory, &self.site.environment)
     }
 
-    /// pip as a program: the interpreter's own, else one that uv brings.
-    pub(super) fn pip(&self) -> Result<Program> {
-        if self.interpreter.has_pip {
-            return Ok(self.program(&self.python).arguments(["-m", "pip"]));
+    /// uv, which sees the settings that pip has, and no other project's.
+    pub(super) fn uv(&self, sources: &Sources) -> Result<Program> {
+        let mut program = self.program(self.uv.as_ref().ok_or_else(|| tools::missing("uv"))?);
+        for name in OF_UV {
+            program.environment.remove(name);
         }
-        match &self.uv {
-            Some(uv) => {
-                let mut program = self.program(uv);
-                for (name, value) in index::uv_variables(self.site) {
-                    program = program.set(name, value);
-                }
-                let program = program.arguments(["tool", "run", "--quiet", "--python"]);
-                Ok(program.argument(&self.python).argument("pip"))
-            }
-            None => Err(tools::missing("pip")),
+        for (name, value) in sources.uv_variables(self.site) {
+            program = program.set(name, value);
         }
+        Ok(program)
     }
+
+    /// pip as a program: the interpreter's own, else one that uv brings.
+    pub(super) fn pip(&self, sources: &Sources) -> Result<Program> {
+        let program = if self.interpreter.has_pip {
+            self.program(&self.python).arguments(["-m", "pip"])
+        } else if self.uv.is_some() {
+            let program = self.uv(sources)?.arguments(["tool", "run", "--quiet", "--python"]);
+            program.argument(&self.python).argument("pip")
+        } else {
+            return Err(tools::missing("pip"));
+        };
+        Ok(sources
+            .pip_variables(self.site)
+            .into_iter()
+            .fold(program, |program, (name, value)| program.set(name, value)))
+    }
+}
+
+/// `uv 0.7.2 (…)`
+fn is_new_enough(version: &str) -> bool {
+    let version = version.split_whitespace().nth(1).and_then(|version| Version::from_str(version).ok());
+    version.is_some_and(|version| version >= Version::new(FIRST_UV))
 }
 
 /// The error for a tool that failed: its own reason, not its trace.
@@ -174,11 +120,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn allow_binary_packages_is_absent_empty_or_a_list() {
-        assert_eq!(BinaryPolicy::of(None), BinaryPolicy::CompileAll);
-        assert_eq!(BinaryPolicy::of(Some("# none\n\n")), BinaryPolicy::Any);
-        let only = BinaryPolicy::of(Some("NumPy, lxml\nPy_YAML # c\n"));
-        assert_eq!(only, BinaryPolicy::Only(vec!["numpy".into(), "lxml".into(), "py-yaml".into()]));
-        assert!(only.may_be_binary("numpy") && !only.may_be_binary("six"));
+    fn a_uv_that_is_too_old_is_not_asked() {
+        assert!(is_new_enough("uv 0.13.9 (x86_64-unknown-linux-gnu)") && is_new_enough("uv 1.0.0"));
+        assert!(!is_new_enough("uv 0.6.14") && !is_new_enough("something"));
     }
 }

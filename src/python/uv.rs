@@ -1,78 +1,79 @@
 //! uv resolves.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::index;
-use super::requirements::{Line, Requirements};
+use super::freeze::Question;
+use super::pylock::{self, Package, PyLock};
 use super::resolver::{Resolver, failure};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs;
 use crate::process::Log;
 use crate::text;
-use crate::tools;
 
-pub(super) fn freeze(
+pub(super) fn resolve(
     resolver: &Resolver<'_>,
-    requirements: &Path,
-    constraints: &[PathBuf],
-    staging: &Path,
+    question: &Question<'_>,
     log: &mut Log,
     on_line: &dyn Fn(&str),
-) -> Result<Vec<String>> {
-    let uv = resolver.uv.as_ref().ok_or_else(|| tools::missing("uv"))?;
-    let output = staging.join("uv-lock.txt");
+) -> Result<Vec<Package>> {
+    let write = |name: &str, lines: &[String]| {
+        let path = question.staging.join(name);
+        fs::write_atomic(&path, (lines.join("\n") + "\n").as_bytes()).map(|()| path)
+    };
+    // What an address includes, uv reads itself; all other options are variables and arguments.
+    let included = question.options.iter().map(|stated| stated.line.text()).filter(|text| {
+        text.contains("://")
+            && ["-r", "--requirement", "-c", "--constraint"].iter().any(|name| text.starts_with(name))
+    });
+    let lines: Vec<String> = included.map(str::to_owned).chain(question.lines.iter().cloned()).collect();
+    let requirements = write("requirements.in", &lines)?;
+    let constraints = write("constraints.txt", &question.constraints)?;
+    let output = question.staging.join(pylock::FILE);
+    // uv keeps the versions that it finds in its output.
+    fs::remove_file(&output)?;
+    if !question.prefer.is_empty() {
+        fs::write_atomic(&output, preferences(question).as_bytes())?;
+    }
     let mut program = resolver
-        .program(uv)
+        .uv(question.sources)?
         // A pyproject.toml or uv.toml further up is about another project.
-        .arguments([
-            "pip",
-            "compile",
-            "--no-config",
-            "--no-progress",
-            "--no-header",
-            "--no-annotate",
-            "--quiet",
-        ])
-        .arguments(["--color", "never", "--python"])
+        .arguments(["pip", "compile", "--no-config", "--no-progress", "--no-header", "--quiet"])
+        .arguments(["--color", "never", "--format", "pylock.toml", "--python"])
         .argument(&resolver.python)
         .argument("--output-file")
-        .argument(&output);
-    for (name, value) in index::uv_variables(resolver.site) {
-        program = program.set(name, value);
-    }
-    for constraint in constraints {
-        program = program.argument("--constraint").argument(constraint);
+        .argument(&output)
+        .arguments(question.sources.uv_arguments())
+        .argument("--constraint")
+        .argument(&constraints);
+    for address in question.sources.constraint_addresses() {
+        program = program.arguments(["--constraint", address]);
     }
     if resolver.offline {
         program = program.argument("--offline");
     }
-    let finished = program.argument(requirements).run(log, on_line)?;
+    let finished = program.argument(&requirements).run(log, on_line)?;
     if !finished.succeeded() {
-        return Err(failure(
-            "uv",
-            &format!("resolve {}", text::path(requirements)),
-            &finished,
-            reason(&finished.output),
-        )
-        .hint_if_none("correct that requirement"));
+        let what = format!("resolve {}", text::path(question.file));
+        return Err(failure("uv", &what, &finished, reason(&finished.output))
+            .hint_if_none("correct that requirement"));
     }
-    let lines = Requirements::parse(&fs::read_text(&output)?).lines;
-    Ok(lines
-        .into_iter()
-        .filter(|line| !matches!(line, Line::Option(_)))
-        .map(|line| without_egg(line.text()))
-        .collect())
+    read(&output)
 }
 
-/// `name @ URL#egg=name` says the name twice, which pip refuses.
-fn without_egg(line: &str) -> String {
-    match line.split_once('#') {
-        Some((url, fragment)) if line.contains(" @ ") => {
-            let rest: Vec<&str> = fragment.split('&').filter(|part| !part.starts_with("egg=")).collect();
-            if rest.is_empty() { url.to_owned() } else { format!("{url}#{}", rest.join("&")) }
-        }
-        _ => line.to_owned(),
-    }
+fn preferences(question: &Question<'_>) -> String {
+    let known = |pin: &super::Pin| Package {
+        name: pin.name.clone(),
+        version: Some(pin.version.clone()),
+        ..Package::default()
+    };
+    PyLock::new(None, question.prefer.iter().map(known).collect(), String::new()).render()
+}
+
+fn read(output: &Path) -> Result<Vec<Package>> {
+    let lock = PyLock::parse(&fs::read_text(output)?).map_err(|reason| {
+        Error::machine(format!("uv's lock cannot be read: {}", text::visible(&reason))).hint("update uv")
+    })?;
+    Ok(lock.packages)
 }
 
 /// uv explains itself in `cause:` lines, the last of which is the root; older ones in a paragraph behind `╰─▶`.
@@ -88,16 +89,6 @@ fn reason(output: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_is_not_said_twice() {
-        assert_eq!(without_egg("a @ git+https://h/a@1#egg=a"), "a @ git+https://h/a@1");
-        assert_eq!(
-            without_egg("a @ git+https://h/a@1#egg=a&subdirectory=b"),
-            "a @ git+https://h/a@1#subdirectory=b"
-        );
-        assert_eq!(without_egg("-e git+https://h/a@1#egg=a"), "-e git+https://h/a@1#egg=a");
-    }
 
     #[test]
     fn the_reason_is_the_explanation_on_one_line() {

@@ -4,16 +4,22 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use pep508_rs::{Requirement, VerbatimUrl};
 use sha2::{Digest as _, Sha256};
 use zip::ZipArchive;
 
+use super::decode::coding;
 use super::virtualenv::Layout;
 use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::text;
+
+/// A long README is behind the header, which alone is read.
+const MOST_METADATA: u64 = 1 << 24;
 
 /// The name of a project as PEP 503 normalises it.
 pub fn canonical_name(name: &str) -> String {
@@ -73,7 +79,6 @@ impl Wheel {
 
     /// Whether this wheel is of the pinned version; wheels may spell it in another form (`1.0` and `1.0.0`).
     pub fn is_version(&self, pinned: &str) -> bool {
-        use std::str::FromStr;
         if self.version == pinned {
             return true;
         }
@@ -82,6 +87,28 @@ impl Wheel {
             (Ok(own), Ok(pinned)) => own == pinned || (!pinned.is_local() && own.without_local() == pinned),
             _ => false,
         }
+    }
+
+    /// What it says that it needs (`Requires-Dist`); what cannot be read as a requirement is left out.
+    pub(super) fn requirements(&self) -> Result<Vec<Requirement<VerbatimUrl>>> {
+        let damaged = |error: zip::result::ZipError| self.damaged(&error.to_string());
+        let mut archive = ZipArchive::new(fs::open(&self.path)?).map_err(damaged)?;
+        let names = archive.file_names().filter_map(|name| name.ok().map(std::borrow::Cow::into_owned));
+        let mut names = names.filter(|name| {
+            let mut parts = name.split('/');
+            parts.next().is_some_and(|top| top.ends_with(".dist-info")) && parts.eq(["METADATA"])
+        });
+        let Some(name) = names.next() else { return Ok(Vec::new()) };
+        drop(names);
+        let mut content = Vec::new();
+        let member = archive.by_name(&name).map_err(damaged)?;
+        member.take(MOST_METADATA).read_to_end(&mut content).at("read", &self.path)?;
+        let text = String::from_utf8_lossy(&content);
+        let header = text.split("\n\n").next().unwrap_or_default().lines();
+        Ok(header
+            .filter_map(|line| line.strip_prefix("Requires-Dist:"))
+            .filter_map(|requirement| Requirement::from_str(requirement.trim()).ok())
+            .collect())
     }
 
     /// Unpacks into a virtualenv: files, scripts, entry points and a RECORD of all of them.
@@ -156,21 +183,29 @@ fn data_scheme(inside: &Path) -> Option<(&str, PathBuf)> {
     Some((scheme.to_str()?, parts.as_path().to_owned()))
 }
 
-/// The first lines of a script that finds its interpreter beside itself, wherever the virtualenv is moved, and
-/// whatever its path holds. For the shell they are a command; for Python a string.
-const RELOCATABLE: &str = "\
-#!/bin/sh
-'''exec' \"$(dirname -- \"$(realpath -- \"$0\")\")\"/python3 \"$0\" \"$@\"
-' '''
-";
+/// The shell's way to the interpreter beside the script, wherever the virtualenv is moved, and whatever its path holds.
+///
+/// For Python the line is a comment, because a form feed before `#` is white space to it: what follows keeps its
+/// docstring and its `from __future__`. For the shell it is a command that does not exist, told to nobody.
+const BESIDE: &str =
+    "\u{c}# 2>/dev/null; exec \"$(dirname -- \"$(realpath -- \"$0\")\")\"/python3 \"$0\" \"$@\"\n";
 
 /// A wheel's script with `#!python` made relocatable; others stay as they are.
 fn relocatable_script(content: Vec<u8>) -> Vec<u8> {
     if !content.starts_with(b"#!python") {
         return content;
     }
-    let body = content.iter().position(|byte| *byte == b'\n').map_or(&[][..], |end| &content[end + 1..]);
-    [RELOCATABLE.as_bytes(), body].concat()
+    let line_end =
+        |text: &[u8]| text.iter().position(|byte| *byte == b'\n').map_or(text.len(), |end| end + 1);
+    let body = &content[line_end(&content)..];
+    let first = &body[..line_end(body)];
+    // Python looks for the encoding in the first two lines.
+    let (coding, rest) = match coding(first).filter(|_| first.trim_ascii_start().starts_with(b"#")) {
+        Some(_) => body.split_at(first.len()),
+        None => (&b"\n"[..0], body),
+    };
+    let coding = [coding, if coding.is_empty() || coding.ends_with(b"\n") { b"" } else { b"\n" }].concat();
+    [b"#!/bin/sh\n", coding.as_slice(), BESIDE.as_bytes(), rest].concat()
 }
 
 /// `name = module:function [extras]` in the sections for scripts; later ones win.
@@ -201,7 +236,7 @@ fn console_scripts(entry_points: &str) -> BTreeMap<String, (String, String)> {
 fn launcher((module, function): &(String, String)) -> Vec<u8> {
     let import = function.split('.').next().unwrap_or_default();
     format!(
-        "{RELOCATABLE}import sys\n\nfrom {module} import {import}\n\nif __name__ == \"__main__\":\n    sys.exit({function}())\n"
+        "#!/bin/sh\n{BESIDE}import sys\n\nfrom {module} import {import}\n\nif __name__ == \"__main__\":\n    sys.exit({function}())\n"
     )
     .into_bytes()
 }

@@ -24,6 +24,8 @@ mod own_tasks;
 mod pack;
 mod plugin_mk;
 mod python;
+mod python_freshness;
+mod python_lock;
 mod recipes;
 mod release;
 mod serving;

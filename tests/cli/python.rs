@@ -236,7 +236,7 @@ fn another_python_version_rebuilds() {
         Done::of(Command::new("python3").args(["-c", "import sys; print(sys._base_executable)"])).stdout;
     let other = sandbox.write_executable(
         "other/python3",
-        &format!("#!/bin/sh\ncase \"$*\" in *platform.python_version*) echo CPython 3.99.0 linux x86_64;; *) exec {} \"$@\";; esac\n", real.trim()),
+        &format!("#!/bin/sh\ncase \"$*\" in *'print(platform.python_implementation()'*) echo CPython 3.99.0 linux x86_64;; *) exec {} \"$@\";; esac\n", real.trim()),
     );
     let path = std::env::var("PATH").unwrap();
     let mut explain = sandbox.mwp(["explain", "-C", "p"]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{LOCK, WANTED, WHEELS, names_directories};
+use super::{LOCK, WANTED, WHEELS};
 use crate::error::Result;
 use crate::fs;
 use crate::graph::{Action, Job, Reads, Scope, Snapshot};
@@ -22,13 +22,8 @@ impl Action for Virtualenv {
         vec!["local".to_owned()]
     }
 
-    fn reads(&self, scope: &Scope<'_>) -> Result<Reads> {
-        Ok(Reads {
-            inputs: vec![LOCK.to_owned()],
-            tools: vec!["python3".to_owned()],
-            uncacheable: names_directories(scope.dir)?,
-            ..Reads::default()
-        })
+    fn reads(&self, _: &Scope<'_>) -> Result<Reads> {
+        Ok(Reads { inputs: vec![LOCK.to_owned()], tools: vec!["python3".to_owned()], ..Reads::default() })
     }
 
     /// Files that a custom step put into local/ stay there.
