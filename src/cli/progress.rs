@@ -102,9 +102,18 @@ impl Progress {
     }
 
     fn show_failure(&self, output: &str, log: &Path) {
-        // Set apart, so that an `error:` of the tool is not taken for ours.
-        for line in output.lines() {
-            self.line(&format!("  | {line}"));
+        // Reasons stand at the beginning or at the end; what is between is in the log.
+        const BEGINNING: usize = 10;
+        const END: usize = 25;
+        let lines: Vec<&str> = output.lines().collect();
+        let left_out = lines.len().saturating_sub(BEGINNING + END);
+        for (index, line) in lines.iter().enumerate() {
+            match index {
+                BEGINNING if left_out > 1 => self.line(&format!("  | … {left_out} more lines")),
+                _ if left_out > 1 && (BEGINNING..BEGINNING + left_out).contains(&index) => {}
+                // Set apart, so that an `error:` of the tool is not taken for ours.
+                _ => self.line(&format!("  | {line}")),
+            }
         }
         self.line(&format!("the output is kept in {}", text::path(log)));
     }

@@ -131,7 +131,7 @@ pub struct Reads {
 }
 
 /// What a lock says about itself.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LockCheck {
     /// It is what would be made now, whatever the record says.
     Fits,

@@ -51,11 +51,7 @@ impl Action for Join {
     }
 
     fn check_lock(&self, _: &Scope<'_>) -> Result<LockCheck> {
-        Ok(match &self.lock {
-            Some(LockCheck::Fits) => LockCheck::Fits,
-            Some(LockCheck::Stale(why)) => LockCheck::Stale(why.clone()),
-            _ => LockCheck::Untold,
-        })
+        Ok(self.lock.clone().unwrap_or(LockCheck::Untold))
     }
 
     fn run(&self, job: &mut Job<'_>) -> Result<()> {
@@ -231,12 +227,7 @@ fn a_lock_is_decided_by_what_it_says_of_itself() {
         }
         let what = format!("{is_there} {check:?}");
         let lock = |check| with(|join| join.lock = Some(check));
-        let copy = match &check {
-            LockCheck::Stale(why) => LockCheck::Stale(why.clone()),
-            LockCheck::Fits => LockCheck::Fits,
-            LockCheck::Untold => LockCheck::Untold,
-            LockCheck::Incomplete(why) => LockCheck::Incomplete(why.clone()),
-        };
+        let copy = check.clone();
         let locked = Mode { locked: true, ..Mode::default() };
         assert_eq!(world.build_with(vec![lock(copy)], &locked).is_err(), runs, "{what}");
         assert_eq!(world.build(vec![lock(check)]), if runs { vec!["a"] } else { vec![] }, "{what}");

@@ -51,9 +51,9 @@ fn a_lock_that_fits_is_kept_and_one_that_does_not_is_made_again() {
     sandbox.ok(["build", "--locked", "-C", "p"]).never_says("node_lock: ");
     assert_eq!(sandbox.read("p/package-lock.json"), lock);
     node_plugin(&sandbox, "{\"is-number\": \"7.0.0\"}");
-    sandbox
-        .ok(["explain", "node_lock", "-C", "p"])
-        .prints("`dependencies` of package.json is not what package-lock.json was made from");
+    sandbox.ok(["explain", "node_lock", "-C", "p"]).prints(
+        "package.json is not what package-lock.json was made from: `dependencies` has `is-number` 7.0.0",
+    );
     sandbox.fails(1, ["build", "--locked", "-C", "p"]).says("the lock `p/package-lock.json` is out of date");
     sandbox.ok(["build", "-C", "p"]).says("node_lock: done");
     assert!(sandbox.read("p/package-lock.json").contains("\"version\": \"7.0.0\""));

@@ -93,11 +93,12 @@ impl Lock {
                     locked.keys().any(|key| key == name || key.starts_with(&format!("{name}@")))
                 };
                 let here: Vec<String> = wanted.iter().filter(is_locked).cloned().collect();
+                // Before and after, the lock has to say what package.json asks for.
+                runs.push(self.0.lock_arguments(job)?);
                 if !here.is_empty() {
                     runs.push(self.0.upgrade_arguments(job, &here)?);
+                    runs.push(self.0.lock_arguments(job)?);
                 }
-                // The lock has to say again what package.json asks for.
-                runs.push(self.0.lock_arguments(job)?);
             }
         }
         let manifest = fs::read(&dir.join("package.json"))?;
