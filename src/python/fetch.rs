@@ -79,7 +79,8 @@ struct Item {
     pin: Option<Pin>,
     /// The whole line for pip, with hashes.
     text: String,
-    is_hashed: bool,
+    /// `sha256:…` of the files that it may be; empty where any is allowed.
+    hashes: Vec<String>,
     is_compiled: bool,
     key: Option<Digest>,
 }
@@ -95,11 +96,7 @@ impl Resolver<'_> {
         let mut missing = Vec::new();
         for stated in &lines {
             let item = self.item(fetch, &sources, stated)?;
-            let restored = match &item.key {
-                Some(key) => fetch.store.restore(Bucket::Wheels, key, fetch.into)?,
-                None => false,
-            };
-            if !restored {
+            if !restore(fetch, &item)? {
                 missing.push(item);
             }
         }
@@ -111,7 +108,7 @@ impl Resolver<'_> {
         for is_hashed in [true, false] {
             let ready: Vec<&Item> = missing
                 .iter()
-                .filter(|item| item.is_hashed == is_hashed && !item.is_compiled && item.pin.is_some())
+                .filter(|item| item.hashes.is_empty() != is_hashed && !item.is_compiled && item.pin.is_some())
                 .collect();
             if !ready.is_empty() {
                 let said = self.make(fetch, &sources, &options, &ready, None, log)?;
@@ -152,7 +149,6 @@ impl Resolver<'_> {
             let value = shlex::try_quote(value).unwrap_or_else(|_| value.as_str().into());
             text.push_str(&format!(" {name}={value}"));
         }
-        text.extend(hashes.iter().map(|hash| format!(" --hash={hash}")));
         let is_compiled = match (&pin, package) {
             (None, _) => line.name().is_some_and(|name| !fetch.policy.may_be_binary(&name)),
             (Some(pin), None) => !fetch.policy.may_be_binary(&pin.name),
@@ -162,10 +158,16 @@ impl Resolver<'_> {
             }
         };
         let key = match &pin {
+            Some(pin) if is_compiled => {
+                // What it is compiled from is what the hashes are about.
+                let text = format!("{text} {}", hashes.join(" "));
+                Some(self.key(fetch, sources, pin, &text, is_compiled)?)
+            }
             Some(pin) => Some(self.key(fetch, sources, pin, &text, is_compiled)?),
             None => None,
         };
-        Ok(Item { line, pin, text, is_hashed: !hashes.is_empty(), is_compiled, key })
+        text.extend(hashes.iter().map(|hash| format!(" --hash={hash}")));
+        Ok(Item { line, pin, text, hashes, is_compiled, key })
     }
 
     /// A line with paths that pip finds; projects as copies.
@@ -256,6 +258,26 @@ impl Resolver<'_> {
         }
         Ok(())
     }
+}
+
+/// Takes the wheel from the store. One that is ready-made is compared with the lock, whoever put it there.
+fn restore(fetch: &Fetch<'_>, item: &Item) -> Result<bool> {
+    let (Some(key), Some(pin)) = (&item.key, &item.pin) else { return Ok(false) };
+    if !fetch.store.restore(Bucket::Wheels, key, fetch.into)? {
+        return Ok(false);
+    }
+    let sha256: Vec<&str> = item.hashes.iter().filter_map(|hash| hash.strip_prefix("sha256:")).collect();
+    if item.is_compiled || sha256.is_empty() {
+        return Ok(item.is_compiled || item.hashes.is_empty());
+    }
+    for wheel in Wheel::in_dir(fetch.into)?.iter().filter(|wheel| wheel.name == pin.name) {
+        if !sha256.contains(&Digest::of_file(&wheel.path)?.to_string().as_str()) {
+            // The index has to say what it offers now, and pip to compare.
+            fs::remove_file(&wheel.path)?;
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// `Building wheel for NAME (pyproject.toml): started`

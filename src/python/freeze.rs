@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use pep508_rs::MarkerEnvironment;
 use serde::Serialize;
 
-use super::lock::{Lock, Pin};
+use super::lock::{Lock, Pin, address};
 use super::pylock::{Package, PyLock, relative};
 use super::requirements::{Line, Requirements, plain};
 use super::resolver::Resolver;
@@ -89,11 +89,15 @@ impl Resolver<'_> {
         let sources = Sources::new(self.site, &self.directory, &wanted.options);
         let mut copies = Copies::default();
         let mut lines = Vec::new();
+        let upgraded = upgraded(request.upgrade, &old_pins, request)?;
+        let mut commits = Commits::default();
         for stated in &wanted.requirements {
-            lines.push(self.for_tools(stated, request.staging, &mut copies)?);
+            let line = self.for_tools(stated, request.staging, &mut copies)?;
+            let is_upgraded = stated.line.name().is_some_and(|name| upgraded.contains_key(&name));
+            let keeps = !request.upgrade_all && !is_upgraded;
+            lines.push(commits.kept(&stated.line, line, &old, request.old_files.filter(|_| keeps), keeps));
         }
         let provided = provided(request.layers)?;
-        let upgraded = upgraded(request.upgrade, &old_pins, wanted)?;
         let keeps = |pin: &&Pin| !request.upgrade_all && !upgraded.contains_key(&pin.name);
         let mut question = Question {
             lines,
@@ -124,6 +128,7 @@ impl Resolver<'_> {
         for package in &mut packages {
             package.name = canonical_name(&package.name);
             copies.name_originals(package, request.staging, &self.directory);
+            commits.name_revision(package);
             for file in package.wheels.iter_mut().chain(&mut package.sdist).chain(&mut package.archive) {
                 file.relative_to(&self.directory);
             }
@@ -264,6 +269,50 @@ pub(super) fn at_place(bare: &str, place: &Path) -> String {
     }
 }
 
+/// Repositories of which the commit stays that the lock has: by address, what the requirement asks for.
+#[derive(Default)]
+struct Commits(Vec<(String, Option<String>)>);
+
+impl Commits {
+    /// The requirement at the commit that its branch or tag had when it was locked.
+    fn kept(
+        &mut self,
+        wanted: &Line,
+        line: String,
+        old: &Lock,
+        files: Option<&PyLock>,
+        keeps: bool,
+    ) -> String {
+        let Some((url, revision)) = address(wanted).filter(|(url, _)| url.contains('+')) else { return line };
+        let plain = url.split_once('+').map_or(url.as_str(), |(_, url)| url).to_owned();
+        let known =
+            files.into_iter().flat_map(|files| &files.packages).filter_map(|package| package.vcs.as_ref());
+        let known = known
+            .filter(|vcs| vcs.url.as_deref() == Some(&plain) && vcs.requested_revision == revision)
+            .map(|vcs| vcs.commit_id.clone());
+        let locked = old.requirements.lines.iter().filter(|_| keeps && revision.is_none());
+        let locked =
+            locked.filter_map(address).filter(|(other, _)| *other == url).filter_map(|(_, commit)| commit);
+        let commit = known.chain(locked).next();
+        self.0.push((plain, revision.clone()));
+        match (commit, revision) {
+            (None, _) => line,
+            (Some(commit), Some(revision)) => {
+                line.replacen(&format!("{url}@{revision}"), &format!("{url}@{commit}"), 1)
+            }
+            (Some(commit), None) => line.replacen(&url, &format!("{url}@{commit}"), 1),
+        }
+    }
+
+    /// What was asked for, and not the commit that stood for it.
+    fn name_revision(&self, package: &mut Package) {
+        let Some(vcs) = &mut package.vcs else { return };
+        if let Some((_, revision)) = self.0.iter().find(|(url, _)| vcs.url.as_deref() == Some(url)) {
+            vcs.requested_revision.clone_from(revision);
+        }
+    }
+}
+
 /// Copies of local projects, with what they are copies of.
 #[derive(Default)]
 struct Copies(Vec<(PathBuf, PathBuf)>);
@@ -302,14 +351,20 @@ pub fn provided(layers: &[PathBuf]) -> Result<BTreeSet<Pin>> {
 }
 
 /// The packages whose pins are given up, with the exact version that each is to have.
-fn upgraded(packages: &[String], old: &[Pin], wanted: &Wanted) -> Result<BTreeMap<String, Option<String>>> {
+fn upgraded(
+    packages: &[String],
+    old: &[Pin],
+    request: &Request<'_>,
+) -> Result<BTreeMap<String, Option<String>>> {
     let mut names = BTreeMap::new();
     for package in packages {
         let (name, exact) = match package.split_once("==") {
             Some((name, _)) => (canonical_name(name.trim()), Some(package.clone())),
             None => (canonical_name(package.trim()), None),
         };
-        let is_wanted = wanted.requirements.iter().any(|stated| stated.line.name().as_deref() == Some(&name));
+        let mut wanted = request.wanted.requirements.iter().filter_map(|stated| stated.line.name());
+        let is_wanted = wanted.any(|wanted| wanted == name)
+            || request.old_files.is_some_and(|files| files.package(&name).is_some());
         if !is_wanted && !old.iter().any(|pin| pin.name == name) {
             let known = old.iter().map(|pin| pin.name.as_str());
             let near = text::nearest(&name, known).map(|near| format!("did you mean `{near}`?"));

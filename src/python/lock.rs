@@ -350,7 +350,7 @@ fn same_version(one: &str, other: &str) -> bool {
 }
 
 /// The address of a requirement that has one, without revision and fragment, and the revision.
-fn address(line: &Line) -> Option<(String, Option<String>)> {
+pub(super) fn address(line: &Line) -> Option<(String, Option<String>)> {
     let bare = line.bare();
     let place = match line {
         Line::Named { .. } => {

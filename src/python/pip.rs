@@ -27,10 +27,7 @@ pub(super) fn resolve(
     let report = question.staging.join("pip-report.json");
     let requirements = question.staging.join("requirements.in");
     let constraints = question.staging.join("constraints.txt");
-    // Hashes are compared by us, with uv as with pip.
-    let options = moved(question.options, &resolver.directory);
-    let options: Vec<String> =
-        options.into_iter().filter(|line| !line.starts_with("--require-hashes")).collect();
+    let options = file_options(resolver, question);
     let lines: Vec<String> = question.lines.iter().map(|line| for_old_pip(line)).collect();
     write_lines(&requirements, &[options, lines].concat())?;
     let program = calm(resolver, question.sources)?
@@ -73,8 +70,15 @@ pub(super) fn resolve(
         Error::machine(format!("pip's report cannot be read: {error}")).hint("update pip to 22.2 or later")
     })?;
     let mut packages: Vec<Package> = report.install.into_iter().map(Item::package).collect();
-    add_other_files(resolver, question, &requirements, &mut packages, log)?;
+    add_other_files(resolver, question, &mut packages, log)?;
     Ok(packages)
+}
+
+/// The option lines for pip. Hashes are compared by us, with uv as with pip.
+fn file_options(resolver: &Resolver<'_>, question: &Question<'_>) -> Vec<String> {
+    let mut options = moved(question.options, &resolver.directory);
+    options.retain(|line| !line.starts_with("--require-hashes"));
+    options
 }
 
 /// How to make wheels: which may not come ready-made, and what constrains builds.
@@ -275,25 +279,33 @@ impl Item {
     }
 }
 
-/// pip reports the file that it would take here; the lock names those for other machines as well, and the source. pip
-/// has no command for that, so its own modules are asked; where they do not answer, the one file has to do.
-fn add_other_files(
+/// pip and uv tell the files that they would take here; the lock names those for other machines as well, and the source.
+/// pip has no command for that, so its own modules are asked; where they do not answer, what is known has to do.
+pub(super) fn add_other_files(
     resolver: &Resolver<'_>,
     question: &Question<'_>,
-    requirements: &Path,
     packages: &mut [Package],
     log: &mut Log,
 ) -> Result<()> {
     let pins: Vec<String> = packages
         .iter()
-        .filter(|package| package.wheels.len() + usize::from(package.sdist.is_some()) > 0)
+        .filter(|package| {
+            let is_everywhere = package
+                .wheels
+                .iter()
+                .any(|file| file.file_name().is_some_and(|name| name.ends_with("-none-any.whl")));
+            let has_files = package.sdist.is_some() || !package.wheels.is_empty();
+            has_files && !(is_everywhere && package.sdist.is_some())
+        })
         .map(|package| format!("{}=={}", package.name, package.version.as_deref().unwrap_or_default()))
         .collect();
     if pins.is_empty() || !resolver.interpreter.has_pip {
         return Ok(());
     }
+    let options = question.staging.join("options.txt");
+    write_lines(&options, &file_options(resolver, question))?;
     let mut program = calm(resolver, question.sources)?;
-    program.arguments = ["-c".into(), FILES.into(), requirements.into()].into();
+    program.arguments = ["-c".into(), FILES.into(), options.into()].into();
     let found = match program.arguments(&pins).ask() {
         Ok(answer) => serde_json::from_str::<BTreeMap<String, Vec<File>>>(&answer).unwrap_or_default(),
         Err(error) if crate::process::is_interrupted() => return Err(error),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::freeze::Question;
+use super::pip;
 use super::pylock::{self, Package, PyLock};
 use super::resolver::{Resolver, failure};
 use crate::error::{Error, Result};
@@ -57,7 +58,9 @@ pub(super) fn resolve(
         return Err(failure("uv", &what, &finished, reason(&finished.output))
             .hint_if_none("correct that requirement"));
     }
-    read(&output)
+    let mut packages = read(&output)?;
+    pip::add_other_files(resolver, question, &mut packages, log)?;
+    Ok(packages)
 }
 
 fn preferences(question: &Question<'_>) -> String {

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::support::wheel::{wheel, wheel_with};
+use crate::support::wheel::{project, wheel, wheel_with};
 use crate::support::{Done, Sandbox, path_with_uv, path_without_uv};
 
 const LINKS: &str = "--no-index\n--find-links ./vendor\n";
@@ -273,5 +273,44 @@ fn a_failure_leaves_the_locks_as_they_were() {
         assert_eq!((sandbox.read(LOCK), sandbox.read(FILES)), before);
         let left = fs::read_dir(sandbox.work().join(SOURCES)).unwrap().count();
         assert_eq!(left, 6, "the two locks, the requirements, the policy, vendor and src");
+    }
+}
+
+#[test]
+fn a_branch_stays_at_its_commit_until_it_is_upgraded() {
+    for path in &paths() {
+        let sandbox = Sandbox::new();
+        let repository = sandbox.work().join("there");
+        project(&repository, "there", "one");
+        let git = |arguments: &[&str]| {
+            let mut git = Command::new("git");
+            git.args(["-c", "user.name=t", "-c", "user.email=t@localhost"]).args(arguments);
+            Done::of(git.current_dir(&repository)).succeeded().stdout.trim().to_owned()
+        };
+        git(&["init", "-q", "-b", "main"]);
+        git(&["add", "."]);
+        git(&["commit", "-qm", "one"]);
+        let first = git(&["rev-parse", "HEAD"]);
+        let address = format!("git+file://{}", repository.display());
+        let vendor = plugin(&sandbox, &format!("{address}@main#egg=there\n"));
+        wheel(&vendor, "alpha", "1.0", "a", &[]);
+        run(&sandbox, path, &["lock", "-C", "p"]).succeeded();
+        assert_eq!(pins(&sandbox), [format!("there @ {address}@{first}")]);
+        assert!(sandbox.read(FILES).contains("requested-revision = \"main\""), "{}", sandbox.read(FILES));
+        git(&["commit", "-qm", "two", "--allow-empty"]);
+        git(&["tag", "v2"]);
+        let second = git(&["rev-parse", "HEAD"]);
+        want(&sandbox, &format!("{address}@main#egg=there\nalpha\n"));
+        run(&sandbox, path, &["lock", "-C", "p"]).succeeded();
+        assert_eq!(pins(&sandbox), ["alpha==1.0".to_owned(), format!("there @ {address}@{first}")]);
+        run(&sandbox, path, &["lock", "--upgrade-package", "there", "-C", "p"]).succeeded();
+        assert!(pins(&sandbox).contains(&format!("there @ {address}@{second}")));
+        // Another tag is another requirement, under a lock of upstream's too.
+        sandbox.write(LOCK, format!("{LINKS}-e {address}@{first}#egg=there\nalpha==1.0\n"));
+        fs::remove_file(sandbox.work().join(FILES)).unwrap();
+        want(&sandbox, &format!("{address}@v2#egg=there\nalpha\n"));
+        run(&sandbox, path, &["build", "--locked", "-C", "p"]).exited(1);
+        run(&sandbox, path, &["lock", "-C", "p"]).succeeded();
+        assert!(pins(&sandbox).contains(&format!("there @ {address}@{second}")), "{:?}", pins(&sandbox));
     }
 }
