@@ -18,6 +18,7 @@ pub mod exit;
 pub mod fs;
 pub mod graph;
 pub mod install;
+mod jinja;
 pub mod plugin;
 pub mod process;
 pub mod python;

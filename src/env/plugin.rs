@@ -113,7 +113,8 @@ fn set_module(environment: &mut Environment, plugin: &Plugin, base: &Path, site:
         ("MFMODULE_RUNTIME_HOME", site.runtime_home(module)),
         ("MFCONFIG", site.configuration_name.clone().into()),
     ];
-    for (name, value) in defaults {
+    let machine = site.machine_variables().map(|(name, value)| (name, PathBuf::from(value)));
+    for (name, value) in defaults.into_iter().chain(machine) {
         if environment.path(name).is_none() {
             environment.set(name, value);
         }

@@ -116,7 +116,8 @@ pub(super) fn effective<'a>(
                 sections.len() - 1
             });
             for entry in &section.entries {
-                add(&mut sections[index], entry, source, configuration_name, findings);
+                let key = schema.key(&section.name, &entry.key);
+                add(&mut sections[index], entry, key, source, configuration_name, findings);
             }
         }
     }
@@ -158,11 +159,11 @@ fn is_overridable(
 fn add<'a>(
     section: &mut GivenSection<'a>,
     entry: &'a Entry,
+    key: Key<'a>,
     source: &'a Source,
     configuration_name: &str,
     findings: &mut Findings,
 ) {
-    let key = Key::parse(&entry.key);
     let place = source.place(entry.line, section.name, Some(&entry.key));
     if source.is_override && key.name.starts_with('_') {
         findings.problem(
@@ -174,9 +175,9 @@ fn add<'a>(
         );
         return;
     }
-    if key.malformed {
+    if key.is_malformed(&entry.key) {
         findings.warning(
-            ConfigProblem::new(&place, "this is no proper variant; it is read as if it were one")
+            ConfigProblem::new(&place, "this variant has no name; the key is read as one without a variant")
                 .hint("a variant is written `key[NAME]=value`"),
         );
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use minijinja::value::Value;
 
+use crate::jinja;
 use crate::site::Environment;
 
 /// Renders templates over the same variables. What is undefined renders empty.
@@ -23,11 +24,7 @@ pub struct TemplateMistake {
 
 impl Templates {
     pub fn new(variables: BTreeMap<String, String>) -> Templates {
-        let mut engine = minijinja::Environment::new();
-        let known = variables.clone();
-        engine.add_filter("getenv", move |name: &str, default: Option<String>| {
-            known.get(name).cloned().or(default).unwrap_or_default()
-        });
+        let engine = jinja::engine_over(&variables);
         Templates { engine, variables: Value::from_pairs(variables) }
     }
 

@@ -109,6 +109,7 @@ pub(super) fn read(key: &KeySchema, text: &str, around: &Surroundings<'_>) -> Re
             let values: Vec<_> = key.values.iter().map(|value| format!("`{value}`")).collect();
             return refuse(&format!("{} are allowed", values.join(", ")));
         }
+        _ if key.empty_is_default && text.is_empty() => return read(key, &key.default, around),
         Kind::Version => match version_fault(text) {
             None => Value::Text(text.to_owned()).into(),
             Some(allowed) => return refuse(allowed),
@@ -226,6 +227,7 @@ mod tests {
             kind,
             required: false,
             default: String::new(),
+            empty_is_default: false,
             values: vec!["keep".to_owned(), "move".to_owned()],
             auto: Some("X".to_owned()),
         }
