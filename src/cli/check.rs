@@ -108,7 +108,7 @@ fn say_values(config: &Config, context: &Context) {
         context.output.line(&format!("[{}]", text::visible(&section.name)));
         for entry in &section.entries {
             let origin = match &entry.origin {
-                Some(Origin { file, line }) => format!("{}:{line}", text::path(file)),
+                Some(Origin { file, line, column }) => text::place(file, *line, Some(*column)),
                 None => "default".to_owned(),
             };
             let value = text::visible(&entry.value.to_string());

@@ -44,6 +44,14 @@ impl<'a> Interpolator<'a> {
         })
     }
 
+    /// The first variable that the text puts in and that is not defined.
+    pub(super) fn undefined(&self, text: &str) -> Option<String> {
+        if !is_template(text) {
+            return None;
+        }
+        self.templates.get_or_init(|| Templates::new(self.variables())).undefined(text)
+    }
+
     /// The process environment; what MetWork always sets and this machine does not; the current plugin.
     fn variables(&self) -> BTreeMap<String, String> {
         let machine = self.site.machine_variables().map(|(name, value)| (name.to_owned(), value));

@@ -73,6 +73,8 @@ pub struct Section {
     pub name: String,
     /// `main` for `[app_main]`: the name of an app, a daemon or a step; absent for other kinds.
     pub instance: Option<String>,
+    /// Of its heading.
+    pub origin: Origin,
     /// The given keys in the order of the files, then the defaults.
     pub entries: Vec<Entry>,
 }
@@ -90,6 +92,8 @@ pub struct Entry {
 pub struct Origin {
     pub file: PathBuf,
     pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
 }
 
 impl Config {
@@ -216,7 +220,7 @@ fn files(dir: &Path, label: Option<&Label>, site: &Site) -> Vec<(PathBuf, bool)>
 }
 
 fn missing(path: &Path) -> ConfigProblem {
-    let place = problem::Place { file: path, line: None, section: None, key: None };
+    let place = problem::Place { file: path, line: None, column: None, section: None, key: None };
     ConfigProblem::new(&place, "the plugin has no configuration file")
         .hint("write one with a section `[general]`; `mwp bootstrap create` makes a plugin with all of it")
 }

@@ -1,6 +1,6 @@
 //! Rules that tie several keys together: what must fit, and what one key forces upon others.
 
-use super::problem::{ConfigProblem, Findings, Place};
+use super::problem::{ConfigProblem, Findings};
 use super::{Entry, Section};
 use crate::plugin::Module;
 use crate::site::Site;
@@ -60,11 +60,6 @@ fn step(section: &Section, findings: &mut Findings) {
 
 fn report(section: &Section, entry: &Entry, reason: &str, hint: &str, findings: &mut Findings) {
     let Some(origin) = &entry.origin else { return };
-    let place = Place {
-        file: &origin.file,
-        line: Some(origin.line),
-        section: Some(&section.name),
-        key: Some(&entry.key),
-    };
-    findings.problem(ConfigProblem::new(&place, reason).found(entry.value.to_string()).hint(hint));
+    let problem = ConfigProblem::at(origin, &section.name, Some(&entry.key), reason);
+    findings.problem(problem.found(entry.value.to_string()).hint(hint));
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use minijinja::value::Value;
+use minijinja::{ErrorKind, UndefinedBehavior};
 
 use crate::jinja;
 use crate::site::Environment;
@@ -43,6 +44,25 @@ impl Templates {
             out.write_str(&escape(&value.to_string())).map_err(minijinja::Error::from)
         });
         self
+    }
+
+    /// The first variable that a template puts in though it is not defined; one that it asks about, or gives a
+    /// default for, is none.
+    pub fn undefined(&self, text: &str) -> Option<String> {
+        let mut strict = self.engine.clone();
+        strict.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        let refusal = strict.render_str(text, self.variables.clone()).err()?;
+        if refusal.kind() != ErrorKind::UndefinedError {
+            return None;
+        }
+        let template = strict.template_from_str(text).ok()?;
+        let mut names: Vec<String> = template
+            .undeclared_variables(false)
+            .into_iter()
+            .filter(|name| self.variables.get_attr(name).is_ok_and(|value| value.is_undefined()))
+            .collect();
+        names.sort_by_key(|name| text.find(name.as_str()));
+        names.into_iter().next()
     }
 
     pub fn render(&self, text: &str) -> Result<String, TemplateMistake> {
