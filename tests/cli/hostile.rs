@@ -44,7 +44,7 @@ fn names_that_are_not_plain_are_refused() {
         (
             "deep path",
             Tar::plugin().long_name(format!("{IN}{}", "/d".repeat(101))).file("x", "").end(),
-            "which is deeper than 100 directories",
+            "a path that is deeper than 100 directories",
         ),
         (
             "file with a slash and content",
@@ -259,17 +259,6 @@ fn a_name_is_used_once() {
     let two = |a: &str, b: &str| Tar::plugin().file(a, "").file(b, "").end();
     all_refused(vec![
         ("twice", two("metwork_plugin/a", "metwork_plugin/a"), "has `metwork_plugin/a` twice"),
-        (
-            "case",
-            two("metwork_plugin/a", "metwork_plugin/A"),
-            "differs from `metwork_plugin/a` in case alone",
-        ),
-        (
-            "case of a directory",
-            two("metwork_plugin/d/x", "metwork_plugin/D/y"),
-            "differs from `metwork_plugin/d`",
-        ),
-        ("case beyond ASCII", two("metwork_plugin/\u{e9}", "metwork_plugin/\u{c9}"), "in case alone"),
         ("file and directory", two("metwork_plugin/a", "metwork_plugin/a/b"), "no directory"),
         (
             "directory and file",
@@ -368,21 +357,11 @@ fn what_is_out_of_proportion_is_refused() {
         encoder.finish().unwrap()
     };
     let declared = Tar::plugin().raw(header(b"metwork_plugin/a", b'0', 8 << 30, 0o644, b"")).0;
-    let members = {
-        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
-        let mut tar = Tar(&mut encoder).describe(LABEL, METADATA, "[]");
-        for n in 0..200_000 {
-            tar = tar.link(&format!("metwork_plugin/{n}"), "x");
-        }
-        tar.end();
-        encoder.finish().unwrap()
-    };
     all_refused(vec![
         ("zstd bomb", bomb(zstd), "out of proportion"),
         ("gzip bomb", bomb(gzip), "out of proportion"),
         ("bomb of many files", many_files, "out of proportion"),
         ("announced only", declared, "out of proportion"),
-        ("very many members", members, "has more than 200000 members"),
         ("large label", Tar::with(&"x".repeat(5000), METADATA, "[]").end(), "which is too much"),
         ("large metadata", Tar::with(LABEL, &" ".repeat(2 << 20), "[]").end(), "which is too much"),
     ]);

@@ -27,9 +27,10 @@ const OFTEN: usize = 10;
 const OFTEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Never a reason to restart.
-const NEVER: [&str; 10] = [
+const NEVER: [&str; 11] = [
     ".git/",
     ".mwp/",
+    ".mwp-tmp-*",
     "__pycache__/",
     "/node_modules/",
     "/local/",

@@ -1,0 +1,34 @@
+//! What of a plugin's directory is not packed because it is made anew after the installation, or is ours alone.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::python::virtualenv;
+use crate::site::Site;
+
+/// The virtualenv is made anew from its wheels; what a custom step put beside it is shipped.
+const VIRTUALENV: &str = "local";
+
+pub struct Remade {
+    kept: BTreeSet<PathBuf>,
+    /// CI systems keep caches inside the project; they are nobody's to ship.
+    cache: Option<PathBuf>,
+}
+
+impl Remade {
+    /// Of the plugin in `directory`.
+    pub fn of(directory: &Path, site: &Site) -> Result<Remade> {
+        let kept = virtualenv::foreign_files(&directory.join(VIRTUALENV), Path::new(VIRTUALENV))?;
+        let here = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
+        let cache = std::fs::canonicalize(&site.cache).ok();
+        let cache = cache.and_then(|cache| Some(cache.strip_prefix(&here).ok()?.to_owned()));
+        Ok(Remade { kept, cache })
+    }
+
+    /// Whether a path, relative to the plugin, is left out with all below it.
+    pub fn contains(&self, path: &Path) -> bool {
+        (path.starts_with(VIRTUALENV) && !self.kept.iter().any(|foreign| foreign.starts_with(path)))
+            || self.cache.as_ref().is_some_and(|cache| path.starts_with(cache))
+    }
+}
