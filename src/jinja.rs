@@ -68,6 +68,7 @@ fn from_json(text: &str) -> Result<Value, Error> {
 }
 
 /// What is no number is the default, 0 unless the template gives another.
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands named arguments over so")]
 fn int(
     state: &State,
     value: &Value,
@@ -88,6 +89,7 @@ fn int(
 }
 
 /// As [`int`].
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands named arguments over so")]
 fn float(state: &State, value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
     let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0.0));
     options.assert_all_used()?;

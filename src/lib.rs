@@ -8,6 +8,7 @@
 
 pub mod action;
 pub mod artifact;
+pub mod check;
 pub mod clean;
 pub mod cli;
 pub mod cron;

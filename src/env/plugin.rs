@@ -54,6 +54,20 @@ impl PluginEnvironment {
         under: Under,
         site: &Site,
     ) -> Result<PluginEnvironment> {
+        let plugin = PluginEnvironment::outlined(dir, plugins_base, under, site)?;
+        if let Some(tmp) = plugin.environment.path("TMPDIR") {
+            fs::create_dir_all(&tmp)?;
+        }
+        Ok(plugin)
+    }
+
+    /// As [`new`](PluginEnvironment::new), for whoever only looks: its TMPDIR need not exist.
+    pub fn outlined(
+        dir: &Path,
+        plugins_base: Option<&Path>,
+        under: Under,
+        site: &Site,
+    ) -> Result<PluginEnvironment> {
         let dir = absolute(dir)?;
         search_path::refuse_colon(&dir)?;
         let plugin = Plugin::load(&dir, site)?;
@@ -85,7 +99,6 @@ impl PluginEnvironment {
         }
         set_identity(&mut loader.environment, &plugin);
         let tmp = site.runtime_home(&plugin.label.module).join("tmp").join(plugin.label.name.as_str());
-        fs::create_dir_all(&tmp)?;
         loader.environment.set("TMPDIR", tmp);
         loader.load_layer(&own)?;
         Ok(PluginEnvironment { plugin, environment: loader.environment })

@@ -308,7 +308,7 @@ fn a_template_that_fails_leaves_nothing() {
         (
             &format!("{plugin}/config.ini"),
             "[general]\n_version=1\n",
-            "error: `foo/config.ini`:1: [general] `_license` is missing",
+            "error: foo/config.ini:1:1: [general] `_license` is missing",
         ),
         (
             "templates/mine/cookiecutter.json",

@@ -11,6 +11,7 @@ mod cron_daemon;
 mod cronwrap;
 mod env;
 mod exec;
+mod findings;
 mod freshness;
 mod hostile;
 mod info;

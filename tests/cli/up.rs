@@ -80,7 +80,7 @@ fn a_bad_override_leaves_what_runs_and_is_told() {
     up.until("the mistake is told", || up.status()["ok"] == false);
     sandbox
         .fails(1, ["status"])
-        .says("hello.ini`:2: [app_main] nonsense")
+        .says("hello.ini:2:1: [app_main] nonsense")
         .says("what runs goes on as it was");
     assert_eq!(up.pid("hello", "main", 1), pid);
     fs::write(&overrides, "").unwrap();
@@ -455,10 +455,13 @@ fn a_slip_in_an_override_leaves_what_runs_and_is_told_with_its_place() {
     let pid = up.pid("hello", "main", 1);
     let overrides = sandbox.runtime_home().join("config/plugins/hello.ini");
     for (value, reason) in [
-        ("numprocesses=abc", "hello.ini`:2: [app_main] numprocesses: "),
-        ("numprocesses=-1", "hello.ini`:2: [app_main] numprocesses: found -1; 0 to 1000 workers are allowed"),
+        ("numprocesses=abc", "hello.ini:2:14: [app_main] numprocesses: "),
+        (
+            "numprocesses=-1",
+            "hello.ini:2:14: [app_main] numprocesses: found -1; 0 to 1000 workers are allowed",
+        ),
         ("numprocesses=5000", "found 5000; 0 to 1000 workers are allowed"),
-        ("smart_stop_signal=99", "hello.ini`:2: [app_main] smart_stop_signal: found 99"),
+        ("smart_stop_signal=99", "hello.ini:2:19: [app_main] smart_stop_signal: found 99"),
     ] {
         fs::write(&overrides, format!("[app_main]\n{value}\n")).unwrap();
         up.until(value, || Done::of(&mut sandbox.mwp(["status"])).stderr.contains(reason));

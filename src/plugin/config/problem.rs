@@ -82,16 +82,10 @@ impl ConfigProblem {
         }
     }
 
-    /// A finding in a file that is no `config.ini`, or in none.
-    pub(crate) fn in_file(file: &Path, line: Option<usize>, column: Option<usize>, reason: &str) -> ConfigProblem {
-        ConfigProblem::new(&Place { file, line, column, section: None, key: None }, reason)
-    }
-
     /// A finding about a value, or a section where `key` is `None`.
     pub(crate) fn at(origin: &Origin, section: &str, key: Option<&str>, reason: &str) -> ConfigProblem {
         let Origin { file, line, column } = origin;
-        let place =
-            Place { file, line: Some(*line), column: Some(*column), section: Some(section), key };
+        let place = Place { file, line: Some(*line), column: Some(*column), section: Some(section), key };
         ConfigProblem::new(&place, reason)
     }
 
@@ -158,8 +152,11 @@ impl Findings {
     }
 }
 
+/// A file, a line, a column where there is one.
+type Written<'a> = (&'a str, usize, Option<usize>);
+
 /// The file, line and column that a message begins with, and the rest from the colon behind them on.
-fn place_in(message: &str) -> Option<((&str, usize, Option<usize>), &str)> {
+fn place_in(message: &str) -> Option<(Written<'_>, &str)> {
     let (file, rest) = match message.strip_prefix('`') {
         Some(quoted) => quoted.split_once("`:")?,
         None => message.split_once(':')?,

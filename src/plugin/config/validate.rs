@@ -76,12 +76,7 @@ impl Validator<'_> {
             line: given.line,
             column: given.source.document.first_column(given.line),
         };
-        Some(Section {
-            name: given.name.to_owned(),
-            instance: instance.map(str::to_owned),
-            origin,
-            entries,
-        })
+        Some(Section { name: given.name.to_owned(), instance: instance.map(str::to_owned), origin, entries })
     }
 
     fn entry(

@@ -138,7 +138,8 @@ pub(super) fn is_true(text: &str) -> bool {
 
 /// What is no boolean is false, as upstream has it.
 fn bool(text: &str) -> Read {
-    let is_false = matches!(text.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "n" | "f" | "null" | "");
+    let is_false =
+        matches!(text.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "n" | "f" | "null" | "");
     let is_boolean = is_true(text) || is_false;
     let oddity = (!is_boolean).then(|| "is no boolean and is taken as false; `1` or `0` is meant".to_owned());
     Read { value: Value::Bool(is_true(text)), oddity }
@@ -258,9 +259,15 @@ mod tests {
         for word in ["1", "true", "TRUE", "Yes", "y", "T"] {
             assert_eq!(value(Kind::Bool, word), Value::Bool(true), "{word}");
         }
-        for (word, is_odd) in
-            [("0", false), ("", false), ("No", false), ("null", false), ("on", true), ("2", true), ("maybe", true)]
-        {
+        for (word, is_odd) in [
+            ("0", false),
+            ("", false),
+            ("No", false),
+            ("null", false),
+            ("on", true),
+            ("2", true),
+            ("maybe", true),
+        ] {
             let read = read_as(Kind::Bool, word).unwrap();
             assert_eq!((read.value, read.oddity.is_some()), (Value::Bool(false), is_odd), "{word}");
         }

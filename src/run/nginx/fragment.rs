@@ -15,7 +15,7 @@ use crate::fs;
 use crate::jinja;
 use crate::plugin::Plugin;
 use crate::plugin::config::Section;
-use crate::site::Site;
+use crate::site::{Environment, Site};
 use crate::text;
 
 /// A fragment that is whole: it neither ends a block that it has not begun nor leaves one open.
@@ -93,6 +93,16 @@ impl<'a> Fragments<'a> {
         Fragments { plugin, site, is_openresty, variables: None }
     }
 
+    /// As [`new`](Fragments::new), for whoever has the plugin's environment already.
+    pub(super) fn over(
+        plugin: &'a Plugin,
+        site: &'a Site,
+        is_openresty: bool,
+        environment: &Environment,
+    ) -> Fragments<'a> {
+        Fragments { plugin, site, is_openresty, variables: Some(of_text(environment)) }
+    }
+
     /// The fragment that a key names.
     pub(super) fn read(&mut self, section: &Section, key: &str) -> Result<Option<Fragment>> {
         let Some((file, text)) = self.rendered(section, key)? else { return Ok(None) };
@@ -147,12 +157,16 @@ impl<'a> Fragments<'a> {
         }
         let base = self.site.plugins_base(&self.plugin.label.module);
         let environment = env::of_plugin(&self.plugin.dir, &base, self.site)?;
-        let text = |(name, value): (&OsString, &OsString)| {
-            Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
-        };
-        let variables = environment.iter().filter_map(text).collect();
+        let variables = of_text(&environment);
         Ok(self.variables.insert(variables).clone())
     }
+}
+
+/// The variables that are text.
+fn of_text(environment: &Environment) -> BTreeMap<String, String> {
+    let text =
+        |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+    environment.iter().filter_map(text).collect()
 }
 
 /// The text of the fragment at `path` with its variables filled in; `include` and `extends` find files of the plugin,
