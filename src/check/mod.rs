@@ -16,6 +16,7 @@ use crate::cron;
 use crate::env::{PluginEnvironment, Under};
 use crate::error::{Error, Problem, Result};
 use crate::plugin::{self, Checked, ConfigProblem, Plugin};
+use crate::recipe;
 use crate::run::nginx;
 use crate::site::{Environment, Site};
 
@@ -40,6 +41,8 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
     found.take(jobs, Found::warnings);
     let requirements = requirements::check(dir);
     found.take(requirements, Found::problems);
+    let recipe = recipe::mistakes(dir);
+    found.take(recipe, Found::problems);
     let packing = packing(dir, site);
     found.take(packing, |found, packing| {
         found.problems(packing.problems);
@@ -112,6 +115,8 @@ impl Found<'_> {
 }
 
 fn packing(dir: &Path, site: &Site) -> Result<artifact::Inspection> {
-    let remade = Remade::of(dir, site)?;
+    // A mistake in mwp.toml is told already.
+    let release = recipe::release(dir).unwrap_or_default();
+    let remade = Remade::of(dir, release.omit_dev, site)?;
     artifact::inspect(dir, &Limits::of(site)?, &|path| remade.contains(path))
 }

@@ -1,7 +1,5 @@
 //! What a plugin wants to have running: whether it can, and whether it does.
 
-use std::path::Path;
-
 use super::Findings;
 use crate::plugin::config::Section;
 use crate::plugin::{ConfigProblem, Plugin};
@@ -80,14 +78,16 @@ fn missing_program(
     if which::which_in(program, environment.get("PATH"), &home).is_ok() || shims::stands_for(program) {
         return None;
     }
+    // A build may bring it.
+    let lacks = |source: &str, made: &str| home.join(source).exists() && !home.join(made).exists();
+    if !program.contains('/')
+        && (lacks("python3_virtualenv_sources", "local") || lacks("package.json", "node_modules"))
+    {
+        return None;
+    }
     let shown = text::visible(program);
     let reason = format!("the program `{shown}` is not on this machine, or may not be run");
-    let is_built = home.join("local").is_dir() || home.join("node_modules").is_dir();
-    let hint = if is_built || Path::new(program).is_absolute() {
-        "install it, or correct the command"
-    } else {
-        "install it, or run `mwp build` where it is one of the plugin's packages"
-    };
+    let hint = "install it, or correct the command";
     Some(ConfigProblem::at(origin, &section.name, Some(COMMAND), &reason).hint(hint))
 }
 

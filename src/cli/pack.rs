@@ -11,6 +11,7 @@ use super::common::Common;
 use crate::artifact::{self, Description, Limits, Packed, Remade};
 use crate::error::{Error, Result};
 use crate::plugin::Plugin;
+use crate::recipe;
 use crate::site::Site;
 use crate::store::Bucket;
 use crate::text;
@@ -79,7 +80,15 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
 fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
     let plugin = Plugin::load(directory, &context.site)?;
     let description = Description::of(&plugin);
-    let remade = Remade::of(directory, &context.site)?;
+    let remade = Remade::of(directory, recipe::release(directory)?.omit_dev, &context.site)?;
+    if let Some(packages) = remade.shipped_for_development() {
+        context.output.note(&format!(
+            "{} of packages that only development needs are shipped ({}); `omit_dev = true` below `[release]` in \
+             mwp.toml leaves them out",
+            text::size(packages.bytes),
+            text::visible(&packages.names.join(", "))
+        ));
+    }
     let limits = Limits::of(&context.site)?;
     artifact::pack(
         directory,

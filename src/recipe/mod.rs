@@ -7,6 +7,7 @@
 mod builtin;
 mod file;
 mod makefile;
+mod mistakes;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +17,8 @@ use crate::fs;
 use crate::graph::{Plan, Target, Task};
 use crate::plugin::{LABEL_FILE, Label};
 
-pub use file::PLUGIN_RECIPE_FILE;
+pub use file::{PLUGIN_RECIPE_FILE, Release};
+pub use mistakes::mistakes;
 
 /// The recipes of one plugin directory, merged.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +37,11 @@ pub struct Recipes {
 pub fn plan(dir: &Path, target: Target) -> Result<Plan> {
     let recipes = Recipes::of_plugin(dir)?;
     Plan::new(dir, recipes.tasks, &recipes.known, target)
+}
+
+/// What the plugin in `dir` says of its releases.
+pub fn release(dir: &Path) -> Result<Release> {
+    Ok(file::read_plugin_recipe(dir)?.map(|recipe| recipe.release).unwrap_or_default())
 }
 
 impl Recipes {

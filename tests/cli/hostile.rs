@@ -1,5 +1,8 @@
 //! Archives that are not plainly a plugin: each is refused with its reason, soon, and nothing of it remains.
 
+use mwp::artifact::{Limits, unpack};
+
+use crate::support::Sandbox;
 use crate::support::tar::{LABEL, METADATA, Tar, checksum, header, record};
 use crate::support::unpacking::{all_refused, gzip, zstd};
 
@@ -233,6 +236,25 @@ fn links_that_leave_the_plugin_are_refused() {
             "has `metwork_plugin/h` twice",
         ),
     ]);
+}
+
+#[test]
+fn no_link_leads_the_installation_itself_astray() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.work().join("staging")).unwrap();
+    let limits = Limits { external_links: true, ..Limits::default() };
+    for name in ["local", "local/bin", ".mwp", ".mwp_manifest.json", "config.ini", ".configuration_cache2"] {
+        let archive = Tar::plugin().link(&format!("metwork_plugin/{name}"), "/tmp/elsewhere").end();
+        let file = sandbox.write("x.plugin", archive);
+        let error = unpack(&file, &sandbox.work().join("staging/hello"), &limits).unwrap_err();
+        assert!(
+            error.to_string().contains("a link to `/tmp/elsewhere`, an absolute path"),
+            "{name}: {error}"
+        );
+    }
+    let archive = Tar::plugin().link("metwork_plugin/data", "/tmp/elsewhere").end();
+    let file = sandbox.write("x.plugin", archive);
+    unpack(&file, &sandbox.work().join("staging/hello"), &limits).unwrap();
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod recipes;
 mod release;
 mod serving;
 mod shims;
+mod shipped;
 mod support;
 mod systemd;
 mod unpack;
