@@ -26,7 +26,7 @@ pub(super) fn check(plugin: &Plugin, environment: &Environment, site: &Site) -> 
             Some(Ok(service)) => {
                 findings.warnings.extend(none_running(section, &service));
                 findings.warnings.extend(missing_program(plugin, section, &service, environment));
-                findings.problems.extend(long_socket(plugin, section, &service, site));
+                findings.warnings.extend(long_socket(plugin, section, &service, site));
             }
         }
         placeholders(section, &mut findings);
@@ -91,7 +91,7 @@ fn missing_program(
     Some(ConfigProblem::at(origin, &section.name, Some(COMMAND), &reason).hint(hint))
 }
 
-/// The path of a socket has to fit into what the kernel takes.
+/// The path of a socket has to fit into what the kernel takes; it is this machine's runtime home that counts, too.
 fn long_socket(plugin: &Plugin, section: &Section, service: &Service, site: &Site) -> Vec<ConfigProblem> {
     if !service.listens() || service.workers == 0 {
         return Vec::new();

@@ -46,7 +46,7 @@ impl AtomicFile {
     /// what is temporary.
     pub fn create_nameless(target: &Path, mode: u32) -> Result<AtomicFile> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::openat(CWD, parent_of(target), flags, Mode::from_raw_mode(mode)) {
+        match rustix::fs::openat(CWD, aside(target), flags, Mode::from_raw_mode(mode)) {
             Ok(file) if Path::new("/proc/self/fd").is_dir() => {
                 Ok(AtomicFile { temporary: Temporary::Nameless(file.into()), target: target.to_owned() })
             }
@@ -106,7 +106,11 @@ fn parent_of(target: &Path) -> &Path {
 
 /// Our own directory beside the target, where there is one on the same file system; else the target's directory.
 fn aside(target: &Path) -> PathBuf {
-    let parent = parent_of(target);
+    own_in(parent_of(target))
+}
+
+/// As [`aside`], for what is to be in this directory.
+pub(super) fn own_in(parent: &Path) -> PathBuf {
     let own = parent.join(".mwp");
     let device =
         |path: &Path| path.symlink_metadata().ok().filter(std::fs::Metadata::is_dir).map(|it| it.dev());

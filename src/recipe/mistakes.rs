@@ -100,7 +100,7 @@ fn among_tasks(own: PluginRecipe, dir: &Path) -> Result<Vec<Problem>> {
     }
     let plans = [Target::Build, Target::Release]
         .map(|target| Plan::new(dir, recipes.tasks.clone(), &recipes.known, target));
-    Ok(plans.into_iter().filter_map(|plan| plan.err()).flat_map(|error| error.problems).collect())
+    Ok(plans.into_iter().filter_map(Result::err).flat_map(|error| error.problems).collect())
 }
 
 /// With the line of the task that it is about.

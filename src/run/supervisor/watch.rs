@@ -27,10 +27,12 @@ const OFTEN: usize = 10;
 const OFTEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Never a reason to restart.
-const NEVER: [&str; 11] = [
+const NEVER: [&str; 12] = [
     ".git/",
     ".mwp/",
     ".mwp-tmp-*",
+    // What the kernel calls a file without a name.
+    "\\#[0-9]*",
     "__pycache__/",
     "/node_modules/",
     "/local/",
