@@ -262,6 +262,7 @@ mod tests {
             ("{{ 'echo one; echo two >&2; echo $X'|shell }}", "one\na.b-c"),
             ("{{ 'echo kept; exit 3'|shell }}", "kept"),
             ("{{ 7 % 4 }} {{ [1, 2] }} {{ 'a' ~ 1 }}", "3 [1, 2] a1"),
+            ("{{ ['a', 'b'] }} {{ none }} {{ {'k': 'v'} }} {{ 1.0 }}", "['a', 'b'] None {'k': 'v'} 1.0"),
         ] {
             assert_eq!(render(template).unwrap(), expected, "{template}");
         }

@@ -15,14 +15,16 @@ use crate::artifact::{self, Limits, Remade};
 use crate::cron;
 use crate::env::{PluginEnvironment, Under};
 use crate::error::{Error, Problem, Result};
-use crate::plugin::{self, Checked, ConfigProblem, Plugin};
+use crate::plugin::{self, Checked, ConfigProblem, LABEL_FILE, Plugin};
 use crate::recipe;
 use crate::run::nginx;
 use crate::site::{Environment, Site};
+use crate::text;
 
 /// Checks the plugin in `dir`, all of it.
 pub fn check(dir: &Path, site: &Site) -> Checked {
     let mut checked = plugin::check(dir, site);
+    label_to_come(dir, &mut checked);
     if checked.label.is_none() && checked.config.is_none() && checked.partial.is_none() {
         // No plugin, or one from before 1.0: what more is wrong with it is no news.
         return checked;
@@ -53,6 +55,24 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
     checked.warnings.sort_by_key(place);
     checked.problems.sort_by_key(|problem| (problem.line.is_some(), place(problem)));
     checked
+}
+
+/// A label that the plugin's own Makefile makes when it is built is no mistake while it is not there.
+fn label_to_come(dir: &Path, checked: &mut Checked) {
+    if checked.label.is_some() || !recipe::makes_label(dir).unwrap_or(false) {
+        return;
+    }
+    let label = dir.join(LABEL_FILE);
+    let (missing, rest) = std::mem::take(&mut checked.problems).into_iter().partition(|it| it.file == label);
+    checked.problems = rest;
+    let warning = |mut missing: ConfigProblem| {
+        missing.message =
+            format!("{} is not there yet: `precustom` of the Makefile may make it", text::path(&label));
+        missing.hint = Some("run `mwp build`, then check again".to_owned());
+        missing
+    };
+    let missing: Vec<ConfigProblem> = missing;
+    checked.warnings.extend(missing.into_iter().map(warning));
 }
 
 /// Problems and warnings of one part.

@@ -34,6 +34,9 @@ pub(super) struct Packing {
     /// Where to write the file [default: the current directory]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Pack more than is usually installed: members, bytes, names, depth or path, as in `bytes=64G`
+    #[arg(long = "limit", value_name = "NAME=NUMBER")]
+    limits: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -89,7 +92,10 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
             text::visible(&packages.names.join(", "))
         ));
     }
-    let limits = Limits::of(&context.site)?;
+    let mut limits = Limits::of(&context.site)?;
+    for limit in &packing.limits {
+        limits.set(limit)?;
+    }
     artifact::pack(
         directory,
         &description,

@@ -39,6 +39,11 @@ pub fn plan(dir: &Path, target: Target) -> Result<Plan> {
     Plan::new(dir, recipes.tasks, &recipes.known, target)
 }
 
+/// Whether a rule of the Makefile is what makes the label, and has not done so yet.
+pub fn makes_label(dir: &Path) -> Result<bool> {
+    Ok(!fs::exists(&dir.join(LABEL_FILE)) && makefile::has_rule(dir, "precustom")?)
+}
+
 /// What the plugin in `dir` says of its releases.
 pub fn release(dir: &Path) -> Result<Release> {
     Ok(file::read_plugin_recipe(dir)?.map(|recipe| recipe.release).unwrap_or_default())
@@ -47,8 +52,7 @@ pub fn release(dir: &Path) -> Result<Release> {
 impl Recipes {
     /// The built-in recipes that apply to `dir`, changed by its `mwp.toml`.
     pub fn of_plugin(dir: &Path) -> Result<Recipes> {
-        // A rule of the Makefile may be what makes the label.
-        if fs::exists(&dir.join(LABEL_FILE)) || !makefile::has_rule(dir, "precustom")? {
+        if !makes_label(dir)? {
             Label::read(dir)?;
         }
         let mut recipes = Recipes::default();

@@ -157,6 +157,19 @@ fn a_key_has_a_variant_only_where_it_ends_with_a_bracket() {
 }
 
 #[test]
+fn a_label_that_the_makefile_makes_is_no_mistake_while_it_is_not_there() {
+    let sandbox = with_config("mfserv", "");
+    sandbox.write("foo/Makefile", "include $(MFEXT_HOME)/share/plugin.mk\nprecustom:: .layerapi2_label\n");
+    fs::remove_file(sandbox.path("work/foo/.layerapi2_label")).unwrap();
+    let done = check(&sandbox).succeeded();
+    done.says("warning: `.layerapi2_label` is not there yet: `precustom` of the Makefile may make it");
+    sandbox.write("foo/config.ini", format!("{CONFIG}[app_main]\nnonsense=1\n"));
+    check(&sandbox).exited(1).says("config.ini:10:1: [app_main] nonsense: unknown key");
+    fs::remove_file(sandbox.path("work/foo/Makefile")).unwrap();
+    check(&sandbox).exited(1).says("it has no `.layerapi2_label`");
+}
+
+#[test]
 fn an_empty_release_is_1() {
     let sandbox = with_config("mfserv", "");
     sandbox.write("foo/config.ini", CONFIG.replace("_release=1", "_release="));
