@@ -148,7 +148,7 @@ impl Watch {
     }
 
     /// Watches the directories of the plugins that are devlinked now, and of no others.
-    fn follow(&self, supervisor: &Supervisor) {
+    fn follow(&self, supervisor: &Rc<Supervisor>) {
         let mut wanted = BTreeMap::new();
         if supervisor.settings.borrow().autorestart {
             for (name, active) in supervisor.active.borrow().iter() {
@@ -167,12 +167,17 @@ impl Watch {
             }
             stays
         });
+        let known = trees.len();
         for (name, root) in wanted {
             trees.entry(name).or_insert_with(|| {
                 let mut tree = Tree::new(root.clone());
                 self.add_below(&mut tree, &root);
                 tree
             });
+        }
+        if trees.len() > known {
+            // Its configuration was read before anybody watched it.
+            supervisor.change_soon();
         }
     }
 
