@@ -8,6 +8,7 @@
 
 pub mod action;
 pub mod artifact;
+pub mod check;
 pub mod clean;
 pub mod cli;
 pub mod cron;
@@ -18,6 +19,7 @@ pub mod exit;
 pub mod fs;
 pub mod graph;
 pub mod install;
+mod jinja;
 pub mod plugin;
 pub mod process;
 pub mod python;

@@ -76,6 +76,11 @@ pub fn programs(site: &Site) -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// Whether there is such a program among [`programs`].
+pub fn stands_for(name: &str) -> bool {
+    PROGRAMS.iter().any(|(known, _)| *known == name)
+}
+
 /// Points the homes that the Makefile in `dir` may include `plugin.mk` from at ours, where they hold none: an
 /// installed MetWork keeps its own. `make` is to run in `dir`; `scratch` is a directory of ours there, by name.
 pub fn provide_make_fragment(

@@ -10,6 +10,13 @@ pub fn path(path: &Path) -> String {
     format!("`{}`", visible_bytes(path.as_os_str().as_encoded_bytes()))
 }
 
+/// A place in a file, as editors and terminals take it: `config.ini:15:3`. Lines and columns are counted from 1.
+pub fn place(file: &Path, line: usize, column: Option<usize>) -> String {
+    let file = path(file);
+    let column = column.map(|column| format!(":{column}")).unwrap_or_default();
+    format!("{}:{line}{column}", file.trim_matches('`'))
+}
+
 /// Text from a file or an archive, with control characters escaped so that it cannot steer the terminal.
 pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

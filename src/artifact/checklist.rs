@@ -10,20 +10,18 @@ use super::metadata::hex;
 use super::{FILES, LABEL, MANIFEST, METADATA, ROOT};
 use crate::text;
 
-/// The largest manifest that is read: it is kept in memory.
-pub(super) const MOST: u64 = 48 << 20;
-
 /// What is still to come, by path.
 pub(super) struct Checklist {
     left: HashMap<String, MemberKind>,
 }
 
 impl Checklist {
-    /// Reads the manifest; `before` are the members that came before it.
-    pub(super) fn read(content: &[u8], before: &[(String, MemberKind)]) -> Result<Checklist, Refusal> {
+    /// Reads the manifest; `before` are the members that came before it. Also says what all files add up to.
+    pub(super) fn read(content: &[u8], before: &[(String, MemberKind)]) -> Result<(Checklist, u64), Refusal> {
         let manifest = Manifest::parse(content).map_err(|error| {
             Refusal::Content(format!("has a `{ROOT}/{MANIFEST}` that cannot be read: {error}"))
         })?;
+        let bytes = manifest.bytes();
         let mut left = HashMap::with_capacity(manifest.members.len());
         for entry in manifest.members {
             if left.insert(entry.path, entry.kind).is_some() {
@@ -39,7 +37,7 @@ impl Checklist {
         for (path, kind) in before {
             checklist.check(path, kind)?;
         }
-        Ok(checklist)
+        Ok((checklist, bytes))
     }
 
     /// Ticks off a member whose content is known, or that has none.

@@ -40,7 +40,7 @@ pub(super) struct Compressed {
 #[derive(Clone, Copy)]
 struct Large<'a> {
     node: &'a Node,
-    executable: bool,
+    mode: u32,
     stat: &'a Stat,
 }
 
@@ -88,8 +88,8 @@ impl Compression<'_> {
                     all.reused += members.reused;
                 }
                 (Task::Whole(large), Some(Made::Whole(digest, checksums))) => {
-                    let Large { node, executable, stat } = large;
-                    all.entries.push(file_entry(&node.path, *executable, stat.size, digest));
+                    let Large { node, mode, stat } = large;
+                    all.entries.push(file_entry(&node.path, *mode, stat.size, digest));
                     for expected in checksums {
                         let Some(Made::Piece { piece, reused, checksum, warning }) = made.next() else {
                             break;
@@ -158,7 +158,7 @@ impl Compression<'_> {
             let start = content.len();
             header::append_node(content, node, self.time_of(node));
             key.update(&content[start..]);
-            let Kind::File { executable, stat } = &node.kind else {
+            let Kind::File { mode, stat } = &node.kind else {
                 made.entries.push(entry_of(node));
                 continue;
             };
@@ -167,7 +167,7 @@ impl Compression<'_> {
             let digest = Sha256::digest(&content[start..]);
             key.update(digest);
             made.warnings.extend(secrets::inspect(&node.path, &content[start..]));
-            made.entries.push(file_entry(&node.path, *executable, stat.size, hex(&digest)));
+            made.entries.push(file_entry(&node.path, *mode, stat.size, hex(&digest)));
             header::pad(content, stat.size);
         }
         let (piece, reused) = self.frame(encoder, key, content)?;
@@ -259,8 +259,8 @@ fn tasks<'a>(nodes: &'a [Node], groups: &[Group]) -> Vec<Task<'a>> {
             Group::Members(range) => tasks.push(Task::Members(&nodes[range.clone()])),
             Group::Large(index) => {
                 let node = &nodes[*index];
-                if let Kind::File { executable, stat } = &node.kind {
-                    let large = Large { node, executable: *executable, stat };
+                if let Kind::File { mode, stat } = &node.kind {
+                    let large = Large { node, mode: *mode, stat };
                     tasks.push(Task::Whole(large));
                     tasks.extend(large.starts().map(|start| Task::Piece(large, start)));
                 }
@@ -282,12 +282,12 @@ pub(super) fn compress(encoder: &mut Option<Encoder>, format: Format, content: &
 fn entry_of(node: &Node) -> Entry {
     let kind = match &node.kind {
         Kind::Link { target } => MemberKind::Link { target: target.clone() },
-        Kind::Directory | Kind::File { .. } => MemberKind::Directory,
+        Kind::Directory { mode } | Kind::File { mode, .. } => MemberKind::directory(*mode),
     };
     Entry { path: node.path.clone(), kind }
 }
 
-pub(super) fn file_entry(path: &str, executable: bool, size: u64, sha256: String) -> Entry {
-    let mode = format!("{:04o}", header::file_mode(executable));
+pub(super) fn file_entry(path: &str, mode: u32, size: u64, sha256: String) -> Entry {
+    let mode = format!("{mode:04o}");
     Entry { path: path.to_owned(), kind: MemberKind::File { size, mode, sha256 } }
 }

@@ -77,7 +77,7 @@ pub(super) fn capacity(nodes: &[Node]) -> usize {
 fn weight(node: &Node) -> u64 {
     let content = match &node.kind {
         Kind::File { stat, .. } => stat.size,
-        Kind::Directory | Kind::Link { .. } => 0,
+        Kind::Directory { .. } | Kind::Link { .. } => 0,
     };
     BLOCK as u64 + content
 }
@@ -104,7 +104,7 @@ mod tests {
     use crate::artifact::tree::Stat;
 
     fn file(path: String, size: u64) -> Node {
-        let kind = Kind::File { executable: false, stat: Stat::for_test(size) };
+        let kind = Kind::File { mode: 0o644, stat: Stat::for_test(size) };
         Node { path, kind, modified: 0 }
     }
 

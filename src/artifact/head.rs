@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::limits::Limits;
 use super::members::{Member, Refusal, Type};
 use super::metadata::Metadata;
 use super::stream::HINT;
@@ -33,7 +34,7 @@ impl Head {
         let most = match path {
             LABEL => 4 * 1024,
             METADATA => 1024 * 1024,
-            FILES => 32 * 1024 * 1024,
+            FILES => Limits::DESCRIPTION,
             _ => return Ok(false),
         };
         if member.kind != Type::File {

@@ -12,17 +12,23 @@ pub(super) const BLOCK: usize = 512;
 /// Two empty blocks.
 pub(super) const END_MARKER: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-pub(super) fn file_mode(executable: bool) -> u32 {
-    if executable { 0o755 } else { 0o644 }
+/// What is its owner's alone stays so; all else is the same whatever the umask was, and nothing is set-user-ID or the
+/// like.
+pub(super) fn mode_of(mode: u32, is_directory: bool) -> u32 {
+    let is_private = mode & 0o077 == 0;
+    match (is_directory || mode & 0o100 != 0, is_private) {
+        (true, true) => 0o700,
+        (true, false) => 0o755,
+        (false, true) => 0o600,
+        (false, false) => 0o644,
+    }
 }
 
 /// Appends the header of an entry of the tree.
 pub(super) fn append_node(to: &mut Vec<u8>, node: &Node, modified: i64) {
     match &node.kind {
-        Kind::Directory => append_directory(to, &node.path, modified),
-        Kind::File { executable, stat } => {
-            append_file(to, &node.path, file_mode(*executable), stat.size, modified);
-        }
+        Kind::Directory { mode } => append_directory(to, &node.path, *mode, modified),
+        Kind::File { mode, stat } => append_file(to, &node.path, *mode, stat.size, modified),
         Kind::Link { target } => {
             let mut header = header(EntryType::Symlink, 0o777, 0, modified);
             if header.set_link_name_literal(target).is_err() {
@@ -40,9 +46,9 @@ pub(super) fn append_file(to: &mut Vec<u8>, path: &str, mode: u32, size: u64, mo
 }
 
 /// Appends a directory; the plugin's own has the empty path.
-pub(super) fn append_directory(to: &mut Vec<u8>, path: &str, modified: i64) {
+pub(super) fn append_directory(to: &mut Vec<u8>, path: &str, mode: u32, modified: i64) {
     let path = if path.is_empty() { format!("{ROOT}/") } else { format!("{ROOT}/{path}/") };
-    append(to, header(EntryType::Directory, 0o755, 0, modified), &path);
+    append(to, header(EntryType::Directory, mode, 0, modified), &path);
 }
 
 /// Appends a whole file.

@@ -1,4 +1,4 @@
-//! Where symbolic links lead: a plugin's links stay inside the plugin.
+//! Where symbolic links lead: into the plugin, or out of it.
 //!
 //! A link is followed the way the kernel does it, through the other links of the same tree, so that no chain of
 //! harmless-looking links adds up to a way out.
@@ -25,6 +25,11 @@ pub(super) enum Astray {
 }
 
 impl Astray {
+    /// Whether it may be meant: it leads to a place of the machine.
+    pub(super) fn is_external(self) -> bool {
+        matches!(self, Astray::Absolute | Astray::Outside)
+    }
+
     pub(super) fn reason(self) -> &'static str {
         match self {
             Astray::Absolute => "an absolute path",

@@ -28,10 +28,14 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum MemberKind {
-    Directory,
+    Directory {
+        /// `0700` where it is its owner's alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<String>,
+    },
     File {
         size: u64,
-        /// `0644` or `0755`.
+        /// `0644` or `0755`; `0600` or `0700` where it is its owner's alone.
         mode: String,
         /// In hexadecimal.
         sha256: String,
@@ -41,7 +45,24 @@ pub enum MemberKind {
     },
 }
 
+impl MemberKind {
+    /// A directory with this mode.
+    pub(super) fn directory(mode: u32) -> MemberKind {
+        let is_private = mode & 0o077 == 0;
+        MemberKind::Directory { mode: is_private.then(|| format!("{:04o}", mode & 0o777)) }
+    }
+}
+
 impl Manifest {
+    /// What the files add up to.
+    pub(super) fn bytes(&self) -> u64 {
+        let size = |entry: &Entry| match entry.kind {
+            MemberKind::File { size, .. } => size,
+            MemberKind::Directory { .. } | MemberKind::Link { .. } => 0,
+        };
+        self.members.iter().map(size).fold(0, u64::saturating_add)
+    }
+
     pub(super) fn new(members: Vec<Entry>) -> Manifest {
         Manifest { version: VERSION, members }
     }
@@ -76,7 +97,7 @@ mod tests {
     fn a_manifest_has_one_member_per_line_and_is_read_back() {
         let file = MemberKind::File { size: 3, mode: "0644".to_owned(), sha256: "ab".to_owned() };
         let manifest = Manifest::new(vec![
-            Entry { path: "a".to_owned(), kind: MemberKind::Directory },
+            Entry { path: "a".to_owned(), kind: MemberKind::Directory { mode: None } },
             Entry { path: "a/b \"c\"".to_owned(), kind: file },
             Entry { path: "l".to_owned(), kind: MemberKind::Link { target: "a".to_owned() } },
         ]);

@@ -105,6 +105,10 @@ impl<R: BufRead> Members<R> {
         Members { source, content_left: 0, padding_left: 0, ended: false }
     }
 
+    pub(super) fn source_mut(&mut self) -> &mut R {
+        &mut self.source
+    }
+
     /// The next member; its content is read from `self`. `None` at the proper end of the archive.
     pub(super) fn next(&mut self) -> Result<Option<Member>, Refusal> {
         if self.ended {

@@ -17,14 +17,16 @@ use super::description::Description;
 use super::exclude::Exclusions;
 use super::frame::{Envelope, Format};
 use super::frame_store::FrameStore;
+use super::limits::Limits;
 use super::manifest::{Entry, Manifest};
 use super::metadata::{Metadata, hex};
 use super::source::Source;
 use super::spool::{Piece, Spool};
-use super::tree::{Kind, Node, Tree};
+use super::tree::{Kind, Node, Survey, Tree};
 use super::{FILES, LABEL, MANIFEST, METADATA, ROOT, header, secrets};
 use crate::error::{At, Error, Problem, Result};
 use crate::fs::{self, AtomicFile};
+use crate::text;
 
 pub struct Options<'a> {
     pub format: Format,
@@ -36,6 +38,7 @@ pub struct Options<'a> {
     pub build_host: &'a str,
     /// Where compressed frames are kept from one run to the next.
     pub frame_store: Option<&'a Path>,
+    pub limits: &'a Limits,
     /// Paths, relative to the plugin, that are made anew after the installation; a directory stands for all below.
     pub excluded: &'a (dyn Fn(&Path) -> bool + Sync),
 }
@@ -59,7 +62,7 @@ pub struct Packed {
 pub fn pack(dir: &Path, description: &Description, options: &Options<'_>) -> Result<Packed> {
     description.check()?;
     let exclusions = Exclusions::read(dir, options.excluded)?;
-    let tree = Tree::walk(dir, &exclusions)?;
+    let tree = Tree::walk(dir, &exclusions, options.limits)?;
     fs::create_dir_all(options.output)?;
     let packer = Packer { dir, options };
     let spool = Spool::new(options.output);
@@ -73,7 +76,8 @@ pub fn pack(dir: &Path, description: &Description, options: &Options<'_>) -> Res
     }
     .run(&tree.nodes)?;
 
-    let mut files: Vec<&Node> = tree.nodes.iter().filter(|node| node.kind != Kind::Directory).collect();
+    let mut files: Vec<&Node> =
+        tree.nodes.iter().filter(|node| !matches!(node.kind, Kind::Directory { .. })).collect();
     files.push(&tree.label);
     files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     let size = files.iter().map(|node| node.size()).sum();
@@ -92,13 +96,20 @@ pub fn pack(dir: &Path, description: &Description, options: &Options<'_>) -> Res
     Ok(Packed { file, file_size, metadata, files: file_count, frames, frames_reused: tail.reused, warnings })
 }
 
-impl Node {
-    fn size(&self) -> u64 {
-        match &self.kind {
-            Kind::File { stat, .. } => stat.size,
-            Kind::Directory | Kind::Link { .. } => 0,
-        }
-    }
+/// What packing the plugin in `dir` would refuse and warn of, and what its `.releaseignore` says that may not be meant.
+/// Nothing is read but names, and nothing is written.
+pub fn inspect(dir: &Path, limits: &Limits, excluded: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Inspection> {
+    let exclusions = Exclusions::read(dir, excluded)?;
+    let Survey { problems, mut warnings, .. } = Survey::of(dir, &exclusions, limits)?;
+    warnings.extend(exclusions.notes());
+    Ok(Inspection { problems, warnings })
+}
+
+/// What [`inspect`] found.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    pub problems: Vec<Problem>,
+    pub warnings: Vec<Problem>,
 }
 
 struct Packer<'a> {
@@ -115,7 +126,7 @@ impl Packer<'_> {
         };
         let mut content = Vec::new();
         Source::open(self.dir.join(LABEL))?.whole(stat, &mut content)?;
-        let entry = file_entry(LABEL, false, stat.size, hex(&Sha256::digest(&content)));
+        let entry = file_entry(LABEL, 0o644, stat.size, hex(&Sha256::digest(&content)));
         let warning = secrets::inspect(LABEL, &content);
         Ok((content, entry, warning))
     }
@@ -153,19 +164,28 @@ impl Packer<'_> {
         let now = self.build_time();
         let root_time = self.dir.metadata().at("read", self.dir)?.mtime();
         let mut first = Vec::new();
-        header::append_directory(&mut first, "", self.options.source_date_epoch.unwrap_or(root_time));
+        header::append_directory(&mut first, "", 0o755, self.options.source_date_epoch.unwrap_or(root_time));
         header::append_content(&mut first, LABEL, label, self.time_of(label_node));
         for (path, content) in [(METADATA, &metadata), (FILES, &list)] {
             header::append_content(&mut first, path, content, now);
             manifest.members.push(file_entry(
                 path,
-                false,
+                0o644,
                 content.len() as u64,
                 hex(&Sha256::digest(content)),
             ));
         }
         let mut second = Vec::new();
-        header::append_content(&mut second, MANIFEST, &manifest.to_bytes()?, now);
+        let manifest = manifest.to_bytes()?;
+        if list.len().max(manifest.len()) as u64 > Limits::DESCRIPTION {
+            let size = text::size(list.len().max(manifest.len()) as u64);
+            return Err(Error::input(format!(
+                "the names of all files come to {size}; at most {} are installed",
+                text::size(Limits::DESCRIPTION)
+            ))
+            .hint("leave files out with `.releaseignore`"));
+        }
+        header::append_content(&mut second, MANIFEST, &manifest, now);
         Ok([first, second])
     }
 

@@ -1,15 +1,17 @@
 //! What an archive may put into a plugin's directory, and what it is refused for.
 //!
 //! Judges member by member, before anything of it is written. Regular files, directories and links that stay
-//! inside are allowed; names are relative, plain and used once. Links are only collected here: they are judged and
-//! made when every file is written, so that none of them can lead a file astray.
+//! inside are allowed (those that lead out where the machine's operator says so); names are relative, plain and used
+//! once. Links are only collected here: they are judged and made when every file is written, so that none of them can
+//! lead a file astray.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::ROOT;
 use super::limits::{Limits, TooLarge};
-use super::links::{self, Links};
+use super::links::{self, Astray, Links};
 use super::members::{Member, Refusal, Type};
+use super::{FILES, LABEL, MANIFEST, METADATA, ROOT};
 use crate::text;
 
 /// Upstream reads this by executing it, and it is made anew wherever it is missing: never unpacked.
@@ -58,9 +60,11 @@ pub(super) struct Collected {
 
 pub(super) struct Policy<'a> {
     limits: &'a Limits,
+    /// Names that differ in case alone are one name to the file system.
+    folds_case: bool,
     /// What the files may add up to.
     most_bytes: u64,
-    /// By path in lower case; the path itself where that differs.
+    /// By path, in lower case where that is the same to the file system; the path itself where it differs.
     seen: HashMap<Box<str>, (Option<Box<str>>, Seen)>,
     root: bool,
     bytes: u64,
@@ -71,9 +75,10 @@ pub(super) struct Policy<'a> {
 impl<'a> Policy<'a> {
     /// The files cannot add up to more than the `stream` that they are in may be long: what announces more is
     /// refused before it is written.
-    pub(super) fn new(limits: &'a Limits, stream: u64) -> Policy<'a> {
+    pub(super) fn new(limits: &'a Limits, stream: u64, folds_case: bool) -> Policy<'a> {
         Policy {
             limits,
+            folds_case,
             most_bytes: limits.bytes.min(stream),
             seen: HashMap::new(),
             root: false,
@@ -83,8 +88,20 @@ impl<'a> Policy<'a> {
         }
     }
 
+    /// The manifest says that the files add up to this: more than that, or than what is allowed, is refused.
+    pub(super) fn announce(&mut self, bytes: u64) -> Result<(), Refusal> {
+        if bytes > self.limits.bytes {
+            return Err(Refusal::Content(TooLarge { limit: self.limits.bytes }.to_string()));
+        }
+        self.most_bytes = bytes;
+        Ok(())
+    }
+
     pub(super) fn accept(&mut self, member: &Member) -> Result<Accepted, Refusal> {
-        self.bytes = self.bytes.saturating_add(member.size);
+        let below = member.path.strip_prefix(ROOT.as_bytes()).and_then(|rest| rest.strip_prefix(b"/"));
+        if !below.and_then(|path| std::str::from_utf8(path).ok()).is_some_and(is_description) {
+            self.bytes = self.bytes.saturating_add(member.size);
+        }
         if self.bytes > self.most_bytes {
             return Err(Refusal::Content(TooLarge { limit: self.most_bytes }.to_string()));
         }
@@ -110,8 +127,8 @@ impl<'a> Policy<'a> {
             // Who may read stays as it is; nobody else may write, and set-user-ID and the like are dropped.
             Type::File => Accepted::File { path, mode: member.mode & 0o755 | 0o600 },
             Type::Link { target } => {
-                let target =
-                    text_of(target).map_err(|what| refuse(&member.path, &format!("a link {what}")))?;
+                let target = text_of(target, self.limits)
+                    .map_err(|what| refuse(&member.path, &format!("a link {what}")))?;
                 self.keep(target.len())?;
                 self.collected.links.push((path.clone(), target.to_owned()));
                 Accepted::Link { path, target: target.to_owned() }
@@ -128,7 +145,11 @@ impl<'a> Policy<'a> {
     pub(super) fn links(self) -> Result<Collected, Refusal> {
         let links: Links<'_> =
             self.collected.links.iter().map(|(path, target)| (path.as_str(), target.as_str())).collect();
-        if let Some((path, astray)) = links::check(&links).into_iter().min_by_key(|(path, _)| *path) {
+        let is_refused = |(path, astray): &(&str, Astray)| {
+            !astray.is_external() || !self.limits.external_links || is_written_by_us(path)
+        };
+        let astray = links::check(&links).into_iter().filter(is_refused).min_by_key(|(path, _)| *path);
+        if let Some((path, astray)) = astray {
             let (path, target) = (text::visible(path), text::visible(links[path]));
             return Err(Refusal::Content(format!(
                 "has `{ROOT}/{path}`, a link to `{target}`, {}",
@@ -140,7 +161,7 @@ impl<'a> Policy<'a> {
 
     /// The path below the plugin's directory, or `None` for that directory itself.
     fn path<'m>(&self, raw: &'m [u8], is_directory: bool) -> Result<Option<&'m str>, Refusal> {
-        let path = text_of(raw).map_err(|what| refuse(raw, &format!("a name {what}")))?;
+        let path = text_of(raw, self.limits).map_err(|what| refuse(raw, &format!("a name {what}")))?;
         if path.starts_with('/') {
             return Err(refuse(raw, "a name that is absolute"));
         }
@@ -150,9 +171,6 @@ impl<'a> Policy<'a> {
                 "" => return Err(refuse(raw, "a name with an empty part")),
                 ".." => return Err(refuse(raw, "a name that leads out of the plugin")),
                 "." => return Err(refuse(raw, "a name with a `.` in it")),
-                name if name.len() > Limits::COMPONENT => {
-                    return Err(refuse(raw, "a name with a part of more than 255 bytes"));
-                }
                 _ => {}
             }
         }
@@ -161,10 +179,10 @@ impl<'a> Policy<'a> {
         }
         let below = path.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix('/'));
         let below = below.ok_or_else(|| refuse(raw, &format!("a name that is not below `{ROOT}/`")))?;
-        if below.split('/').count() > self.limits.depth {
-            return Err(refuse(raw, &format!("which is deeper than {} directories", self.limits.depth)));
+        match self.limits.path_fault(path) {
+            Some(fault) => Err(refuse(raw, &fault)),
+            None => Ok(Some(below)),
         }
-        Ok(Some(below))
     }
 
     /// Takes a path, which must be free, below directories only.
@@ -193,28 +211,34 @@ impl<'a> Policy<'a> {
 
     /// What was seen under the path, or under one that differs in case alone.
     fn look_up<'s>(&'s self, path: &'s str) -> Option<(&'s str, Seen)> {
-        let folded = path.to_lowercase();
-        let (key, (original, kind)) = self.seen.get_key_value(folded.as_str())?;
+        let folded = self.folded(path);
+        let (key, (original, kind)) = self.seen.get_key_value(folded.as_ref())?;
         Some((original.as_deref().unwrap_or(key), *kind))
+    }
+
+    fn folded<'p>(&self, path: &'p str) -> Cow<'p, str> {
+        if self.folds_case { Cow::Owned(path.to_lowercase()) } else { Cow::Borrowed(path) }
     }
 
     /// Counts names that are kept in memory.
     fn keep(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.name_bytes += bytes;
-        if self.name_bytes <= self.limits.name_bytes {
+        if self.name_bytes <= self.limits.names {
             return Ok(());
         }
-        let limit = text::size(self.limits.name_bytes as u64);
+        let limit = text::size(self.limits.names as u64);
         Err(Refusal::Content(format!("has more than {limit} of names")))
     }
 
     /// Keeps a path; directories that only others name are members like any other.
     fn insert(&mut self, path: &str, kind: Seen) -> Result<(), Refusal> {
-        self.keep(path.len())?;
+        if !is_description(path) {
+            self.keep(path.len())?;
+        }
         if self.seen.len() >= self.limits.members {
             return Err(Refusal::Content(format!("has more than {} members", self.limits.members)));
         }
-        let folded = path.to_lowercase();
+        let folded = self.folded(path).into_owned();
         let original = (folded != path).then(|| path.into());
         self.seen.insert(folded.into(), (original, kind));
         Ok(())
@@ -234,13 +258,26 @@ impl<'a> Policy<'a> {
     }
 }
 
+/// What is made when packing has a limit of its own, and does not count: it is none of the plugin's files.
+fn is_description(path: &str) -> bool {
+    matches!(path, METADATA | FILES | MANIFEST)
+}
+
+/// Whether the installation itself writes there: through such a link it would write elsewhere.
+fn is_written_by_us(path: &str) -> bool {
+    matches!(path, LABEL | METADATA | FILES | MANIFEST | "config.ini" | "local" | "postinstall")
+        || path.starts_with("local/")
+        || path.starts_with(".mwp")
+        || path.starts_with(".configuration_cache")
+}
+
 /// A name or a link's target as text, of bounded length.
-fn text_of(raw: &[u8]) -> Result<&str, String> {
+fn text_of<'r>(raw: &'r [u8], limits: &Limits) -> Result<&'r str, String> {
     if raw.is_empty() {
         return Err("that is empty".to_owned());
     }
-    if raw.len() > Limits::PATH {
-        return Err(format!("of more than {} bytes", Limits::PATH));
+    if raw.len() > limits.path {
+        return Err(format!("of more than {} bytes", limits.path));
     }
     let text = std::str::from_utf8(raw).map_err(|_| "that is not UTF-8".to_owned())?;
     if text.chars().any(char::is_control) {

@@ -60,6 +60,14 @@ impl Stream {
         Ok((Stream { source, left: limit, limit }, compression))
     }
 
+    /// Allows for a longer stream, of which it is now known what it holds.
+    pub(super) fn extend(&mut self, limit: u64) {
+        if limit > self.limit {
+            self.left += limit - self.limit;
+            self.limit = limit;
+        }
+    }
+
     /// How long the stream may be.
     pub(super) fn limit(&self) -> u64 {
         self.limit

@@ -1,7 +1,8 @@
 //! The tree that is shipped: walks the plugin's directory, several directories at a time.
 //!
 //! What cannot be in a `.plugin` file is refused here, all of it at once: names that are not UTF-8 or hold
-//! control characters (`.files.json` cannot list them), links that lead out of the plugin, sockets, devices.
+//! control characters (`.files.json` cannot list them), endless links, sockets, devices, and what is beyond the limits
+//! that hold when the file is installed.
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -13,9 +14,11 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::LABEL;
-use super::exclude::{Exclusions, Verdict};
+use super::exclude::{Exclusions, Ruling, Verdict};
+use super::header::mode_of;
+use super::limits::Limits;
 use super::links::{self, Links};
+use super::{LABEL, ROOT};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::text;
 
@@ -34,9 +37,26 @@ pub(super) struct Node {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
-    Directory,
-    File { executable: bool, stat: Stat },
-    Link { target: String },
+    Directory {
+        mode: u32,
+    },
+    /// The mode is that in the archive.
+    File {
+        mode: u32,
+        stat: Stat,
+    },
+    Link {
+        target: String,
+    },
+}
+
+impl Node {
+    pub(super) fn size(&self) -> u64 {
+        match &self.kind {
+            Kind::File { stat, .. } => stat.size,
+            Kind::Directory { .. } | Kind::Link { .. } => 0,
+        }
+    }
 }
 
 /// What tells whether a file changed since it was seen.
@@ -74,34 +94,48 @@ pub(super) struct Tree {
     pub(super) warnings: Vec<Problem>,
 }
 
+/// What the walk found, good or not.
+pub(super) struct Survey {
+    /// In byte order of the paths.
+    pub(super) nodes: Vec<Node>,
+    /// Sorted, and no more of them than are of help.
+    pub(super) problems: Vec<Problem>,
+    pub(super) warnings: Vec<Problem>,
+}
+
 impl Tree {
-    pub(super) fn walk(dir: &Path, exclusions: &Exclusions<'_>) -> Result<Tree> {
-        let walk = Walk { dir, exclusions };
-        let mut found = walk.directory("");
-        found.nodes.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
-        let mut problems = found.problems;
-        check_links(&found.nodes, &mut problems);
-        check_cases(&found.nodes, &mut problems);
-        if let Some(error) = found.errors.into_iter().next() {
-            return Err(error);
-        }
+    pub(super) fn walk(dir: &Path, exclusions: &Exclusions<'_>, limits: &Limits) -> Result<Tree> {
+        let Survey { mut nodes, problems, warnings } = Survey::of(dir, exclusions, limits)?;
         if !problems.is_empty() {
-            problems.sort_by(|a, b| a.message.cmp(&b.message));
-            let more = problems.len().saturating_sub(MAX_PROBLEMS);
-            problems.truncate(MAX_PROBLEMS);
-            if more > 0 {
-                problems.push(Problem {
-                    message: format!("and {} more", text::count(more, "problem")),
-                    hint: None,
-                });
-            }
             return Err(Error::many(Fault::Input, problems));
         }
-        let label = found.nodes.iter().position(|node| node.path == LABEL);
+        let label = nodes.iter().position(|node| node.path == LABEL);
         let label = label.ok_or_else(|| Error::input(format!("{} has no `{LABEL}`", text::path(dir))))?;
-        let label = found.nodes.remove(label);
-        found.warnings.sort_by(|a, b| a.message.cmp(&b.message));
-        Ok(Tree { label, nodes: found.nodes, warnings: found.warnings })
+        let label = nodes.remove(label);
+        Ok(Tree { label, nodes, warnings })
+    }
+}
+
+impl Survey {
+    pub(super) fn of(dir: &Path, exclusions: &Exclusions<'_>, limits: &Limits) -> Result<Survey> {
+        let walk = Walk { dir, exclusions };
+        let mut found = walk.directory("", Ruling::default());
+        found.nodes.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let Found { nodes, mut warnings, mut problems, errors, .. } = found;
+        if let Some(error) = errors.into_iter().next() {
+            return Err(error);
+        }
+        check_links(&nodes, &mut problems, &mut warnings);
+        check_limits(&nodes, limits, &mut problems);
+        warnings.sort_by(|a, b| a.message.cmp(&b.message));
+        problems.sort_by(|a, b| a.message.cmp(&b.message));
+        let more = problems.len().saturating_sub(MAX_PROBLEMS);
+        problems.truncate(MAX_PROBLEMS);
+        if more > 0 {
+            problems
+                .push(Problem { message: format!("and {} more", text::count(more, "problem")), hint: None });
+        }
+        Ok(Survey { nodes, problems, warnings })
     }
 }
 
@@ -135,7 +169,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn directory(&self, relative: &str) -> Found {
+    fn directory(&self, relative: &str, ruling: Ruling) -> Found {
         let mut found = Found::default();
         let absolute = self.dir.join(relative);
         let entries = match std::fs::read_dir(&absolute).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
@@ -150,24 +184,24 @@ impl Walk<'_> {
         let mut left_to_caller = 0;
         let mut directories = Vec::new();
         for entry in &entries {
-            match self.entry(relative, entry, siblings.as_ref(), &mut found) {
+            match self.entry(relative, entry, ruling, siblings.as_ref(), &mut found) {
                 Some(Outcome::LeftToCaller) => left_to_caller += 1,
-                Some(Outcome::Directory(node)) => directories.push(node),
+                Some(Outcome::Directory(directory)) => directories.push(directory),
                 None => {}
             }
         }
-        let below: Vec<(Node, Found)> = directories
+        let below: Vec<(Directory, Found)> = directories
             .into_par_iter()
-            .map(|node| {
-                let below = self.directory(&node.path);
-                (node, below)
+            .map(|directory| {
+                let below = self.directory(&directory.node.path, directory.ruling);
+                (directory, below)
             })
             .collect();
-        for (node, below) in below {
+        for (directory, below) in below {
             if below.all_left_to_caller {
                 left_to_caller += 1;
-            } else {
-                found.nodes.push(node);
+            } else if !directory.only_if_needed || !below.nodes.is_empty() {
+                found.nodes.push(directory.node);
             }
             found.add(below);
         }
@@ -179,6 +213,7 @@ impl Walk<'_> {
         &self,
         relative: &str,
         entry: &DirEntry,
+        ruling: Ruling,
         siblings: Option<&HashSet<OsString>>,
         found: &mut Found,
     ) -> Option<Outcome> {
@@ -197,8 +232,9 @@ impl Walk<'_> {
             let source = name.strip_suffix('c').unwrap_or(name);
             siblings.is_some_and(|names| names.contains(OsStr::new(source)))
         };
-        match self.exclusions.judge(&path, kind.is_dir(), has_source) {
-            Verdict::Ship => {}
+        let (verdict, ruling) = self.exclusions.judge(&path, kind.is_dir(), ruling, has_source);
+        match verdict {
+            Verdict::Ship | Verdict::LeaveButLookInto => {}
             Verdict::ShipRequired => found.warnings.push(Problem {
                 message: format!(
                     "`.releaseignore` excludes `{path}`, which is shipped all the same: a plugin needs it"
@@ -226,7 +262,10 @@ impl Walk<'_> {
             return None;
         }
         match self.node(path, entry, found) {
-            Ok(Some(node)) if node.kind == Kind::Directory => Some(Outcome::Directory(node)),
+            Ok(Some(node)) if matches!(node.kind, Kind::Directory { .. }) => {
+                let only_if_needed = verdict == Verdict::LeaveButLookInto;
+                Some(Outcome::Directory(Directory { node, ruling, only_if_needed }))
+            }
             Ok(Some(node)) => {
                 found.nodes.push(node);
                 None
@@ -243,9 +282,9 @@ impl Walk<'_> {
         let absolute = || -> PathBuf { self.dir.join(&path) };
         let metadata = entry.metadata().map_err(|error| unreadable(&absolute(), &error))?;
         let kind = if metadata.is_dir() {
-            Kind::Directory
+            Kind::Directory { mode: mode_of(metadata.mode(), true) }
         } else if metadata.is_file() {
-            Kind::File { executable: metadata.mode() & 0o100 != 0, stat: Stat::of(&metadata) }
+            Kind::File { mode: mode_of(metadata.mode(), false), stat: Stat::of(&metadata) }
         } else if metadata.is_symlink() {
             let target = std::fs::read_link(absolute()).map_err(|error| unreadable(&absolute(), &error))?;
             match target.to_str().filter(|target| !target.chars().any(char::is_control)) {
@@ -270,8 +309,16 @@ impl Walk<'_> {
 }
 
 enum Outcome {
-    Directory(Node),
+    Directory(Directory),
     LeftToCaller,
+}
+
+/// A directory to be entered.
+struct Directory {
+    node: Node,
+    ruling: Ruling,
+    /// It is shipped only where something below it is.
+    only_if_needed: bool,
 }
 
 fn special(metadata: &Metadata) -> &'static str {
@@ -298,7 +345,8 @@ pub(super) fn changed(path: &Path, what: &str) -> Error {
         .hint("run the same command again when nothing writes in the plugin's directory")
 }
 
-fn check_links(nodes: &[Node], problems: &mut Vec<Problem>) {
+/// A link that leads out may be meant: the machine that installs it decides.
+fn check_links(nodes: &[Node], problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
     let links: Links<'_> = nodes
         .iter()
         .filter_map(|node| match &node.kind {
@@ -308,25 +356,83 @@ fn check_links(nodes: &[Node], problems: &mut Vec<Problem>) {
         .collect();
     for (path, astray) in links::check(&links) {
         let target = links[path];
-        problems.push(Problem {
-            message: format!("`{path}`: found a link to `{target}`, {}", astray.reason()),
-            hint: Some(
-                "make it a relative link to something in the plugin, put a copy there, or exclude it in `.releaseignore`"
-                    .to_owned(),
-            ),
-        });
+        let message = format!("`{path}`: found a link to `{target}`, {}", astray.reason());
+        if astray.is_external() {
+            warnings.push(Problem {
+                message,
+                hint: Some(
+                    "it is installed with `--allow-external-links` alone; better make it in `postinstall`, or name the \
+                     place by a key of `[custom]`, which each machine can override"
+                        .to_owned(),
+                ),
+            });
+        } else {
+            let hint = "correct the link, or exclude it in `.releaseignore`".to_owned();
+            problems.push(Problem { message, hint: Some(hint) });
+        }
     }
 }
 
-/// The installer refuses names that differ in case alone: on some file systems one would overwrite the other.
-fn check_cases(nodes: &[Node], problems: &mut Vec<Problem>) {
-    let mut seen: HashMap<String, &str> = HashMap::with_capacity(nodes.len());
+/// What is packed is installed: the same limits hold on both sides.
+fn check_limits(nodes: &[Node], limits: &Limits, problems: &mut Vec<Problem>) {
+    const LEAVE: &str = "leave it out with `.releaseignore`";
+    let raise = |setting: String| {
+        format!("{LEAVE}, or set `{}={setting}` here and where it is installed", Limits::VARIABLE)
+    };
+    let mut refuse = |message: String, hint: String| problems.push(Problem { message, hint: Some(hint) });
+    let (mut bytes, mut names) = (0_u64, 0_usize);
     for node in nodes {
-        if let Some(other) = seen.insert(node.path.to_lowercase(), &node.path) {
-            problems.push(Problem {
-                message: format!("found `{other}` and `{}`: the names differ in case alone", node.path),
-                hint: Some("rename one of them, or exclude it in `.releaseignore`".to_owned()),
-            });
+        let slash = if matches!(node.kind, Kind::Directory { .. }) { "/" } else { "" };
+        if let Some(fault) = limits.path_fault(&format!("{ROOT}/{}{slash}", node.path)) {
+            let shown: String = node.path.chars().take(300).collect();
+            refuse(format!("`{shown}`: found {fault}"), LEAVE.to_owned());
         }
+        if let Kind::Link { target } = &node.kind {
+            names += target.len();
+            if target.len() > limits.path {
+                let fault = format!("`{}`: found a link of more than {} bytes", node.path, limits.path);
+                refuse(fault, LEAVE.to_owned());
+            }
+        }
+        names += node.path.len();
+        bytes = bytes.saturating_add(node.size());
     }
+    if bytes > limits.bytes
+        && let Some(largest) = nodes.iter().max_by_key(|node| node.size())
+    {
+        let message = format!(
+            "`{}` has {}, and all files have {}; at most {} are installed",
+            largest.path,
+            text::size(largest.size()),
+            text::size(bytes),
+            text::size(limits.bytes)
+        );
+        refuse(message, raise(format!("bytes={bytes}")));
+    }
+    // Label, metadata, list of files and manifest come on top.
+    let members = nodes.len() + 4;
+    if members > limits.members || names > limits.names {
+        let (most, fullest) = fullest(nodes);
+        let (found, allowed, setting) = if members > limits.members {
+            let found = format!("{members} files, directories and links");
+            (found, limits.members.to_string(), format!("members={members}"))
+        } else {
+            let found = format!("{} of names", text::size(names as u64));
+            (found, text::size(limits.names as u64), format!("names={names}"))
+        };
+        let message =
+            format!("`{fullest}` has {most} of the plugin's {found}; at most {allowed} are installed");
+        refuse(message, raise(setting));
+    }
+}
+
+/// Which entry of the plugin's directory holds the most members, and how many.
+fn fullest(nodes: &[Node]) -> (usize, &str) {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for node in nodes {
+        let top = node.path.split('/').next().unwrap_or_default();
+        *counts.entry(top).or_default() += 1;
+    }
+    let most = counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0)));
+    most.map_or((0, ""), |(top, count)| (count, top))
 }

@@ -21,9 +21,10 @@ use super::members::{Member, Members, Refusal};
 use super::metadata::{Metadata, hex};
 use super::policy::{Accepted, Policy};
 use super::stream::{Extent, Stream};
-use crate::error::{At, Result};
+use crate::error::{At, Error, Result};
 use crate::fs::{self, Beneath, NewFile};
 use crate::plugin::Label;
+use crate::text;
 
 /// Larger files are written by the reader itself, piece by piece.
 const WHOLE: u64 = 256 * 1024;
@@ -48,12 +49,14 @@ pub struct Unpacked {
 /// Unpacks `archive` as the directory `into`, which must not exist yet. After an error it does not exist either.
 pub fn unpack(archive: &Path, into: &Path, limits: &Limits) -> Result<Unpacked> {
     let (stream, _) = Stream::open(archive, Extent::Whole, limits)?;
-    let policy = Policy::new(limits, stream.limit());
+    let directory = Beneath::create(into)?;
+    let policy = Policy::new(limits, stream.limit(), directory.folds_case()?);
     let mut unpacking = Unpacking {
         archive,
+        limits,
         members: Members::new(stream),
         policy,
-        directory: Beneath::create(into)?,
+        directory,
         head: Head::default(),
         identity: None,
         before_manifest: Vec::new(),
@@ -72,6 +75,7 @@ pub fn unpack(archive: &Path, into: &Path, limits: &Limits) -> Result<Unpacked> 
 
 struct Unpacking<'a> {
     archive: &'a Path,
+    limits: &'a Limits,
     members: Members<Stream>,
     policy: Policy<'a>,
     directory: Beneath,
@@ -144,7 +148,7 @@ impl Unpacking<'_> {
                 Accepted::Root | Accepted::LeftOut => {}
                 Accepted::Directory { path, mode } => {
                     self.directory.directory(&path, mode)?;
-                    self.tick(&path, MemberKind::Directory)?;
+                    self.tick(&path, MemberKind::directory(mode))?;
                 }
                 Accepted::File { path, mode } => {
                     self.files += 1;
@@ -162,7 +166,7 @@ impl Unpacking<'_> {
                 }
                 Accepted::HardLink { path } => {
                     self.files += 1;
-                    self.tick(&path, MemberKind::Directory)?;
+                    self.tick(&path, MemberKind::directory(0o755))?;
                 }
             }
             if failure.happened() {
@@ -186,18 +190,20 @@ impl Unpacking<'_> {
             return Ok(None);
         }
         if path == MANIFEST {
-            if member.size > checklist::MOST {
+            if member.size > Limits::DESCRIPTION {
                 return Err(Refusal::content("has a manifest that is larger than any plugin needs"));
             }
             let content = self.members.whole(member.size)?;
             file.write(&content, mode, member.modified)?;
-            self.checklist = Some(Checklist::read(&content, &std::mem::take(&mut self.before_manifest))?);
+            let (checklist, bytes) = Checklist::read(&content, &std::mem::take(&mut self.before_manifest))?;
+            self.checklist = Some(checklist);
+            self.make_sure_of_room(bytes)?;
             return Ok(None);
         }
         let expected = match &mut self.checklist {
             Some(checklist) => Some(checklist.file(&path, member.size, mode)?),
             None => {
-                self.note_before_manifest(&path, MemberKind::Directory);
+                self.note_before_manifest(&path, MemberKind::directory(0o755));
                 None
             }
         };
@@ -207,6 +213,26 @@ impl Unpacking<'_> {
         }
         let content = self.members.whole(member.size)?;
         Ok(Some(Job { path, file, content, mode, modified: member.modified, expected }))
+    }
+
+    /// Once it is known how much there will be, that is no question of proportion any more.
+    fn make_sure_of_room(&mut self, bytes: u64) -> Result<(), Refusal> {
+        self.policy.announce(bytes)?;
+        if let Some(free) = self.directory.free_space()
+            && bytes > free
+        {
+            return Err(Refusal::Other(
+                Error::machine(format!(
+                    "{} unpacks to {}, and only {} are free there",
+                    text::path(self.archive),
+                    text::size(bytes),
+                    text::size(free)
+                ))
+                .hint("free some space, and run the same command again"),
+            ));
+        }
+        self.members.source_mut().extend(self.limits.longest_stream(bytes));
+        Ok(())
     }
 
     fn large(

@@ -79,7 +79,15 @@ fn check(home: &Path, entry: &Entry) -> Result<Option<Damage>> {
     let damage = |kind| Ok(Some(Damage { path: entry.path.clone(), kind }));
     let Ok(metadata) = path.symlink_metadata() else { return damage(DamageKind::Missing) };
     match &entry.kind {
-        MemberKind::Directory if metadata.is_dir() => Ok(None),
+        MemberKind::Directory { mode } if metadata.is_dir() => {
+            let found = format!("{:04o}", metadata.mode() & 0o777);
+            match mode {
+                Some(expected) if found != *expected => {
+                    damage(DamageKind::Mode { expected: expected.clone(), found })
+                }
+                _ => Ok(None),
+            }
+        }
         MemberKind::Link { target } if metadata.is_symlink() => {
             let found = std::fs::read_link(&path).at("read", &path)?;
             if found.as_path() == Path::new(target) { Ok(None) } else { damage(DamageKind::Altered) }

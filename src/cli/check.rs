@@ -1,4 +1,4 @@
-//! `mwp check`: label, format version and configuration of plugins, every problem at once.
+//! `mwp check`: what building, packing, installing and running would refuse, every problem at once.
 
 use std::path::Path;
 
@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::Context;
 use super::common::Common;
+use crate::check;
 use crate::error::{Error, Fault, Problem, Result};
 use crate::plugin::config::{Config, ConfigProblem, Origin};
 use crate::plugin::{self, Checked};
 use crate::text;
 
-/// Check a plugin's label, format version and configuration
+/// Find what building, packing, installing and running a plugin would refuse, all of it at once
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -47,7 +48,10 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let mut problems: Vec<Problem> = Vec::new();
     let mut fault = Fault::Input;
     for dir in arguments.common.directories() {
-        let checked = plugin::check(&dir, &context.site);
+        // A fact is asked for by scripts, often and beside a real check.
+        let is_check = arguments.print.is_none();
+        let checked =
+            if is_check { check::check(&dir, &context.site) } else { plugin::check(&dir, &context.site) };
         if arguments.common.json {
             reports.push(report(&dir, &checked));
         } else {
@@ -67,7 +71,6 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
 }
 
 fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) {
-    // A fact is asked for by scripts, often and beside a real check.
     let warnings = if arguments.print.is_none() { checked.warnings.as_slice() } else { &[] };
     for warning in warnings {
         context.output.warning(&warning.message);
@@ -91,8 +94,12 @@ fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) 
         });
         return;
     }
+    let but = match checked.warnings.len() {
+        0 => String::new(),
+        number => format!(", with {}", text::count(number, "warning")),
+    };
     context.output.line(&format!(
-        "{}: {label} {}-{} is good",
+        "{}: {label} {}-{} is good{but}",
         text::path(dir),
         general.version,
         general.release
@@ -108,7 +115,7 @@ fn say_values(config: &Config, context: &Context) {
         context.output.line(&format!("[{}]", text::visible(&section.name)));
         for entry in &section.entries {
             let origin = match &entry.origin {
-                Some(Origin { file, line }) => format!("{}:{line}", text::path(file)),
+                Some(Origin { file, line, column }) => text::place(file, *line, Some(*column)),
                 None => "default".to_owned(),
             };
             let value = text::visible(&entry.value.to_string());

@@ -26,6 +26,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     new_name: Option<String>,
     #[command(flatten)]
+    taking: Taking,
+    #[command(flatten)]
     base: BaseOption,
     /// Say nothing but warnings and errors
     #[arg(short, long)]
@@ -35,9 +37,22 @@ pub(super) struct Arguments {
     files: Vec<PathBuf>,
 }
 
+/// What of a file is taken.
+#[derive(Debug, Args)]
+struct Taking {
+    /// Take symbolic links that lead out of the plugin (`[install] allow_external_links` for a whole module)
+    #[arg(long)]
+    allow_external_links: bool,
+    /// Take more than usual: members, bytes, ratio, names, depth or path, as in `bytes=64G`
+    #[arg(long = "limit", value_name = "NAME=NUMBER")]
+    limits: Vec<String>,
+}
+
 /// Replace an installed plugin by another version of it, in one step
 #[derive(Debug, Args)]
 pub(super) struct HotswapArguments {
+    #[command(flatten)]
+    taking: Taking,
     #[command(flatten)]
     base: BaseOption,
     /// The `.plugin` file
@@ -53,6 +68,8 @@ pub(super) fn hotswap(arguments: &HotswapArguments, context: &Context) -> Result
         replace: true,
         must_be_installed: true,
         plugins_base: arguments.base.plugins_base_dir.as_deref(),
+        allow_external_links: arguments.taking.allow_external_links,
+        limits: &arguments.taking.limits,
         runner: &UpModule(&context.site),
     };
     let (label, metadata, _) =
@@ -80,6 +97,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             replace: arguments.force,
             must_be_installed: false,
             plugins_base: arguments.base.plugins_base_dir.as_deref(),
+            allow_external_links: arguments.taking.allow_external_links,
+            limits: &arguments.taking.limits,
             runner: &UpModule(&context.site),
         };
         match install::install(&installation, &context.site, &mut |event| tell(context, event)) {

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::Context;
 use super::build::store;
 use super::common::Common;
-use crate::artifact::{self, Description, Packed};
+use crate::artifact::{self, Description, Limits, Packed, Remade};
 use crate::error::{Error, Result};
 use crate::plugin::Plugin;
-use crate::python::virtualenv;
+use crate::recipe;
 use crate::site::Site;
 use crate::store::Bucket;
 use crate::text;
@@ -34,6 +34,9 @@ pub(super) struct Packing {
     /// Where to write the file [default: the current directory]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Pack more than is usually installed: members, bytes, names, depth or path, as in `bytes=64G`
+    #[arg(long = "limit", value_name = "NAME=NUMBER")]
+    limits: Vec<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -80,19 +83,24 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
 fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
     let plugin = Plugin::load(directory, &context.site)?;
     let description = Description::of(&plugin);
-    let kept = virtualenv::foreign_files(&directory.join(VIRTUALENV), Path::new(VIRTUALENV))?;
-    // CI systems keep caches inside the project; they are nobody's to ship.
-    let here = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
-    let cache = std::fs::canonicalize(&context.site.cache).ok();
-    let cache = cache.as_ref().and_then(|cache| cache.strip_prefix(&here).ok());
-    let is_remade = |path: &Path| {
-        (path.starts_with(VIRTUALENV) && !kept.iter().any(|foreign| foreign.starts_with(path)))
-            || cache.is_some_and(|cache| path.starts_with(cache))
-    };
+    let remade = Remade::of(directory, recipe::release(directory)?.omit_dev, &context.site)?;
+    if let Some(packages) = remade.shipped_for_development() {
+        context.output.note(&format!(
+            "{} of packages that only development needs are shipped ({}); `omit_dev = true` below `[release]` in \
+             mwp.toml leaves them out",
+            text::size(packages.bytes),
+            text::visible(&packages.names.join(", "))
+        ));
+    }
+    let mut limits = Limits::of(&context.site)?;
+    for limit in &packing.limits {
+        limits.set(limit)?;
+    }
     artifact::pack(
         directory,
         &description,
         &artifact::Options {
+            limits: &limits,
             format: match packing.format {
                 Format::Zstd => artifact::Format::Zstd,
                 Format::Gzip => artifact::Format::Gzip,
@@ -101,13 +109,10 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
             source_date_epoch: source_date_epoch(&context.site)?,
             build_host: &context.site.host_name(),
             frame_store: Some(&store(context).bucket_dir(Bucket::Frames)),
-            excluded: &is_remade,
+            excluded: &|path| remade.contains(path),
         },
     )
 }
-
-/// The virtualenv is made anew from its wheels after the installation; what a custom step put beside it is shipped.
-const VIRTUALENV: &str = "local";
 
 /// `SOURCE_DATE_EPOCH`, for files that are the same whoever packs them.
 fn source_date_epoch(site: &Site) -> Result<Option<i64>> {

@@ -11,4 +11,15 @@ mod plugin;
 mod sync;
 
 pub use job::{Ended, Job};
+/// What is wrong with the `crontab` of the plugin at `home`: an error with all mistakes, or what would be left out.
+pub fn check(
+    home: &std::path::Path,
+    environment: &crate::site::Environment,
+) -> crate::error::Result<Vec<crate::error::Problem>> {
+    match plugin::Template::read(home)? {
+        Some(template) => Ok(template.render(environment)?.warnings),
+        None => Ok(Vec::new()),
+    }
+}
+
 pub use sync::{Entry, Report, Scope, State, has_jobs, inspect, sync};

@@ -54,6 +54,20 @@ impl PluginEnvironment {
         under: Under,
         site: &Site,
     ) -> Result<PluginEnvironment> {
+        let plugin = PluginEnvironment::outlined(dir, plugins_base, under, site)?;
+        if let Some(tmp) = plugin.environment.path("TMPDIR") {
+            fs::create_dir_all(&tmp)?;
+        }
+        Ok(plugin)
+    }
+
+    /// As [`new`](PluginEnvironment::new), for whoever only looks: its TMPDIR need not exist.
+    pub fn outlined(
+        dir: &Path,
+        plugins_base: Option<&Path>,
+        under: Under,
+        site: &Site,
+    ) -> Result<PluginEnvironment> {
         let dir = absolute(dir)?;
         search_path::refuse_colon(&dir)?;
         let plugin = Plugin::load(&dir, site)?;
@@ -85,7 +99,6 @@ impl PluginEnvironment {
         }
         set_identity(&mut loader.environment, &plugin);
         let tmp = site.runtime_home(&plugin.label.module).join("tmp").join(plugin.label.name.as_str());
-        fs::create_dir_all(&tmp)?;
         loader.environment.set("TMPDIR", tmp);
         loader.load_layer(&own)?;
         Ok(PluginEnvironment { plugin, environment: loader.environment })
@@ -113,7 +126,8 @@ fn set_module(environment: &mut Environment, plugin: &Plugin, base: &Path, site:
         ("MFMODULE_RUNTIME_HOME", site.runtime_home(module)),
         ("MFCONFIG", site.configuration_name.clone().into()),
     ];
-    for (name, value) in defaults {
+    let machine = site.machine_variables().map(|(name, value)| (name, PathBuf::from(value)));
+    for (name, value) in defaults.into_iter().chain(machine) {
         if environment.path(name).is_none() {
             environment.set(name, value);
         }

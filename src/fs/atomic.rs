@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
@@ -29,23 +29,30 @@ enum Temporary {
 impl AtomicFile {
     /// Starts a file that is to become `target` with `mode`.
     pub fn create(target: &Path, mode: u32) -> Result<AtomicFile> {
+        AtomicFile::create_in(parent_of(target), target, mode)
+    }
+
+    fn create_in(dir: &Path, target: &Path, mode: u32) -> Result<AtomicFile> {
         let temporary = tempfile::Builder::new()
             .prefix(PREFIX)
             .permissions(std::fs::Permissions::from_mode(mode))
-            .tempfile_in(parent_of(target))
+            .tempfile_in(dir)
             .at("write", target)?;
         Ok(AtomicFile { temporary: Temporary::Named(temporary), target: target.to_owned() })
     }
 
     /// As [`create`](AtomicFile::create), for large files: where the file system can, not even a kill leaves
-    /// anything.
+    /// anything. Whoever watches the directory sees nothing but the file under its name, where there is a `.mwp/` for
+    /// what is temporary.
     pub fn create_nameless(target: &Path, mode: u32) -> Result<AtomicFile> {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::openat(CWD, parent_of(target), flags, Mode::from_raw_mode(mode)) {
+        match rustix::fs::openat(CWD, aside(target), flags, Mode::from_raw_mode(mode)) {
             Ok(file) if Path::new("/proc/self/fd").is_dir() => {
                 Ok(AtomicFile { temporary: Temporary::Nameless(file.into()), target: target.to_owned() })
             }
-            Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => AtomicFile::create(target, mode),
+            Ok(_) | Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {
+                AtomicFile::create_in(&aside(target), target, mode)
+            }
             Err(errno) => Err(Error::io("write", target, &errno.into())),
         }
     }
@@ -80,7 +87,7 @@ impl AtomicFile {
                     // A link cannot replace anything, a rename can.
                     let named = tempfile::Builder::new()
                         .prefix(PREFIX)
-                        .make_in(parent_of(target), |path| link(&file, path))
+                        .make_in(aside(target), |path| link(&file, path))
                         .map_err(|error| failed(&error))?;
                     named.persist(target).map(drop).map_err(|persist| failed(&persist.error))
                 }
@@ -94,6 +101,23 @@ fn parent_of(target: &Path) -> &Path {
     match target.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
+    }
+}
+
+/// Our own directory beside the target, where there is one on the same file system; else the target's directory.
+fn aside(target: &Path) -> PathBuf {
+    own_in(parent_of(target))
+}
+
+/// As [`aside`], for what is to be in this directory.
+pub(super) fn own_in(parent: &Path) -> PathBuf {
+    let own = parent.join(".mwp");
+    let device =
+        |path: &Path| path.symlink_metadata().ok().filter(std::fs::Metadata::is_dir).map(|it| it.dev());
+    if device(&own).is_some_and(|own| parent.metadata().is_ok_and(|it| it.dev() == own)) {
+        own
+    } else {
+        parent.to_owned()
     }
 }
 

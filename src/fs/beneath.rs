@@ -45,6 +45,23 @@ impl Beneath {
         Ok(Beneath { path: path.to_owned(), root: Arc::new(root), open: Vec::new() })
     }
 
+    /// Whether names that differ in case alone are one name here.
+    pub fn folds_case(&self) -> Result<bool> {
+        const PROBE: [&str; 2] = [".mwp-tmp-case", ".MWP-TMP-CASE"];
+        let failed = |errno: Errno| Error::io("create directory", &self.path.join(PROBE[0]), &errno.into());
+        rustix::fs::mkdirat(&self.root, PROBE[0], Mode::from_raw_mode(0o700)).map_err(failed)?;
+        let folds = rustix::fs::statat(&self.root, PROBE[1], AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        rustix::fs::unlinkat(&self.root, PROBE[0], AtFlags::REMOVEDIR).map_err(failed)?;
+        Ok(folds)
+    }
+
+    /// How many bytes there is room for; `None` where the file system does not tell.
+    pub fn free_space(&self) -> Option<u64> {
+        let stat = rustix::fs::fstatvfs(&self.root).ok()?;
+        // Some count nothing at all.
+        (stat.f_blocks > 0).then(|| stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
     /// Makes a directory and those above it; one that is there already only gets the mode.
     pub fn directory(&mut self, path: &str, mode: u32) -> Result<()> {
         let directory = self.enter(path)?;

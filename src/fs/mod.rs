@@ -232,9 +232,9 @@ pub fn open_no_follow(path: &Path) -> io::Result<fs::File> {
     fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
-/// A file without a name in `dir`, for intermediate results: gone with its owner, however that ends.
+/// A file without a name on the disk of `dir`, for intermediate results: gone with its owner, however that ends.
 pub fn unnamed_file_in(dir: &Path) -> Result<fs::File> {
-    tempfile::tempfile_in(dir).at("write in", dir)
+    tempfile::tempfile_in(atomic::own_in(dir)).at("write in", dir)
 }
 
 /// Marks a file as used now, so that a cache can drop what was used least recently. Failing is harmless.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::decide::Predecessor;
 use super::task::{Target, Task};
 use crate::digest::Digest;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::text;
 
 /// The tasks of one plugin for one target, in an order in which they can run.
@@ -27,19 +27,22 @@ impl Plan {
         let position: BTreeMap<&str, usize> =
             tasks.iter().enumerate().map(|(index, task)| (task.name.as_str(), index)).collect();
         let mut first: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); tasks.len()];
+        let mut problems = Vec::new();
         for (index, task) in tasks.iter().enumerate() {
             for name in &task.dependencies {
                 match position.get(name.as_str()) {
-                    Some(dependency) => first[index].insert(*dependency),
-                    None => return Err(unknown(dir, task, "dependencies", name, &stated)),
-                };
+                    Some(dependency) => {
+                        first[index].insert(*dependency);
+                    }
+                    None => problems.extend(unknown(dir, task, "dependencies", name, &stated).problems),
+                }
             }
             // Order alone: what is not part of this build need not be waited for. In a plugin's own recipe a name
             // that no recipe knows is a slip of the fingers.
             for (key, names) in [("after", &task.after), ("before", &task.before)] {
                 for name in names {
                     if task.origin.is_own && !stated.contains(name) && !known.contains(name) {
-                        return Err(unknown(dir, task, key, name, &stated));
+                        problems.extend(unknown(dir, task, key, name, &stated).problems);
                     }
                     match (position.get(name.as_str()), key) {
                         (Some(other), "after") => first[index].insert(*other),
@@ -50,12 +53,18 @@ impl Plan {
             }
         }
         order_by_files(&tasks, &mut first);
-        let order = sorted(&tasks, &first)?;
+        problems.extend(refuse_shared_outputs(&tasks).err().into_iter().flat_map(|error| error.problems));
+        let order = sorted(&tasks, &first).unwrap_or_else(|cycle| {
+            problems.extend(cycle.problems);
+            Vec::new()
+        });
+        if !problems.is_empty() {
+            return Err(Error::many(Fault::Input, problems));
+        }
         let place: BTreeMap<usize, usize> = order.iter().enumerate().map(|(new, old)| (*old, new)).collect();
         let first = order.iter().map(|old| first[*old].iter().map(|other| place[other]).collect()).collect();
         let mut slots: Vec<Option<Task>> = tasks.into_iter().map(Some).collect();
         let tasks: Vec<Task> = order.iter().filter_map(|old| slots[*old].take()).collect();
-        refuse_shared_outputs(&tasks)?;
         Ok(Plan { tasks, first, stated })
     }
 

@@ -31,6 +31,7 @@ mod provision;
 mod rename;
 mod repackage;
 mod runner;
+mod settings;
 mod transaction;
 mod uninstall;
 mod verify;

@@ -6,8 +6,8 @@ use super::base::{Base, Standing};
 use super::overrides::OverrideFile;
 use super::runner::Runner;
 use super::transaction::Transaction;
-use super::{Event, home, jobs, machine, postinstall, rename, virtualenv};
-use crate::artifact::{Limits, Metadata, unpack};
+use super::{Event, home, jobs, machine, postinstall, rename, settings, virtualenv};
+use crate::artifact::{Metadata, unpack};
 use crate::env;
 use crate::error::{Error, Problem, Result};
 use crate::fs;
@@ -26,6 +26,10 @@ pub struct Installation<'a> {
     /// A plugin of that name has to be there.
     pub must_be_installed: bool,
     pub plugins_base: Option<&'a Path>,
+    /// Links that lead out of the plugin are taken.
+    pub allow_external_links: bool,
+    /// Other limits than those of the machine: `NAME=NUMBER`.
+    pub limits: &'a [String],
     /// Whoever runs the plugins there.
     pub runner: &'a dyn Runner,
 }
@@ -50,7 +54,7 @@ pub fn install(
     let _lock = base.lock(&format!("install {}", file.display()), site, on_event)?;
     let mut transaction = Transaction::new(&base, &module, "a plugin", "installing")?;
     let tree = transaction.tree();
-    let unpacked = unpack(file, &tree, &Limits::default())?;
+    let unpacked = unpack(file, &tree, &settings::limits(installation, &module, site)?)?;
     let mut label = unpacked.label.clone();
     machine::check_module(&label, file, site)?;
     if let Some(name) = installation.new_name {

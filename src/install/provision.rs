@@ -84,8 +84,16 @@ fn one(
         }
         Ok(_) => Outcome::Replaced,
     };
-    let installation =
-        Installation { file, new_name: None, replace: true, must_be_installed: false, plugins_base, runner };
+    let installation = Installation {
+        file,
+        new_name: None,
+        replace: true,
+        must_be_installed: false,
+        plugins_base,
+        allow_external_links: false,
+        limits: &[],
+        runner,
+    };
     install(&installation, site, on_event)?;
     Ok((name, outcome))
 }

@@ -1,13 +1,14 @@
 //! A new `.plugin` from an installed plugin, with its present name and the overridden values.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Event;
 use super::base::{Base, OWN, Standing};
 use super::home::MadeAfter;
 use crate::artifact::{self, Description, Packed};
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::fs::{self, Staging};
 use crate::plugin::Plugin;
 use crate::plugin::config::{CONFIG_FILE, Document, NewValue};
@@ -57,7 +58,9 @@ pub fn repackage(
     fs::write_atomic(&tree.join(CONFIG_FILE), config.as_bytes())?;
     fs::set_mode(&tree.join(CONFIG_FILE), 0o644)?;
     let description = Description::of(&plugin);
+    let limits = artifact::Limits::of(site)?;
     let options = artifact::Options {
+        limits: &limits,
         format: artifact::Format::Zstd,
         output,
         source_date_epoch: None,
@@ -81,6 +84,7 @@ fn copy(from: &Path, to: &Path, name: &Path, made_after: &MadeAfter) -> Result<(
             fs::copy_tree(&path, &to.join(&inside))?;
         } else if path.is_dir() {
             copy(from, to, &inside, made_after)?;
+            fs::set_mode(&to.join(&inside), path.metadata().at("read", &path)?.permissions().mode())?;
         } else {
             fs::link_or_copy(&path, &to.join(&inside))?;
         }

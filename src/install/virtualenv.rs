@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::machine::Wheels;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs;
 use crate::python::virtualenv;
 
@@ -13,6 +13,13 @@ pub(super) const VIRTUALENV: &str = "local";
 pub(super) fn make(tree: &Path, wheels: &Wheels) -> Result<()> {
     let target = tree.join(VIRTUALENV);
     let shipped = tree.join(".mwp-shipped-local");
+    if target.is_symlink() {
+        // What is behind it is not ours to move about.
+        return Err(Error::input(format!(
+            "`{VIRTUALENV}` of the plugin is a link, and its virtualenv goes there"
+        ))
+        .hint("make it a directory, or leave it out with `.releaseignore`, and pack the plugin again"));
+    }
     let has_own_files = fs::exists(&target);
     if has_own_files {
         fs::rename(&target, &shipped)?;

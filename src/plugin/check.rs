@@ -30,8 +30,11 @@ pub struct Checked {
     pub config: Option<Config>,
     pub problems: Vec<ConfigProblem>,
     pub warnings: Vec<ConfigProblem>,
+    /// What could be read of a configuration that has problems.
     #[serde(skip)]
-    fault: Option<Fault>,
+    pub(crate) partial: Option<Config>,
+    #[serde(skip)]
+    pub(crate) fault: Option<Fault>,
 }
 
 /// Checks the plugin in `dir`.
@@ -52,7 +55,14 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
             problems.extend(ConfigProblem::of_error(&dir.join(LABEL_FILE), error));
             if !is_plugin {
                 // No plugin at all: that it lacks the rest, too, is no news.
-                return Checked { label: None, config: None, problems, warnings: Vec::new(), fault };
+                return Checked {
+                    label: None,
+                    config: None,
+                    problems,
+                    warnings: Vec::new(),
+                    partial: None,
+                    fault,
+                };
             }
             None
         }
@@ -74,8 +84,10 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
     if !(is_old && loaded.is_legacy) {
         problems.extend(loaded.problems);
     }
-    let config = if is_old && loaded.is_legacy { None } else { loaded.config };
-    Checked { label, config, problems, warnings: loaded.warnings, fault }
+    let is_readable = !(is_old && loaded.is_legacy);
+    let config = loaded.config.filter(|_| is_readable);
+    let partial = loaded.partial.filter(|_| is_readable);
+    Checked { label, config, problems, warnings: loaded.warnings, partial, fault }
 }
 
 /// The module of a label whose name is bad.
@@ -86,6 +98,13 @@ fn module_in_label(dir: &Path) -> Option<Module> {
 }
 
 impl Checked {
+    /// Notes who is at fault for a further problem: the machine, whatever else is.
+    pub(crate) fn blame(&mut self, fault: Fault) {
+        if self.fault != Some(Fault::Machine) {
+            self.fault = Some(fault);
+        }
+    }
+
     pub fn is_good(&self) -> bool {
         self.problems.is_empty()
     }

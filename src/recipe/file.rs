@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::Recipes;
 use super::makefile::has_rule;
 use crate::action::{self, Command};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Problem, Result};
 use crate::fs;
 use crate::graph::{Action, Origin, Target, Task};
 use crate::text;
@@ -49,6 +49,17 @@ pub(super) struct PluginRecipe {
     clean: Removal,
     #[serde(default)]
     superclean: Removal,
+    #[serde(default)]
+    pub(super) release: Release,
+}
+
+/// What a release of the plugin is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// Packages of Node that only `devDependencies` ask for stay behind.
+    #[serde(default)]
+    pub omit_dev: bool,
 }
 
 /// In the order of the names.
@@ -126,9 +137,8 @@ impl RecipeFile {
     pub(super) fn parse(origin: &str, content: &str) -> Result<RecipeFile> {
         let mut recipe: RecipeFile = parse(origin, content)?;
         origin.clone_into(&mut recipe.origin);
-        for (name, task) in &recipe.tasks {
-            task.validate(&Place { file: origin, content, name })?;
-        }
+        let check = |(name, task): (_, &TaskEntry)| task.validate(&Place { file: origin, content, name });
+        together(recipe.tasks.iter().flat_map(check).collect())?;
         Ok(recipe)
     }
 
@@ -156,22 +166,56 @@ pub(super) fn read_plugin_recipe(dir: &Path) -> Result<Option<PluginRecipe>> {
     let Some(content) = fs::read_text_optional(&path)? else { return Ok(None) };
     let file = path.to_string_lossy();
     let recipe: PluginRecipe = parse(&file, &content)?;
-    for (name, task) in &recipe.tasks {
-        task.validate(&Place { file: &file, content: &content, name })?;
-    }
-    for pattern in recipe.clean.remove.iter().chain(&recipe.superclean.remove) {
-        inside_plugin(pattern).map_err(|allowed| {
-            Error::input(format!(
-                "{}: [clean] remove: found `{}`; {allowed}",
-                text::path(&path),
-                text::visible(pattern)
-            ))
-        })?;
-    }
+    together(recipe.mistakes(&path, &content, &|_| true))?;
     Ok(Some(recipe))
 }
 
+/// One error of all problems, where there are any.
+fn together(errors: Vec<Error>) -> Result<()> {
+    let problems: Vec<Problem> = errors.into_iter().flat_map(|error| error.problems).collect();
+    if problems.is_empty() { Ok(()) } else { Err(Error::many(Fault::Input, problems)) }
+}
+
 impl PluginRecipe {
+    /// What is wrong with it as such, for those of its tasks whose place in the text `counts`.
+    pub(super) fn mistakes(
+        &self,
+        path: &Path,
+        content: &str,
+        counts: &dyn Fn(std::ops::Range<usize>) -> bool,
+    ) -> Vec<Error> {
+        let file = path.to_string_lossy();
+        let tasks = self.tasks.iter().filter(|(name, _)| counts(name.span()));
+        let mut errors: Vec<Error> =
+            tasks.flat_map(|(name, task)| task.validate(&Place { file: &file, content, name })).collect();
+        for pattern in self.clean.remove.iter().chain(&self.superclean.remove) {
+            errors.extend(inside_plugin(pattern).err().map(|allowed| {
+                Error::input(format!(
+                    "{}: [clean] remove: found `{}`; {allowed}",
+                    text::path(path),
+                    text::visible(pattern)
+                ))
+            }));
+        }
+        errors
+    }
+
+    /// Where the tasks are stated in the text, by their names.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.tasks.keys().map(|name| (name.get_ref().as_str(), name.span().start))
+    }
+
+    /// Makes something of tasks that are wrong as such, so that it can be told what they say about each other.
+    pub(super) fn make_do(&mut self) {
+        for task in self.tasks.values_mut() {
+            let is_good = task.action.as_deref().is_some_and(|action| built_in(action).is_some());
+            if !is_good {
+                task.action = None;
+                task.command.get_or_insert_default();
+            }
+        }
+    }
+
     pub(super) fn apply_to(self, recipes: &mut Recipes, dir: &Path) -> Result<()> {
         for name in &self.disable {
             disable(recipes, name)?;
@@ -232,12 +276,13 @@ impl When {
 }
 
 impl TaskEntry {
-    fn validate(&self, place: &Place<'_>) -> Result<()> {
+    fn validate(&self, place: &Place<'_>) -> Vec<Error> {
+        let mut errors = Vec::new();
         let name = place.name.get_ref();
         let good = name.starts_with(|c: char| c.is_ascii_alphanumeric())
             && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
         if !good {
-            return Err(place.error(None, "a task's name is made of letters, digits, `_`, `-` and `.`"));
+            errors.push(place.error(None, "a task's name is made of letters, digits, `_`, `-` and `.`"));
         }
         match (&self.action, &self.command) {
             (Some(action), None) if built_in(action).is_some() => {}
@@ -245,14 +290,15 @@ impl TaskEntry {
                 let names: Vec<String> =
                     action::all().iter().map(|action| action.name().to_owned()).collect();
                 let allowed = format!("found `{}`; allowed: {}", text::visible(action), names.join(", "));
-                return Err(place.error(Some("action"), &allowed));
+                errors.push(place.error(Some("action"), &allowed));
             }
             (None, Some(command)) if command.first().is_some_and(|program| !program.is_empty()) => {}
             (None, Some(_)) => {
-                return Err(place.error(Some("command"), "is empty; a program and its arguments are allowed"));
+                errors
+                    .push(place.error(Some("command"), "is empty; a program and its arguments are allowed"));
             }
-            (None, None) => return Err(place.error(None, "has neither `command` nor `action`; give one")),
-            (Some(_), Some(_)) => return Err(place.error(None, "has both `command` and `action`; give one")),
+            (None, None) => errors.push(place.error(None, "has neither `command` nor `action`; give one")),
+            (Some(_), Some(_)) => errors.push(place.error(None, "has both `command` and `action`; give one")),
         }
         for (key, patterns) in [("inputs", &self.inputs), ("optional_inputs", &self.optional_inputs)] {
             for pattern in patterns {
@@ -262,7 +308,7 @@ impl TaskEntry {
                         .map(drop)
                         .map_err(|error| format!("a glob is allowed ({})", error.kind()))
                 });
-                valid.map_err(|allowed| place.found(key, pattern, &allowed))?;
+                errors.extend(valid.err().map(|allowed| place.found(key, pattern, &allowed)));
             }
         }
         for output in &self.outputs {
@@ -270,27 +316,27 @@ impl TaskEntry {
                 true => Err("a file or a directory without wildcards is allowed".to_owned()),
                 false => Ok(()),
             });
-            valid.map_err(|allowed| place.found("outputs", output, &allowed))?;
+            errors.extend(valid.err().map(|allowed| place.found("outputs", output, &allowed)));
         }
         if self.action.is_none() && self.inputs.is_empty() && self.optional_inputs.is_empty() && !self.always
         {
             let allowed =
                 "has no `inputs`, so that nobody can tell when to run it; give some, or `always = true`";
-            return Err(place.error(None, allowed));
+            errors.push(place.error(None, allowed));
         }
         if self.targets.is_empty() {
-            return Err(place.error(Some("targets"), "is empty; `build` and `release` are allowed"));
+            errors.push(place.error(Some("targets"), "is empty; `build` and `release` are allowed"));
         }
         for variable in self.environment.iter().chain(self.set.keys()) {
             if variable.is_empty() || variable.contains(['=', '\0']) {
-                return Err(place.found(
+                errors.push(place.found(
                     "environment",
                     variable,
                     "names of environment variables are allowed",
                 ));
             }
         }
-        Ok(())
+        errors
     }
 
     fn into_task(self, name: &str, dir: &Path, origin: Origin) -> Result<Task> {
@@ -366,18 +412,20 @@ impl Place<'_> {
     }
 }
 
-fn line_of(content: &str, offset: usize) -> usize {
+pub(super) fn line_of(content: &str, offset: usize) -> usize {
     content[..offset.min(content.len())].matches('\n').count() + 1
 }
 
 /// TOML to a struct; an error names file, line, key and what is allowed.
 fn parse<T: for<'a> Deserialize<'a>>(file: &str, content: &str) -> Result<T> {
-    toml::from_str(content).map_err(|error: toml::de::Error| {
-        let line = error.span().map_or(1, |span| line_of(content, span.start));
-        let reason = error.message().trim().replace('\n', "; ");
-        Error::input(format!("{}:{line}: {}", text::path(Path::new(file)), text::visible(&reason)))
-            .hint("the README describes every key of a recipe, with an example")
-    })
+    toml::from_str(content).map_err(|error: toml::de::Error| not_read(file, content, &error))
+}
+
+pub(super) fn not_read(file: &str, content: &str, error: &toml::de::Error) -> Error {
+    let line = error.span().map_or(1, |span| line_of(content, span.start));
+    let reason = error.message().trim().replace('\n', "; ");
+    Error::input(format!("{}:{line}: {}", text::path(Path::new(file)), text::visible(&reason)))
+        .hint("the README describes every key of a recipe, with an example")
 }
 
 #[cfg(test)]

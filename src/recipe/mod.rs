@@ -7,6 +7,7 @@
 mod builtin;
 mod file;
 mod makefile;
+mod mistakes;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,7 +17,8 @@ use crate::fs;
 use crate::graph::{Plan, Target, Task};
 use crate::plugin::{LABEL_FILE, Label};
 
-pub use file::PLUGIN_RECIPE_FILE;
+pub use file::{PLUGIN_RECIPE_FILE, Release};
+pub use mistakes::mistakes;
 
 /// The recipes of one plugin directory, merged.
 #[derive(Debug, Clone, Default)]
@@ -37,11 +39,20 @@ pub fn plan(dir: &Path, target: Target) -> Result<Plan> {
     Plan::new(dir, recipes.tasks, &recipes.known, target)
 }
 
+/// Whether a rule of the Makefile is what makes the label, and has not done so yet.
+pub fn makes_label(dir: &Path) -> Result<bool> {
+    Ok(!fs::exists(&dir.join(LABEL_FILE)) && makefile::has_rule(dir, "precustom")?)
+}
+
+/// What the plugin in `dir` says of its releases.
+pub fn release(dir: &Path) -> Result<Release> {
+    Ok(file::read_plugin_recipe(dir)?.map(|recipe| recipe.release).unwrap_or_default())
+}
+
 impl Recipes {
     /// The built-in recipes that apply to `dir`, changed by its `mwp.toml`.
     pub fn of_plugin(dir: &Path) -> Result<Recipes> {
-        // A rule of the Makefile may be what makes the label.
-        if fs::exists(&dir.join(LABEL_FILE)) || !makefile::has_rule(dir, "precustom")? {
+        if !makes_label(dir)? {
             Label::read(dir)?;
         }
         let mut recipes = Recipes::default();

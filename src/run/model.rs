@@ -148,17 +148,23 @@ impl Service {
     /// Every service of a plugin, in the order of its configuration; those without a command (static apps) have no
     /// processes and are left out.
     pub fn of_plugin(plugin: &Plugin) -> Result<Vec<Service>> {
-        let config = &plugin.config;
+        let services = Service::sections(plugin).into_iter().filter_map(|(_, _, service)| service);
+        services.collect()
+    }
+
+    /// Every section that a service can come of, with its kind and, where it has a command, the service or what is
+    /// wrong with it.
+    pub fn sections(plugin: &Plugin) -> Vec<(&Section, Kind, Option<Result<Service>>)> {
         let kinds = [Kind::App, Kind::Step, Kind::Extra];
-        let mut services = Vec::new();
-        for section in &config.sections {
-            let kind = kinds.iter().find(|kind| section.name.starts_with(kind.section_prefix()));
+        let mut found = Vec::new();
+        for section in &plugin.config.sections {
+            let kind = kinds.into_iter().find(|kind| section.name.starts_with(kind.section_prefix()));
             let (Some(kind), Some(name)) = (kind, &section.instance) else { continue };
-            if !section.text("_cmd_and_args").trim().is_empty() {
-                services.push(Service::of_section(plugin, section, *kind, name)?);
-            }
+            let has_command = !section.text("_cmd_and_args").trim().is_empty();
+            let service = has_command.then(|| Service::of_section(plugin, section, kind, name));
+            found.push((section, kind, service));
         }
-        Ok(services)
+        found
     }
 
     fn of_section(plugin: &Plugin, section: &Section, kind: Kind, name: &str) -> Result<Service> {
@@ -247,7 +253,7 @@ impl Service {
 /// A number that is none of those allowed, with its place.
 fn out_of_range(plugin: &Plugin, section: &Section, key: &str, found: i64, allowed: &str) -> Error {
     let place = match section.entry(key).and_then(|entry| entry.origin.as_ref()) {
-        Some(origin) => format!("{}:{}", text::path(&origin.file), origin.line),
+        Some(origin) => text::place(&origin.file, origin.line, Some(origin.column)),
         None => text::path(&plugin.dir),
     };
     Error::input(format!("{place}: [{}] {key}: found {found}; {allowed}", section.name))

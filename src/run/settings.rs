@@ -69,11 +69,7 @@ pub struct LogSettings {
 
 impl Settings {
     pub fn load(module: &Module, site: &Site) -> Result<Settings> {
-        let file = std::path::Path::new("config/config.ini");
-        let root = site.etc.join("metwork.config.d").join(module.as_str()).join("config.ini");
-        let home = site.environment.path("MFMODULE_HOME").map(|home| home.join(file));
-        let files: Vec<_> = home.into_iter().chain([site.runtime_home(module).join(file), root]).collect();
-        let given = ModuleSettings::read(&files, module, site)?;
+        let given = ModuleSettings::of(module, site)?;
         Reader { given: &given, module, site }.settings()
     }
 

@@ -7,7 +7,6 @@
 mod after;
 mod create;
 mod hooks;
-mod python_methods;
 mod questions;
 mod render;
 mod shelf;

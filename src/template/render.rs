@@ -6,9 +6,9 @@ use minijinja::value::Value as JinjaValue;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
-use super::python_methods;
 use super::shelf::Shelf;
 use crate::error::{Error, Result};
+use crate::jinja;
 use crate::text;
 
 /// Renders the files and names of one template.
@@ -19,11 +19,10 @@ pub(super) struct Renderer {
 impl Renderer {
     /// Names in `extends` are looked up in the template's own directory, then on its shelf.
     pub(super) fn new(shelf: &Shelf, template: &str) -> Result<Renderer> {
-        let mut engine = Environment::new();
+        let mut engine = jinja::engine();
         engine.set_undefined_behavior(UndefinedBehavior::SemiStrict);
         let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
         engine.set_syntax(syntax.map_err(|error| Error::machine(error.to_string()))?);
-        engine.set_unknown_method_callback(python_methods::call);
         engine.add_filter("jsonify", |text: String| Value::String(text).to_string());
         let (shelf, own) = (shelf.clone(), template.to_owned());
         engine.set_loader(move |name| {
@@ -65,23 +64,7 @@ impl Renderer {
 
 /// The variables as templates see them, below `cookiecutter`.
 pub(super) fn variables(answers: &serde_json::Map<String, Value>) -> JinjaValue {
-    JinjaValue::from_pairs([("cookiecutter", of_json(&Value::Object(answers.clone())))])
-}
-
-fn of_json(value: &Value) -> JinjaValue {
-    match value {
-        Value::Null => JinjaValue::from(()),
-        Value::Bool(value) => JinjaValue::from(*value),
-        Value::Number(number) => match number.as_i64() {
-            Some(number) => JinjaValue::from(number),
-            None => JinjaValue::from(number.as_f64().unwrap_or_default()),
-        },
-        Value::String(text) => JinjaValue::from(text.as_str()),
-        Value::Array(items) => items.iter().map(of_json).collect(),
-        Value::Object(items) => {
-            JinjaValue::from_pairs(items.iter().map(|(name, value)| (name.as_str(), of_json(value))))
-        }
-    }
+    JinjaValue::from_pairs([("cookiecutter", jinja::of_json(&Value::Object(answers.clone())))])
 }
 
 #[cfg(test)]

@@ -61,7 +61,9 @@ fn every_template_makes_a_plugin_that_passes_the_check_whatever_its_name() {
         for template in TEMPLATES {
             create(&sandbox, &["--template", template, name]).succeeded();
             let done = sandbox.ok(["check", "-C", name]);
-            assert_eq!(done.stderr, "", "{template}");
+            // A long name makes long paths of sockets, which depend on the machine.
+            let is_long = name == long.as_str() && done.stderr.starts_with("warning: the path of the socket");
+            assert!(is_long || done.stderr.is_empty(), "{template}: {}", done.stderr);
             fs::remove_dir_all(sandbox.work().join(name)).unwrap();
         }
     }
@@ -308,7 +310,7 @@ fn a_template_that_fails_leaves_nothing() {
         (
             &format!("{plugin}/config.ini"),
             "[general]\n_version=1\n",
-            "error: `foo/config.ini`:1: [general] `_license` is missing",
+            "error: foo/config.ini:1:1: [general] `_license` is missing",
         ),
         (
             "templates/mine/cookiecutter.json",

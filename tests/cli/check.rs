@@ -28,7 +28,8 @@ fn refused(sandbox: &Sandbox, lines: &[&str]) {
 
 #[test]
 fn a_good_plugin_is_said_to_be_good_in_one_line() {
-    let sandbox = with_config("[app_main]\n_cmd_and_args=true\n");
+    let sandbox = with_config("[app_main]\n_cmd_and_args=true\nnumprocesses=1\n");
+    sandbox.write("foo/main/app.py", "");
     let done = sandbox.ok(["check", "-C", "foo"]);
     assert_eq!(
         (done.stdout.as_str(), done.stderr.as_str()),
@@ -94,8 +95,8 @@ fn a_malformed_line_is_refused_with_its_number() {
     refused(
         &sandbox,
         &[
-            "error: `config.ini`:10: [custom] found `foo: bar`; `key = value` is allowed",
-            "error: `config.ini`:11: [custom] found `=` without a key before it; `key = value` is allowed",
+            "error: config.ini:10:1: [custom] found `foo: bar`; `key = value` is allowed",
+            "error: config.ini:11:1: [custom] found `=` without a key before it; `key = value` is allowed",
         ],
     );
     sandbox.write("foo/config.ini", format!("\u{feff}{CONFIG}"));
@@ -106,7 +107,7 @@ fn a_malformed_line_is_refused_with_its_number() {
 fn a_configuration_that_is_not_utf8_is_refused_with_its_line() {
     let sandbox = with_config("");
     sandbox.write("foo/config.ini", b"[general]\n_version=0.0.1\n_vendor=caf\xe9\n");
-    refused(&sandbox, &["error: `config.ini`:3: found bytes that are not UTF-8; UTF-8 text is allowed"]);
+    refused(&sandbox, &["error: config.ini:3: found bytes that are not UTF-8; UTF-8 text is allowed"]);
 }
 
 #[test]
@@ -115,9 +116,9 @@ fn an_unknown_section_is_refused_with_a_suggestion() {
     refused(
         &sandbox,
         &[
-            "error: `config.ini`:9: [ap_main] unknown section",
+            "error: config.ini:9:1: [ap_main] unknown section",
             "hint: did you mean `app_main`?",
-            "error: `config.ini`:11: [nothing_like_it] unknown section",
+            "error: config.ini:11:1: [nothing_like_it] unknown section",
         ],
     );
 }
@@ -128,9 +129,9 @@ fn an_unknown_key_is_refused_with_a_suggestion() {
     refused(
         &sandbox,
         &[
-            "error: `config.ini`:11: [app_main] numproceses: unknown key",
+            "error: config.ini:11:1: [app_main] numproceses: unknown key",
             "hint: did you mean `numprocesses`?",
-            "error: `config.ini`:12: [app_main] cmd_and_args: unknown key",
+            "error: config.ini:12:1: [app_main] cmd_and_args: unknown key",
             "hint: did you mean `_cmd_and_args`?",
         ],
     );
@@ -147,8 +148,8 @@ fn duplicate_keys_and_sections_are_refused_with_both_lines() {
     refused(
         &sandbox,
         &[
-            "error: `config.ini`:11: [app_main] debug: duplicate key; the first is in line 10",
-            "error: `config.ini`:12: [app_main] duplicate section; the first is in line 9",
+            "error: config.ini:11:1: [app_main] debug: duplicate key; the first is in line 10",
+            "error: config.ini:12:1: [app_main] duplicate section; the first is in line 9",
         ],
     );
 }
@@ -161,8 +162,8 @@ fn the_metadata_is_required_and_not_empty() {
     refused(
         &sandbox,
         &[
-            "error: `config.ini`:1: [general] `_vendor` is missing",
-            "error: `config.ini`:3: [general] _summary: found nothing; some text is required",
+            "error: config.ini:1:1: [general] `_vendor` is missing",
+            "error: config.ini:3:1: [general] _summary: found nothing; some text is required",
         ],
     );
     sandbox.write("foo/config.ini", "[custom]\n_a=1\n");
@@ -189,7 +190,7 @@ fn shell_characters_in_version_and_release_are_refused() {
             let lines: Vec<_> = CONFIG.lines().filter(|line| !line.starts_with(key)).collect();
             sandbox.write("foo/config.ini", format!("{}\n{key}={bad}\n", lines.join("\n")));
             let done = sandbox.fails(1, ["check", "-C", "foo"]);
-            done.says(&format!("error: `foo/config.ini`:8: [general] {key}: found `"));
+            done.says(&format!("error: foo/config.ini:8:10: [general] {key}: found `"));
         }
     }
 }
@@ -203,8 +204,8 @@ fn all_problems_are_reported_at_once() {
     assert_eq!(done.stderr.matches("error:").count(), 5, "{}", done.stderr);
     let done = done.says("`foo/.layerapi2_label`: the plugin name `base` is reserved");
     let done = done.says("`foo` is a legacy plugin: its format version is `0.9.9`");
-    let done = done.says("`foo/config.ini`:10: ").says("`foo/config.ini`:11: ");
-    done.says("`foo/config.ini`:12: [what] unknown section");
+    let done = done.says("foo/config.ini:10:1: ").says("foo/config.ini:11:35: ");
+    done.says("foo/config.ini:12:1: [what] unknown section");
 }
 
 #[test]
@@ -220,15 +221,15 @@ fn a_bad_override_is_reported_by_its_own_path() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    let shown = |relative: &str| format!("`{}`", sandbox.path(relative).display());
+    let shown = |relative: &str| format!("{}", sandbox.path(relative).display());
     write(home, "[app_main]\nnumproceses=3\n");
     write(etc, "[app_main]\n_cmd_and_args=false\n[general]\n_version=2\n[app_main\n");
     let done = run(&sandbox).exited(1);
-    let done = done.says(&format!("error: {}:2: [app_main] numproceses: unknown key", shown(home)));
-    let done =
-        done.says(&format!("error: {}:2: [app_main] _cmd_and_args: a key that starts with `_`", shown(etc)));
-    let done = done.says(&format!("error: {}:3: [general] this section belongs to the plugin", shown(etc)));
-    done.says(&format!("error: {}:5: [general] found `[app_main`", shown(etc)));
+    let done = done.says(&format!("error: {}:2:1: [app_main] numproceses: unknown key", shown(home)));
+    let done = done
+        .says(&format!("error: {}:2:1: [app_main] _cmd_and_args: a key that starts with `_`", shown(etc)));
+    let done = done.says(&format!("error: {}:3:1: [general] this section belongs to the plugin", shown(etc)));
+    done.says(&format!("error: {}:5:1: [general] found `[app_main`", shown(etc)));
     write(home, "[app_main]\nnumprocesses=3\n[app_gone]\nnumprocesses=1\n");
     write(etc, "[custom]\nsite=x\n");
     run(&sandbox).succeeded().says("[app_gone] the plugin has no such section: the override is ignored");
@@ -281,7 +282,7 @@ fn values_are_templates_over_the_environment() {
     let sandbox = with_config("[custom]\na={{ x\n");
     refused_with(
         &sandbox,
-        "error: `foo/config.ini`:10: [custom] a: found `{{ x`, which is no Jinja2 template: ",
+        "error: foo/config.ini:10:3: [custom] a: found `{{ x`, which is no Jinja2 template: ",
     );
 }
 
@@ -293,10 +294,11 @@ fn refused_with(sandbox: &Sandbox, text: &str) {
 #[test]
 fn an_integer_that_does_not_parse_is_a_warning() {
     let sandbox = with_config("[app_main]\nnumprocesses=many\n");
+    sandbox.write("foo/main/app.py", "");
     let done = sandbox.ok(["check", "-C", "foo", "-q"]);
     assert_eq!(
         done.stderr,
-        "warning: `foo/config.ini`:10: [app_main] numprocesses: `many` is no integer and counts as 0\n"
+        "warning: foo/config.ini:10:14: [app_main] numprocesses: `many` is no integer and counts as 0\n"
     );
 }
 
@@ -304,7 +306,7 @@ fn an_integer_that_does_not_parse_is_a_warning() {
 fn an_indented_key_is_a_warning() {
     let sandbox = with_config("[app_main]\n_cmd_and_args=true\n  numprocesses=2\n");
     sandbox.ok(["check", "-C", "foo"]).says(
-        "`foo/config.ini`:11: [app_main] numprocesses: this line is indented and so continues the value of `_cmd_and_args`",
+        "foo/config.ini:11:3: [app_main] numprocesses: this line is indented and so continues the value of `_cmd_and_args`",
     );
 }
 
@@ -329,11 +331,11 @@ fn the_rules_of_mfdata_steps_are_kept() {
     refused(
         &sandbox,
         &[
-            "error: `config.ini`:10: [step_main] failure_policy: found `move` without `failure_policy_move_dest_dir`; \
+            "error: config.ini:10:16: [step_main] failure_policy: found `move` without `failure_policy_move_dest_dir`; \
              a directory to move to is required",
-            "error: `config.ini`:12: [step_main] retry_max_wait: `retry_max_wait` is 5.0; at least `retry_min_wait`, \
+            "error: config.ini:12:16: [step_main] retry_max_wait: `retry_max_wait` is 5.0; at least `retry_min_wait`, \
              20.0, is allowed",
-            "error: `config.ini`:14: [step_other] failure_policy: found `drop`; `keep`, `delete`, `move` are allowed",
+            "error: config.ini:14:16: [step_other] failure_policy: found `drop`; `keep`, `delete`, `move` are allowed",
         ],
     );
 }
@@ -341,10 +343,10 @@ fn the_rules_of_mfdata_steps_are_kept() {
 #[test]
 fn the_keys_of_another_module_are_unknown() {
     let sandbox = with_config("[step_main]\n");
-    refused(&sandbox, &["error: `config.ini`:9: [step_main] unknown section"]);
+    refused(&sandbox, &["error: config.ini:9:1: [step_main] unknown section"]);
     sandbox.write("foo/.layerapi2_label", "plugin_foo@mfbase\n");
     sandbox.write("foo/config.ini", format!("{CONFIG}[app_main]\ntimeout=1\n"));
-    refused(&sandbox, &["error: `config.ini`:10: [app_main] timeout: unknown key"]);
+    refused(&sandbox, &["error: config.ini:10:1: [app_main] timeout: unknown key"]);
 }
 
 #[test]
@@ -374,7 +376,7 @@ fn several_plugins_are_checked_in_one_run() {
     sandbox.write("bar/config.ini", "[general]\n");
     let done = sandbox.fails(1, ["check", "-C", "foo", "-C", "bar", "-C", "none"]);
     done.prints("`foo`: ")
-        .says("`bar/config.ini`:1: [general] `_version` is missing")
+        .says("bar/config.ini:1:1: [general] `_version` is missing")
         .says("`none` is not a plugin");
 }
 
@@ -394,13 +396,15 @@ fn json_names_place_and_finding() {
         ("key", Value::from("numproceses")),
         ("found", Value::from("numproceses")),
         ("suggestion", Value::from("numprocesses")),
-        ("message", Value::from("`foo/config.ini`:10: [app_main] numproceses: unknown key")),
+        ("message", Value::from("foo/config.ini:10:1: [app_main] numproceses: unknown key")),
         ("hint", Value::from("did you mean `numprocesses`?")),
         ("allowed", Value::Null),
     ] {
         assert_eq!(problem[field], value, "{field}");
     }
-    assert_eq!(report["warnings"][0]["key"], "max_age");
+    let warnings = report["warnings"].as_array().unwrap();
+    let odd = warnings.iter().find(|warning| warning["key"] == "max_age").unwrap();
+    assert_eq!((&odd["line"], &odd["column"]), (&Value::from(11), &Value::from(9)));
     let good = with_config("").ok(["check", "-C", "foo", "--json"]);
     let reports: Value = serde_json::from_str(&good.stdout).unwrap();
     assert_eq!((&reports[0]["ok"], &reports[0]["version"]), (&Value::from(true), &Value::from("0.0.1")));

@@ -1,5 +1,8 @@
 //! Archives that are not plainly a plugin: each is refused with its reason, soon, and nothing of it remains.
 
+use mwp::artifact::{Limits, unpack};
+
+use crate::support::Sandbox;
 use crate::support::tar::{LABEL, METADATA, Tar, checksum, header, record};
 use crate::support::unpacking::{all_refused, gzip, zstd};
 
@@ -44,7 +47,7 @@ fn names_that_are_not_plain_are_refused() {
         (
             "deep path",
             Tar::plugin().long_name(format!("{IN}{}", "/d".repeat(101))).file("x", "").end(),
-            "which is deeper than 100 directories",
+            "a path that is deeper than 100 directories",
         ),
         (
             "file with a slash and content",
@@ -236,6 +239,25 @@ fn links_that_leave_the_plugin_are_refused() {
 }
 
 #[test]
+fn no_link_leads_the_installation_itself_astray() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir(sandbox.work().join("staging")).unwrap();
+    let limits = Limits { external_links: true, ..Limits::default() };
+    for name in ["local", "local/bin", ".mwp", ".mwp_manifest.json", "config.ini", ".configuration_cache2"] {
+        let archive = Tar::plugin().link(&format!("metwork_plugin/{name}"), "/tmp/elsewhere").end();
+        let file = sandbox.write("x.plugin", archive);
+        let error = unpack(&file, &sandbox.work().join("staging/hello"), &limits).unwrap_err();
+        assert!(
+            error.to_string().contains("a link to `/tmp/elsewhere`, an absolute path"),
+            "{name}: {error}"
+        );
+    }
+    let archive = Tar::plugin().link("metwork_plugin/data", "/tmp/elsewhere").end();
+    let file = sandbox.write("x.plugin", archive);
+    unpack(&file, &sandbox.work().join("staging/hello"), &limits).unwrap();
+}
+
+#[test]
 fn only_files_directories_and_links_are_allowed() {
     let kind = |kind: u8| Tar::plugin().member("metwork_plugin/x", kind, 0o666, b"", b"").end();
     all_refused(vec![
@@ -259,17 +281,6 @@ fn a_name_is_used_once() {
     let two = |a: &str, b: &str| Tar::plugin().file(a, "").file(b, "").end();
     all_refused(vec![
         ("twice", two("metwork_plugin/a", "metwork_plugin/a"), "has `metwork_plugin/a` twice"),
-        (
-            "case",
-            two("metwork_plugin/a", "metwork_plugin/A"),
-            "differs from `metwork_plugin/a` in case alone",
-        ),
-        (
-            "case of a directory",
-            two("metwork_plugin/d/x", "metwork_plugin/D/y"),
-            "differs from `metwork_plugin/d`",
-        ),
-        ("case beyond ASCII", two("metwork_plugin/\u{e9}", "metwork_plugin/\u{c9}"), "in case alone"),
         ("file and directory", two("metwork_plugin/a", "metwork_plugin/a/b"), "no directory"),
         (
             "directory and file",
@@ -368,21 +379,11 @@ fn what_is_out_of_proportion_is_refused() {
         encoder.finish().unwrap()
     };
     let declared = Tar::plugin().raw(header(b"metwork_plugin/a", b'0', 8 << 30, 0o644, b"")).0;
-    let members = {
-        let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
-        let mut tar = Tar(&mut encoder).describe(LABEL, METADATA, "[]");
-        for n in 0..200_000 {
-            tar = tar.link(&format!("metwork_plugin/{n}"), "x");
-        }
-        tar.end();
-        encoder.finish().unwrap()
-    };
     all_refused(vec![
         ("zstd bomb", bomb(zstd), "out of proportion"),
         ("gzip bomb", bomb(gzip), "out of proportion"),
         ("bomb of many files", many_files, "out of proportion"),
         ("announced only", declared, "out of proportion"),
-        ("very many members", members, "has more than 200000 members"),
         ("large label", Tar::with(&"x".repeat(5000), METADATA, "[]").end(), "which is too much"),
         ("large metadata", Tar::with(LABEL, &" ".repeat(2 << 20), "[]").end(), "which is too much"),
     ]);

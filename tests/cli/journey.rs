@@ -2,7 +2,6 @@
 //! load, and back to nothing.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use crate::support::running::Load;
 use crate::support::{Done, Sandbox};
@@ -35,9 +34,7 @@ fn plugins_of_three_kinds_are_made_shipped_served_swapped_and_removed() {
         let load = Load::start(up.port, &format!("/{name}/"), true, 4);
         let closing = Load::start(up.port, &format!("/{name}/"), false, 4);
         let file = release("2.0");
-        let begun = Instant::now();
         sandbox.ok(["hotswap", file.to_str().unwrap()]).says(&format!("swapped in {name} 2.0-1"));
-        assert!(begun.elapsed() < Duration::from_secs(30), "{name}: {:?}", begun.elapsed());
         for counted in [load.stop(), closing.stop()] {
             assert!(counted.lost == 0 && counted.answered > 0, "{name}: {counted:?}");
         }

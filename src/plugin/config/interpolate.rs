@@ -44,16 +44,20 @@ impl<'a> Interpolator<'a> {
         })
     }
 
+    /// The first variable that the text puts in and that is not defined.
+    pub(super) fn undefined(&self, text: &str) -> Option<String> {
+        if !is_template(text) {
+            return None;
+        }
+        self.templates.get_or_init(|| Templates::new(self.variables())).undefined(text)
+    }
+
     /// The process environment; what MetWork always sets and this machine does not; the current plugin.
     fn variables(&self) -> BTreeMap<String, String> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut variables = BTreeMap::from([
-            ("MFCONFIG".to_owned(), self.site.configuration_name.clone()),
-            ("MFMODULE_VERSION".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-            ("MFHARDWARE_NUMBER_OF_CPU_CORES".to_owned(), cores.to_string()),
-            ("MFHARDWARE_NUMBER_OF_CPU_CORES_MULTIPLIED_BY_2".to_owned(), (cores * 2).to_string()),
-            ("MFHARDWARE_NUMBER_OF_CPU_CORES_DIVIDED_BY_2".to_owned(), cores.div_ceil(2).to_string()),
-        ]);
+        let machine = self.site.machine_variables().map(|(name, value)| (name.to_owned(), value));
+        let mut variables = BTreeMap::from(machine);
+        variables.insert("MFCONFIG".to_owned(), self.site.configuration_name.clone());
+        variables.insert("MFMODULE_VERSION".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
         if let Some(module) = self.module {
             let mut set = |name: &str, value: String| variables.insert(name.to_owned(), value);
             set("MFMODULE", module.upper());
@@ -109,6 +113,16 @@ mod tests {
             ("{{ 'MY_PORT'|getenv }} {{ 'NONE'|getenv('d') }}", "18868 d"),
             ("{# gone #}kept", "kept"),
             ("{{ MFMODULE_VERSION }}", env!("CARGO_PKG_VERSION")),
+            (
+                "{{ (MFHARDWARE_NUMBER_OF_CPU_CORES|int) + 1 == MFHARDWARE_NUMBER_OF_CPU_CORES_PLUS_1|int }}",
+                "True",
+            ),
+            ("{{ MFHARDWARE_NUMBER_OF_PHYSICAL_PROCESSORS|int > 0 }}", "True"),
+            (
+                "{{ MFHARDWARE_PHYSICAL_MEMORY|int > 0 }} {{ MFHOSTNAME_FULL.startswith(MFHOSTNAME) }}",
+                "True True",
+            ),
+            ("{{ MFDOMAIN is defined }} {{ MFHOSTNAME|length > 0 }}", "True True"),
         ] {
             assert_eq!(render(text).as_deref(), Ok(rendered), "{text}");
         }

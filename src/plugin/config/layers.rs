@@ -10,6 +10,7 @@
 
 use std::path::PathBuf;
 
+use super::Origin;
 use super::problem::{ConfigProblem, Findings, Place};
 use super::reader::{Document, Entry, MistakeKind, Section};
 use super::schema::Schema;
@@ -45,18 +46,26 @@ impl Source {
     pub(super) fn read(path: PathBuf, text: &str, is_override: bool, findings: &mut Findings) -> Source {
         let (document, mistakes) = Document::parse(text);
         for mistake in mistakes {
-            findings.problem(of_mistake(&path, mistake.line, mistake.kind));
+            let column = document.first_column(mistake.line);
+            findings.problem(of_mistake(&path, mistake.line, column, mistake.kind));
         }
         Source { path, document, is_override }
     }
 
     pub(super) fn place<'a>(&'a self, line: usize, section: &'a str, key: Option<&'a str>) -> Place<'a> {
-        Place { file: &self.path, line: Some(line), section: Some(section), key }
+        let column = Some(self.document.first_column(line));
+        Place { file: &self.path, line: Some(line), column, section: Some(section), key }
+    }
+
+    /// Where a value begins; its key, where it has none.
+    pub(super) fn origin(&self, entry: &Entry) -> Origin {
+        let start = if entry.value.is_empty() { entry.key_span.start } else { entry.value_span.start };
+        Origin { file: self.path.clone(), line: entry.line, column: self.document.column(start) }
     }
 }
 
-fn of_mistake(path: &std::path::Path, line: usize, kind: MistakeKind) -> ConfigProblem {
-    let place = |section, key| Place { file: path, line: Some(line), section, key };
+fn of_mistake(path: &std::path::Path, line: usize, column: usize, kind: MistakeKind) -> ConfigProblem {
+    let place = |section, key| Place { file: path, line: Some(line), column: Some(column), section, key };
     let shown = |text: &str| format!("`{}`", text::visible(text));
     match kind {
         MistakeKind::BeforeFirstSection { text } => {
@@ -116,7 +125,8 @@ pub(super) fn effective<'a>(
                 sections.len() - 1
             });
             for entry in &section.entries {
-                add(&mut sections[index], entry, source, configuration_name, findings);
+                let key = schema.key(&section.name, &entry.key);
+                add(&mut sections[index], entry, key, source, configuration_name, findings);
             }
         }
     }
@@ -158,11 +168,11 @@ fn is_overridable(
 fn add<'a>(
     section: &mut GivenSection<'a>,
     entry: &'a Entry,
+    key: Key<'a>,
     source: &'a Source,
     configuration_name: &str,
     findings: &mut Findings,
 ) {
-    let key = Key::parse(&entry.key);
     let place = source.place(entry.line, section.name, Some(&entry.key));
     if source.is_override && key.name.starts_with('_') {
         findings.problem(
@@ -174,9 +184,9 @@ fn add<'a>(
         );
         return;
     }
-    if key.malformed {
+    if key.is_malformed(&entry.key) {
         findings.warning(
-            ConfigProblem::new(&place, "this is no proper variant; it is read as if it were one")
+            ConfigProblem::new(&place, "this variant has no name; the key is read as one without a variant")
                 .hint("a variant is written `key[NAME]=value`"),
         );
     }

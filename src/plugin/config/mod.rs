@@ -73,6 +73,8 @@ pub struct Section {
     pub name: String,
     /// `main` for `[app_main]`: the name of an app, a daemon or a step; absent for other kinds.
     pub instance: Option<String>,
+    /// Of its heading.
+    pub origin: Origin,
     /// The given keys in the order of the files, then the defaults.
     pub entries: Vec<Entry>,
 }
@@ -90,6 +92,8 @@ pub struct Entry {
 pub struct Origin {
     pub file: PathBuf,
     pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
 }
 
 impl Config {
@@ -162,6 +166,8 @@ impl Section {
 pub(super) struct Loaded {
     /// Only where there are no problems.
     pub(super) config: Option<Config>,
+    /// What could be read where there are problems.
+    pub(super) partial: Option<Config>,
     pub(super) problems: Vec<ConfigProblem>,
     pub(super) warnings: Vec<ConfigProblem>,
     /// Whether a file could not be read for a reason that lies with the machine.
@@ -203,10 +209,11 @@ pub(super) fn load(dir: &Path, label: Option<&Label>, module: Option<&Module>, s
     }
     // As they stand in the file: that is how they will be put right.
     findings.problems.sort_by_key(|problem| (problem.file != dir.join(CONFIG_FILE), problem.line));
-    let config = if findings.problems.is_empty() { general(&sections) } else { None };
-    let config = config.map(|general| Config { general, sections });
+    findings.warnings.sort_by_key(|warning| (warning.file != dir.join(CONFIG_FILE), warning.line));
+    let read = general(&sections).map(|general| Config { general, sections });
+    let (config, partial) = if findings.problems.is_empty() { (read, None) } else { (None, read) };
     let Findings { problems, warnings } = findings;
-    Loaded { config, problems, warnings, machine_failed, is_legacy }
+    Loaded { config, partial, problems, warnings, machine_failed, is_legacy }
 }
 
 fn files(dir: &Path, label: Option<&Label>, site: &Site) -> Vec<(PathBuf, bool)> {
@@ -216,7 +223,7 @@ fn files(dir: &Path, label: Option<&Label>, site: &Site) -> Vec<(PathBuf, bool)>
 }
 
 fn missing(path: &Path) -> ConfigProblem {
-    let place = problem::Place { file: path, line: None, section: None, key: None };
+    let place = problem::Place { file: path, line: None, column: None, section: None, key: None };
     ConfigProblem::new(&place, "the plugin has no configuration file")
         .hint("write one with a section `[general]`; `mwp bootstrap create` makes a plugin with all of it")
 }

@@ -80,6 +80,16 @@ impl ModuleSettings {
         Ok(ModuleSettings(settings))
     }
 
+    /// What counts for a module on this machine. Later wins: `config/config.ini` of the module's home, then of its
+    /// runtime home; `/etc/metwork.config.d/{module}/config.ini`.
+    pub fn of(module: &Module, site: &Site) -> Result<ModuleSettings> {
+        let file = Path::new("config/config.ini");
+        let root = site.etc.join("metwork.config.d").join(module.as_str()).join("config.ini");
+        let home = site.environment.path("MFMODULE_HOME").map(|home| home.join(file));
+        let files: Vec<_> = home.into_iter().chain([site.runtime_home(module).join(file), root]).collect();
+        ModuleSettings::read(&files, module, site)
+    }
+
     pub fn get(&self, section: &str, key: &str) -> Option<&Setting> {
         self.0.get(&(section.to_owned(), key.to_owned()))
     }

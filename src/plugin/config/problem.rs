@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Origin;
 use crate::error::{Error, Problem};
 use crate::text;
 
@@ -13,6 +14,8 @@ pub struct ConfigProblem {
     #[serde(serialize_with = "as_text")]
     pub file: PathBuf,
     pub line: Option<usize>,
+    /// In characters, from 1.
+    pub column: Option<usize>,
     pub section: Option<String>,
     pub key: Option<String>,
     pub found: Option<String>,
@@ -25,10 +28,10 @@ pub struct ConfigProblem {
 
 impl ConfigProblem {
     pub(super) fn new(place: &Place<'_>, reason: &str) -> ConfigProblem {
-        let mut message = text::path(place.file);
-        if let Some(line) = place.line {
-            message.push_str(&format!(":{line}"));
-        }
+        let mut message = match place.line {
+            Some(line) => text::place(place.file, line, place.column),
+            None => text::path(place.file),
+        };
         message.push(':');
         if let Some(section) = place.section {
             message.push_str(&format!(" [{}]", text::visible(section)));
@@ -40,6 +43,7 @@ impl ConfigProblem {
         ConfigProblem {
             file: place.file.to_owned(),
             line: place.line,
+            column: place.column,
             section: place.section.map(str::to_owned),
             key: place.key.map(str::to_owned),
             found: None,
@@ -52,18 +56,37 @@ impl ConfigProblem {
 
     /// From a check that ended at its first problem.
     pub(crate) fn of_error(file: &Path, error: Error) -> Vec<ConfigProblem> {
-        let of_problem = |problem: Problem| ConfigProblem {
-            file: file.to_owned(),
-            line: None,
+        error.problems.into_iter().map(|problem| ConfigProblem::of_problem(file, problem)).collect()
+    }
+
+    /// From a check of another part of the plugin. A message that begins with a place in a file, as in
+    /// `` `crontab`:3: ``, is read again, so that the place is known by its parts and written as everywhere else.
+    pub(crate) fn of_problem(file: &Path, problem: Problem) -> ConfigProblem {
+        let Problem { mut message, hint } = problem;
+        let (mut file, mut line, mut column) = (file.to_owned(), None, None);
+        if let Some((place, rest)) = place_in(&message) {
+            (file, line, column) = (PathBuf::from(place.0), Some(place.1), place.2);
+            message = format!("{}{rest}", text::place(&file, place.1, column));
+        }
+        ConfigProblem {
+            file,
+            line,
+            column,
             section: None,
             key: None,
             found: None,
             allowed: None,
             suggestion: None,
-            message: problem.message,
-            hint: problem.hint,
-        };
-        error.problems.into_iter().map(of_problem).collect()
+            message,
+            hint,
+        }
+    }
+
+    /// A finding about a value, or a section where `key` is `None`.
+    pub(crate) fn at(origin: &Origin, section: &str, key: Option<&str>, reason: &str) -> ConfigProblem {
+        let Origin { file, line, column } = origin;
+        let place = Place { file, line: Some(*line), column: Some(*column), section: Some(section), key };
+        ConfigProblem::new(&place, reason)
     }
 
     pub(super) fn found(mut self, found: impl Into<String>) -> ConfigProblem {
@@ -76,7 +99,7 @@ impl ConfigProblem {
         self
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> ConfigProblem {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> ConfigProblem {
         self.hint = Some(hint.into());
         self
     }
@@ -107,6 +130,7 @@ impl From<ConfigProblem> for Problem {
 pub(super) struct Place<'a> {
     pub(super) file: &'a Path,
     pub(super) line: Option<usize>,
+    pub(super) column: Option<usize>,
     pub(super) section: Option<&'a str>,
     pub(super) key: Option<&'a str>,
 }
@@ -128,6 +152,56 @@ impl Findings {
     }
 }
 
+/// A file, a line, a column where there is one.
+type Written<'a> = (&'a str, usize, Option<usize>);
+
+/// The file, line and column that a message begins with, and the rest from the colon behind them on.
+fn place_in(message: &str) -> Option<(Written<'_>, &str)> {
+    let (file, rest) = match message.strip_prefix('`') {
+        Some(quoted) => quoted.split_once("`:")?,
+        None => message.split_once(':')?,
+    };
+    if file.is_empty() || file.contains('`') {
+        return None;
+    }
+    let number = |text: &str| {
+        let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        Some((text[..end].parse::<usize>().ok()?, end))
+    };
+    let (line, end) = number(rest)?;
+    let after = &rest[end..];
+    if !after.starts_with(':') {
+        return None;
+    }
+    match number(&after[1..]) {
+        Some((column, end)) if after[1 + end..].starts_with(':') => {
+            Some(((file, line, Some(column)), &after[1 + end..]))
+        }
+        _ => Some(((file, line, None), after)),
+    }
+}
+
 fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_at_the_start_of_a_message_is_known_by_its_parts() {
+        for (message, line, column, written) in [
+            ("`a b/crontab`:3: bad", Some(3), None, "a b/crontab:3: bad"),
+            ("`x.conf`:3:7: bad", Some(3), Some(7), "x.conf:3:7: bad"),
+            ("/p/x.conf:12:1: bad: 5: x", Some(12), Some(1), "/p/x.conf:12:1: bad: 5: x"),
+            ("`x.conf`: [a] 5: bad", None, None, "`x.conf`: [a] 5: bad"),
+            ("found `a`:5: bad", None, None, "found `a`:5: bad"),
+            ("nothing of the kind", None, None, "nothing of the kind"),
+        ] {
+            let problem = Problem { message: message.to_owned(), hint: None };
+            let found = ConfigProblem::of_problem(Path::new("f"), problem);
+            assert_eq!((found.line, found.column, found.message.as_str()), (line, column, written));
+        }
+    }
 }

@@ -90,6 +90,19 @@ impl Document {
     pub fn section(&self, name: &str) -> Option<&Section> {
         self.sections.iter().find(|section| section.name == name)
     }
+
+    /// The column of a place in the text, in characters from 1.
+    pub fn column(&self, offset: usize) -> usize {
+        let before = &self.text[..offset];
+        let start = before.rfind(['\n', '\r']).map_or(0, |end| end + 1);
+        before[start..].chars().count() + 1
+    }
+
+    /// The column where a line begins, white space aside.
+    pub fn first_column(&self, line: usize) -> usize {
+        let written = lines(&self.text).nth(line.saturating_sub(1)).map_or("", |range| &self.text[range]);
+        written.chars().take_while(|character| is_space(*character)).count() + 1
+    }
 }
 
 impl Section {

@@ -1,7 +1,6 @@
 //! Rules that tie several keys together: what must fit, and what one key forces upon others.
 
-use super::problem::{ConfigProblem, Findings, Place};
-use super::value::Value;
+use super::problem::{ConfigProblem, Findings};
 use super::{Entry, Section};
 use crate::plugin::Module;
 use crate::site::Site;
@@ -17,11 +16,6 @@ pub(super) fn apply(sections: &mut [Section], module: Option<&Module>, site: &Si
         if section.name.starts_with("step_") {
             step(section, findings);
         }
-        let is_process = section.instance.is_some();
-        if is_process && section.get("debug").is_some_and(Value::as_bool) {
-            section.force("numprocesses", 1);
-            section.force("max_age", 0);
-        }
         if module.is_some_and(|module| module.as_str() == "mfserv") && section.name.starts_with("app_") {
             web_app(section, site);
         }
@@ -30,6 +24,11 @@ pub(super) fn apply(sections: &mut [Section], module: Option<&Module>, site: &Si
 
 /// A request may take the time-out; stopping waits for it, then for the stop delay.
 fn web_app(section: &mut Section, site: &Site) {
+    if section.bool("debug") {
+        // One process to attach to, and no more than there would be: an app that is switched off stays so.
+        section.force("numprocesses", section.int("numprocesses").min(1));
+        section.force("max_age", 0);
+    }
     if section.int("timeout") <= 0 {
         let given = site.environment.text("MFSERV_NGINX_TIMEOUT").and_then(|text| text.parse().ok());
         section.force("timeout", given.filter(|timeout| *timeout > 0).unwrap_or(NGINX_TIMEOUT));
@@ -61,11 +60,6 @@ fn step(section: &Section, findings: &mut Findings) {
 
 fn report(section: &Section, entry: &Entry, reason: &str, hint: &str, findings: &mut Findings) {
     let Some(origin) = &entry.origin else { return };
-    let place = Place {
-        file: &origin.file,
-        line: Some(origin.line),
-        section: Some(&section.name),
-        key: Some(&entry.key),
-    };
-    findings.problem(ConfigProblem::new(&place, reason).found(entry.value.to_string()).hint(hint));
+    let problem = ConfigProblem::at(origin, &section.name, Some(&entry.key), reason);
+    findings.problem(problem.found(entry.value.to_string()).hint(hint));
 }

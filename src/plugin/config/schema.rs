@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::variant::Key;
 use crate::plugin::Module;
 use crate::text;
 
@@ -25,6 +26,8 @@ pub struct SectionSchema {
     pub required: bool,
     /// Any key is allowed.
     pub free: bool,
+    /// The keys are patterns for names of files: `[0-9]` at the end of one is no variant.
+    pub patterns: bool,
     pub keys: BTreeMap<String, KeySchema>,
 }
 
@@ -38,6 +41,9 @@ pub struct KeySchema {
     /// As it would stand in `config.ini`.
     #[serde(default)]
     pub default: String,
+    /// Nothing after the `=` means the default.
+    #[serde(default)]
+    pub empty_is_default: bool,
     /// What an `enum` may be.
     #[serde(default)]
     pub values: Vec<String>,
@@ -92,6 +98,7 @@ impl Schema {
                 section.pattern = pattern;
                 section.required |= given.required;
                 section.free |= given.free;
+                section.patterns |= given.patterns;
                 if let Some(group) = given.like.and_then(|name| groups.get(&name)) {
                     section.keys.extend(group.clone());
                 }
@@ -103,6 +110,14 @@ impl Schema {
 
     pub fn section(&self, name: &str) -> Option<&SectionSchema> {
         self.sections.get(name).or_else(|| self.sections.values().find(|section| section.matches(name)))
+    }
+
+    /// A key as written in this section, taken apart.
+    pub fn key<'k>(&self, section: &str, written: &'k str) -> Key<'k> {
+        match self.section(section) {
+            Some(section) if section.patterns => Key::plain(written),
+            _ => Key::parse(written),
+        }
     }
 
     pub fn sections(&self) -> impl Iterator<Item = &SectionSchema> {
@@ -161,6 +176,8 @@ struct FileSection {
     required: bool,
     #[serde(default)]
     free: bool,
+    #[serde(default)]
+    patterns: bool,
     /// The group whose keys the section has.
     like: Option<String>,
     #[serde(default)]

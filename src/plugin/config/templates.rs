@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use minijinja::value::Value;
+use minijinja::{ErrorKind, UndefinedBehavior};
 
+use crate::jinja;
 use crate::site::Environment;
 
 /// Renders templates over the same variables. What is undefined renders empty.
@@ -23,11 +25,7 @@ pub struct TemplateMistake {
 
 impl Templates {
     pub fn new(variables: BTreeMap<String, String>) -> Templates {
-        let mut engine = minijinja::Environment::new();
-        let known = variables.clone();
-        engine.add_filter("getenv", move |name: &str, default: Option<String>| {
-            known.get(name).cloned().or(default).unwrap_or_default()
-        });
+        let engine = jinja::engine_over(&variables);
         Templates { engine, variables: Value::from_pairs(variables) }
     }
 
@@ -46,6 +44,25 @@ impl Templates {
             out.write_str(&escape(&value.to_string())).map_err(minijinja::Error::from)
         });
         self
+    }
+
+    /// The first variable that a template puts in though it is not defined; one that it asks about, or gives a
+    /// default for, is none.
+    pub fn undefined(&self, text: &str) -> Option<String> {
+        let mut strict = self.engine.clone();
+        strict.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        let refusal = strict.render_str(text, self.variables.clone()).err()?;
+        if refusal.kind() != ErrorKind::UndefinedError {
+            return None;
+        }
+        let template = strict.template_from_str(text).ok()?;
+        let mut names: Vec<String> = template
+            .undeclared_variables(false)
+            .into_iter()
+            .filter(|name| self.variables.get_attr(name).is_ok_and(|value| value.is_undefined()))
+            .collect();
+        names.sort_by_key(|name| text.find(name.as_str()));
+        names.into_iter().next()
     }
 
     pub fn render(&self, text: &str) -> Result<String, TemplateMistake> {

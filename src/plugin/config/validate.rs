@@ -71,7 +71,12 @@ impl Validator<'_> {
         if !schema.free {
             warn_of_the_unseen(given, schema, findings);
         }
-        Some(Section { name: given.name.to_owned(), instance: instance.map(str::to_owned), entries })
+        let origin = Origin {
+            file: given.source.path.clone(),
+            line: given.line,
+            column: given.source.document.first_column(given.line),
+        };
+        Some(Section { name: given.name.to_owned(), instance: instance.map(str::to_owned), origin, entries })
     }
 
     fn entry(
@@ -87,6 +92,8 @@ impl Validator<'_> {
             findings.problem(unknown_key(&place, schema, given.name, section.name));
             return None;
         }
+        let origin = given.source.origin(given.entry);
+        let place = super::problem::Place { column: Some(origin.column), ..place };
         let written = &given.entry.value;
         let rendered = match self.interpolator.render(written) {
             Ok(rendered) => rendered,
@@ -99,7 +106,7 @@ impl Validator<'_> {
             }
         };
         let value = self.value(key, &rendered, written, &place, findings)?;
-        let origin = Origin { file: given.source.path.clone(), line: given.entry.line };
+        self.warn_of_the_undefined(key, written, &value, &place, findings);
         Some(Entry { key: given.name.to_owned(), value, origin: Some(origin) })
     }
 
@@ -139,6 +146,28 @@ impl Validator<'_> {
         }
     }
 
+    /// A gap in a text may be meant; in a number or a switch it hardly is.
+    fn warn_of_the_undefined(
+        &self,
+        key: Option<&KeySchema>,
+        written: &str,
+        value: &Value,
+        place: &super::problem::Place<'_>,
+        findings: &mut Findings,
+    ) {
+        use super::schema::Kind::{AutoBool, Bool, Float, Int};
+        let Some(key) = key.filter(|key| matches!(key.kind, AutoBool | Bool | Float | Int)) else { return };
+        let Some(name) = self.interpolator.undefined(written) else { return };
+        let what = if matches!(key.kind, AutoBool | Bool) { "is taken as false" } else { "counts as 0" };
+        let name = text::visible(&name);
+        let reason = match value.to_string().as_str() {
+            "0" | "0.0" => format!("`{name}` is no variable of this machine, and the value {what}"),
+            value => format!("`{name}` is no variable of this machine, which makes the value `{value}`"),
+        };
+        let hint = format!("write `{{{{ {name}|default('…') }}}}` where a machine may lack it");
+        findings.warning(ConfigProblem::new(place, &reason).found(written).hint(hint));
+    }
+
     fn known_sections(&self) -> String {
         let names: Vec<_> =
             self.schema.sections().map(|section| format!("`[{}]`", section.pattern)).collect();
@@ -147,7 +176,7 @@ impl Validator<'_> {
 }
 
 fn missing_section(file: &Path, name: &str) -> ConfigProblem {
-    let place = super::problem::Place { file, line: None, section: None, key: None };
+    let place = super::problem::Place { file, line: None, column: None, section: None, key: None };
     ConfigProblem::new(&place, &format!("the section `[{name}]` is missing"))
         .allowed(name)
         .hint("`mwp bootstrap create` makes a plugin with a complete `config.ini`")

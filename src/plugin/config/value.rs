@@ -94,13 +94,16 @@ pub(super) fn read(key: &KeySchema, text: &str, around: &Surroundings<'_>) -> Re
         return refuse("text without NUL characters is allowed");
     }
     Ok(match key.kind {
-        Kind::Bool => Value::Bool(is_true(text)).into(),
+        Kind::Bool => bool(text),
         Kind::AutoBool if text == "AUTO" => {
             Value::Bool(key.auto.as_deref().is_some_and(|variable| (around.auto)(variable))).into()
         }
-        Kind::AutoBool => Value::Bool(is_true(text)).into(),
+        Kind::AutoBool => bool(text),
         Kind::Int => int(text),
-        Kind::Float => float(text),
+        Kind::Float => match float(text) {
+            Some(number) => Value::Float(number).into(),
+            None => return refuse("a number is allowed"),
+        },
         Kind::String if key.required && text.is_empty() => return refuse("some text is required"),
         Kind::String if key.required => Value::Text(text.to_owned()).into(),
         Kind::String => Value::Text(without_null(text).to_owned()).into(),
@@ -109,6 +112,7 @@ pub(super) fn read(key: &KeySchema, text: &str, around: &Surroundings<'_>) -> Re
             let values: Vec<_> = key.values.iter().map(|value| format!("`{value}`")).collect();
             return refuse(&format!("{} are allowed", values.join(", ")));
         }
+        _ if key.empty_is_default && text.is_empty() => return read(key, &key.default, around),
         Kind::Version => match version_fault(text) {
             None => Value::Text(text.to_owned()).into(),
             Some(allowed) => return refuse(allowed),
@@ -130,6 +134,15 @@ pub(super) fn read(key: &KeySchema, text: &str, around: &Surroundings<'_>) -> Re
 
 pub(super) fn is_true(text: &str) -> bool {
     matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "yes" | "y" | "t")
+}
+
+/// What is no boolean is false, as upstream has it.
+fn bool(text: &str) -> Read {
+    let is_false =
+        matches!(text.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "n" | "f" | "null" | "");
+    let is_boolean = is_true(text) || is_false;
+    let oddity = (!is_boolean).then(|| "is no boolean and is taken as false; `1` or `0` is meant".to_owned());
+    Read { value: Value::Bool(is_true(text)), oddity }
 }
 
 fn without_null(text: &str) -> &str {
@@ -155,12 +168,12 @@ fn int(text: &str) -> Read {
     }
 }
 
-fn float(text: &str) -> Read {
-    match text.parse() {
-        Ok(number) if f64::is_finite(number) => Value::Float(number).into(),
-        _ if without_null(text).is_empty() => Value::Float(0.0).into(),
-        _ => Read { value: Value::Float(0.0), oddity: Some("is no number and counts as 0".to_owned()) },
+/// As Python's `float()`, which upstream lets fail; `None` for what is no number that one can count with.
+fn float(text: &str) -> Option<f64> {
+    if without_null(text).is_empty() {
+        return Some(0.0);
     }
+    text.replace('_', "").parse().ok().filter(|number| f64::is_finite(*number))
 }
 
 /// Versions and releases become parts of file names and of command lines.
@@ -226,6 +239,7 @@ mod tests {
             kind,
             required: false,
             default: String::new(),
+            empty_is_default: false,
             values: vec!["keep".to_owned(), "move".to_owned()],
             auto: Some("X".to_owned()),
         }
@@ -245,8 +259,17 @@ mod tests {
         for word in ["1", "true", "TRUE", "Yes", "y", "T"] {
             assert_eq!(value(Kind::Bool, word), Value::Bool(true), "{word}");
         }
-        for word in ["0", "", "on", "false", "2", "oui"] {
-            assert_eq!(value(Kind::Bool, word), Value::Bool(false), "{word}");
+        for (word, is_odd) in [
+            ("0", false),
+            ("", false),
+            ("No", false),
+            ("null", false),
+            ("on", true),
+            ("2", true),
+            ("maybe", true),
+        ] {
+            let read = read_as(Kind::Bool, word).unwrap();
+            assert_eq!((read.value, read.oddity.is_some()), (Value::Bool(false), is_odd), "{word}");
         }
         assert_eq!(value(Kind::AutoBool, "AUTO"), Value::Bool(true));
         assert_eq!(value(Kind::AutoBool, "0"), Value::Bool(false));
@@ -265,7 +288,9 @@ mod tests {
         }
         assert_eq!(value(Kind::Int, "99999999999999999999"), Value::Int(i64::MAX));
         assert_eq!(value(Kind::Float, "0.5"), Value::Float(0.5));
-        assert!(read_as(Kind::Float, "inf").unwrap().oddity.is_some());
+        for text in ["inf", "nan", "ten", "1,5"] {
+            assert!(read_as(Kind::Float, text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -10,26 +10,30 @@ pub enum Fit {
     Whole,
 }
 
-/// A key as written, taken apart.
+/// A key as written, taken apart: it has a variant only where it ends with `]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Key<'a> {
     pub name: &'a str,
     pub variant: Option<&'a str>,
-    /// `key[`, `key[]`, `key[A]b`: read as upstream does, though hardly as it was meant.
-    pub malformed: bool,
 }
 
 impl<'a> Key<'a> {
     pub fn parse(written: &'a str) -> Key<'a> {
-        let Some((name, rest)) = written.split_once('[') else {
-            return Key { name: written, variant: None, malformed: false };
-        };
-        let Some((variant, after)) = rest.split_once(']') else {
-            return Key { name, variant: None, malformed: true };
-        };
-        let malformed = variant.is_empty() || variant.contains('[') || !after.is_empty();
-        let variant = variant.split('[').next().filter(|variant| !variant.is_empty());
-        Key { name, variant, malformed }
+        let variant = written.strip_suffix(']').and_then(|rest| rest.split_once('['));
+        match variant {
+            Some((name, variant)) => Key { name, variant: Some(variant).filter(|it| !it.is_empty()) },
+            None => Key::plain(written),
+        }
+    }
+
+    /// A key that has no variant whatever it looks like, such as a pattern.
+    pub fn plain(written: &'a str) -> Key<'a> {
+        Key { name: written, variant: None }
+    }
+
+    /// `key[]`: no variant, though hardly as it was meant.
+    pub fn is_malformed(&self, written: &str) -> bool {
+        self.variant.is_none() && self.name.len() < written.len()
     }
 
     /// `None` where the key is for other configurations. Case does not count.
@@ -84,17 +88,21 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_variant_is_read_as_upstream_reads_it() {
+    fn a_key_has_a_variant_only_where_it_ends_with_a_bracket() {
         for (written, name, variant) in [
-            ("k[", "k", None),
+            ("k", "k", None),
+            ("k[A]", "k", Some("A")),
+            ("k[A][B]", "k", Some("A][B")),
             ("k[]", "k", None),
-            ("k[A", "k", None),
-            ("k[A]b", "k", Some("A")),
-            ("k[A][B]", "k", Some("A")),
+            ("k[", "k[", None),
+            ("k[A", "k[A", None),
+            ("k[A]b", "k[A]b", None),
+            ("k]", "k]", None),
+            ("W_FR[0-9]*.grib", "W_FR[0-9]*.grib", None),
         ] {
             let key = Key::parse(written);
-            assert_eq!((key.name, key.variant, key.malformed), (name, variant, true), "{written}");
+            assert_eq!((key.name, key.variant), (name, variant), "{written}");
+            assert_eq!(key.is_malformed(written), written == "k[]", "{written}");
         }
-        assert!(!Key::parse("k[A]").malformed && !Key::parse("k").malformed);
     }
 }

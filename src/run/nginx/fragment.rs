@@ -1,5 +1,7 @@
 //! Fragments: what plugins bring along for nginx's configuration, as Jinja2 over their environment.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 use minijinja::UndefinedBehavior;
@@ -10,9 +12,10 @@ use super::syntax::{self, Directive};
 use crate::env;
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::jinja;
 use crate::plugin::Plugin;
 use crate::plugin::config::Section;
-use crate::site::Site;
+use crate::site::{Environment, Site};
 use crate::text;
 
 /// A fragment that is whole: it neither ends a block that it has not begun nor leaves one open.
@@ -82,12 +85,22 @@ pub(super) struct Fragments<'a> {
     site: &'a Site,
     is_openresty: bool,
     /// Made for the first fragment: most plugins have none.
-    variables: Option<Value>,
+    variables: Option<BTreeMap<String, String>>,
 }
 
 impl<'a> Fragments<'a> {
     pub(super) fn new(plugin: &'a Plugin, site: &'a Site, is_openresty: bool) -> Fragments<'a> {
         Fragments { plugin, site, is_openresty, variables: None }
+    }
+
+    /// As [`new`](Fragments::new), for whoever has the plugin's environment already.
+    pub(super) fn over(
+        plugin: &'a Plugin,
+        site: &'a Site,
+        is_openresty: bool,
+        environment: &Environment,
+    ) -> Fragments<'a> {
+        Fragments { plugin, site, is_openresty, variables: Some(of_text(environment)) }
     }
 
     /// The fragment that a key names.
@@ -130,7 +143,7 @@ impl<'a> Fragments<'a> {
             ))
             .hint("write that file, or `null` for none")
         })?;
-        let text = render(&path, &text, self.variables()?)?;
+        let text = render(&self.plugin.dir, &path, &text, &self.variables()?)?;
         Ok(Some((file.to_owned(), text)))
     }
 
@@ -138,33 +151,65 @@ impl<'a> Fragments<'a> {
         text::path(&self.plugin.dir.join("config.ini"))
     }
 
-    fn variables(&mut self) -> Result<Value> {
+    fn variables(&mut self) -> Result<BTreeMap<String, String>> {
         if let Some(variables) = &self.variables {
             return Ok(variables.clone());
         }
         let base = self.site.plugins_base(&self.plugin.label.module);
         let environment = env::of_plugin(&self.plugin.dir, &base, self.site)?;
-        let pairs = environment.iter().filter_map(|(name, value)| Some((name.to_str()?, value.to_str()?)));
-        let variables = Value::from_pairs(pairs);
+        let variables = of_text(&environment);
         Ok(self.variables.insert(variables).clone())
     }
 }
 
-fn render(path: &Path, text: &str, variables: Value) -> Result<String> {
+/// The variables that are text.
+fn of_text(environment: &Environment) -> BTreeMap<String, String> {
+    let text =
+        |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
+    environment.iter().filter_map(text).collect()
+}
+
+/// The text of the fragment at `path` with its variables filled in; `include` and `extends` find files of the plugin,
+/// by their path in it or beside the fragment, and none outside.
+fn render(plugin: &Path, path: &Path, text: &str, variables: &BTreeMap<String, String>) -> Result<String> {
     let failed = |error: &minijinja::Error| {
+        let file = error.name().filter(|name| *name != FRAGMENT).map(|name| plugin.join(name));
         let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
         let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-        Error::input(format!("{}{line}: {}", text::path(path), text::visible(&reason))).hint(
+        let file = file.as_deref().unwrap_or(path);
+        Error::input(format!("{}{line}: {}", text::path(file), text::visible(&reason))).hint(
             "this file is Jinja2 over the plugin's environment, such as `{{ MFSERV_CURRENT_PLUGIN_DIR }}`; \
              `{% raw %}…{% endraw %}` keeps a part as it is",
         )
     };
-    let mut engine = minijinja::Environment::new();
+    let mut engine = jinja::engine_over(variables);
     // As MetWork has it: a gap in nginx's configuration would mean something else.
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
     engine.set_syntax(syntax.map_err(|error| failed(&error))?);
-    engine.render_str(text, variables).map_err(|error| failed(&error))
+    let home = plugin.to_owned();
+    let beside = path.parent().unwrap_or(plugin).to_owned();
+    engine.set_loader(move |name| included(&home, &beside, name));
+    engine
+        .render_named_str(FRAGMENT, text, Value::from_pairs(variables.clone()))
+        .map_err(|error| failed(&error))
+}
+
+/// What errors in the fragment itself have for a name; no file of a plugin does.
+const FRAGMENT: &str = "\0";
+
+/// A file of the plugin, links to places outside not among them.
+fn included(home: &Path, beside: &Path, name: &str) -> std::result::Result<Option<String>, minijinja::Error> {
+    let failed = |reason: String| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, reason);
+    let Ok(home) = std::fs::canonicalize(home) else { return Ok(None) };
+    for dir in [beside, home.as_path()] {
+        let Ok(file) = std::fs::canonicalize(dir.join(name)) else { continue };
+        if !file.starts_with(&home) {
+            return Err(failed(format!("`{name}` is outside the plugin; its own files can be included")));
+        }
+        return fs::read_text_optional(&file).map_err(|error| failed(error.to_string()));
+    }
+    Ok(None)
 }
 
 /// Variables and named locations.
@@ -217,15 +262,46 @@ mod tests {
 
     #[test]
     fn a_template_is_strict_about_what_it_names() {
-        let variables = Value::from_pairs([("A", "b")]);
-        let path = Path::new("/p/x.conf");
-        assert_eq!(render(path, "x {{ A }};\n", variables.clone()).unwrap(), "x b;\n");
+        let variables = BTreeMap::from([("A".to_owned(), "b".to_owned())]);
+        let (plugin, path) = (Path::new("/p"), Path::new("/p/x.conf"));
+        assert_eq!(render(plugin, path, "x {{ A.upper() }};\n", &variables).unwrap(), "x B;\n");
         for (text, expected) in
             [("\n{{ NONE }}", "`/p/x.conf`:2: `NONE` is undefined"), ("{% if %}", "`/p/x.conf`:1: ")]
         {
-            let error = render(path, text, variables.clone()).unwrap_err().to_string();
+            let error = render(plugin, path, text, &variables).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
         }
+    }
+
+    #[test]
+    fn files_of_the_plugin_can_be_included_and_none_outside() {
+        let root = tempfile::tempdir().unwrap();
+        let plugin = root.path().join("p");
+        for (name, content) in [
+            ("p/conf/common.conf", "root {{ A }};"),
+            ("p/top.conf", "gzip on;"),
+            ("p/bad.conf", "\n{{ NONE }}"),
+            ("secret.conf", "x"),
+        ] {
+            let file = root.path().join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write_atomic(&file, content.as_bytes()).unwrap();
+        }
+        fs::symlink(Path::new("../secret.conf"), &plugin.join("out.conf")).unwrap();
+        let variables = BTreeMap::from([("A".to_owned(), "/b".to_owned())]);
+        let path = plugin.join("conf/x.conf");
+        let render = |text: &str| render(&plugin, &path, text, &variables);
+        let both = "{% include \"common.conf\" %} {% include 'top.conf' %} {% include 'conf/common.conf' %}";
+        assert_eq!(render(both).unwrap(), "root /b; gzip on; root /b;");
+        for outside in ["../secret.conf", "../../secret.conf", "/etc/hostname", "out.conf"] {
+            let error = render(&format!("{{% include '{outside}' %}}")).unwrap_err().to_string();
+            assert!(!error.contains("secret;") && error.contains("x.conf`:1: "), "{outside}: {error}");
+        }
+        let error = render("{% include 'none.conf' %}").unwrap_err().to_string();
+        assert!(error.contains("none.conf"), "{error}");
+        let error = render("{% include 'bad.conf' %}").unwrap_err().to_string();
+        assert!(error.contains("bad.conf"), "{error}");
+        assert_eq!(render("{% include 'none.conf' ignore missing %}x;").unwrap(), "x;");
     }
 
     #[test]

@@ -25,13 +25,15 @@ use std::path::Path;
 
 use crate::error::{Error, Problem, Result};
 use crate::fs;
+use crate::plugin::config::Section;
 use crate::plugin::{Module, Plugin};
 use crate::run::{Service, Settings};
-use crate::site::Site;
+use crate::site::{Environment, Site};
 use crate::text;
 use apps::{Candidate, Reader};
 use base::Base;
 use choice::Choice;
+use fragment::Fragments;
 use routes::{Answer, Routes};
 
 pub use connections::{check_socket, connections, connections_of};
@@ -90,6 +92,34 @@ pub fn configure(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Configured> {
     problems.sort_by(|one, other| one.0.cmp(&other.0));
     Ok(Configured { text: composed.text, problems, routes })
 }
+
+/// What is wrong with a plugin's fragments, each by itself. Nginx is not asked: it has to read them all at once.
+pub fn check_fragments(plugin: &Plugin, environment: &Environment, site: &Site) -> Vec<Problem> {
+    let names_any = |section: &Section| FRAGMENTS.iter().any(|(key, _)| !section.text(key).is_empty());
+    if !plugin.config.sections.iter().any(names_any) {
+        return Vec::new();
+    }
+    // Where there is no nginx to refuse it, Lua is no mistake.
+    let is_openresty = Nginx::find(site).map_or(true, |nginx| nginx.is_openresty);
+    let mut fragments = Fragments::over(plugin, site, is_openresty, environment);
+    let mut problems = Vec::new();
+    for section in &plugin.config.sections {
+        for (key, is_lua) in FRAGMENTS {
+            let read = if is_lua { fragments.read_lua(section, key) } else { fragments.read(section, key) };
+            problems.extend(read.err().into_iter().flat_map(|error| error.problems));
+        }
+    }
+    problems
+}
+
+/// The keys that name fragments, and whether those are Lua.
+const FRAGMENTS: [(&str, bool); 5] = [
+    ("_extra_nginx_http_conf_filename", false),
+    ("_extra_nginx_server_conf_filename", false),
+    ("_extra_nginx_init_worker_by_lua_block_filename", true),
+    ("_extra_nginx_conf_filename", false),
+    ("_extra_nginx_conf_static_filename", false),
+];
 
 /// The plugins that can be served, in the order of their names, and the problems of those that cannot.
 fn candidates(nginx: &Nginx, inputs: &Inputs<'_>, home: &Path) -> (Vec<Candidate>, Problems) {

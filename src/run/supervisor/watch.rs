@@ -27,9 +27,12 @@ const OFTEN: usize = 10;
 const OFTEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Never a reason to restart.
-const NEVER: [&str; 10] = [
+const NEVER: [&str; 12] = [
     ".git/",
     ".mwp/",
+    ".mwp-tmp-*",
+    // What the kernel calls a file without a name.
+    "\\#[0-9]*",
     "__pycache__/",
     "/node_modules/",
     "/local/",
@@ -145,7 +148,7 @@ impl Watch {
     }
 
     /// Watches the directories of the plugins that are devlinked now, and of no others.
-    fn follow(&self, supervisor: &Supervisor) {
+    fn follow(&self, supervisor: &Rc<Supervisor>) {
         let mut wanted = BTreeMap::new();
         if supervisor.settings.borrow().autorestart {
             for (name, active) in supervisor.active.borrow().iter() {
@@ -164,12 +167,17 @@ impl Watch {
             }
             stays
         });
+        let known = trees.len();
         for (name, root) in wanted {
             trees.entry(name).or_insert_with(|| {
                 let mut tree = Tree::new(root.clone());
                 self.add_below(&mut tree, &root);
                 tree
             });
+        }
+        if trees.len() > known {
+            // Its configuration was read before anybody watched it.
+            supervisor.change_soon();
         }
     }
 

@@ -163,7 +163,7 @@ impl Up<'_> {
         let begun = Instant::now();
         while !condition() {
             assert!(
-                begun.elapsed() < Duration::from_secs(20),
+                begun.elapsed() < Duration::from_secs(60),
                 "{what}\n{:#}\n{}",
                 self.status(),
                 self.log("supervisor.log")

@@ -27,14 +27,14 @@ print("listening on", sys.argv[1], flush=True)
 ThreadingUnixStreamServer(sys.argv[1], Handler).serve_forever()
 "#;
 
-/// The body of the answer, as soon as somebody listens; within 20 seconds.
+/// The body of the answer, as soon as somebody listens; within a minute.
 #[track_caller]
 pub fn get(socket: &Path, path: &str) -> String {
     let begun = Instant::now();
     loop {
         match try_get(socket, path) {
             Ok(body) => return body,
-            Err(error) if begun.elapsed() > Duration::from_secs(20) => {
+            Err(error) if begun.elapsed() > Duration::from_secs(60) => {
                 panic!("{}: {error}", socket.display())
             }
             Err(_) => std::thread::sleep(Duration::from_millis(20)),

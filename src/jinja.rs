@@ -1,0 +1,279 @@
+//! Jinja2 as Python has it, for every template that plugins bring along: values, crontabs, fragments of nginx.
+//!
+//! Beside the methods of Python's strings, lists and dictionaries there are MetWork's four filters: `getenv`,
+//! `from_json`, `fnmatch` and `shell`. The last one runs a command, as plugins rely on: it is the plugin's own, like
+//! its `postinstall`, and runs as whoever reads the template, for [`SHELL_LIMIT`] at most.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use minijinja::value::{Kwargs, Value, ValueKind, from_args};
+use minijinja::{Environment, Error, ErrorKind, State};
+
+use crate::process::Program;
+use crate::site;
+
+/// How long the command of a `shell` filter may take.
+const SHELL_LIMIT: Duration = Duration::from_secs(30);
+
+/// An engine without variables.
+pub(crate) fn engine() -> Environment<'static> {
+    let mut engine = Environment::new();
+    engine.set_unknown_method_callback(method);
+    engine.add_filter("int", int);
+    engine.add_filter("float", float);
+    engine.add_filter("from_json", from_json);
+    engine.add_filter("fnmatch", |name: &str, pattern: &str| fnmatch(name, pattern));
+    engine
+}
+
+/// An engine whose filters `getenv` and `shell` see these variables.
+pub(crate) fn engine_over(variables: &BTreeMap<String, String>) -> Environment<'static> {
+    let mut engine = engine();
+    let known = variables.clone();
+    engine.add_filter("getenv", move |name: &str, default: Option<String>| {
+        known.get(name).cloned().or(default).unwrap_or_default()
+    });
+    let known = variables.clone();
+    engine.add_filter("shell", move |command: &str, options: Kwargs| shell(command, &options, &known));
+    engine
+}
+
+/// JSON as templates see it.
+pub(crate) fn of_json(value: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::Null => Value::from(()),
+        Json::Bool(value) => Value::from(*value),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Value::from(number),
+            None => Value::from(number.as_f64().unwrap_or_default()),
+        },
+        Json::String(text) => Value::from(text.as_str()),
+        Json::Array(items) => items.iter().map(of_json).collect(),
+        Json::Object(items) => {
+            Value::from_pairs(items.iter().map(|(name, value)| (name.as_str(), of_json(value))))
+        }
+    }
+}
+
+fn invalid(reason: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidOperation, reason)
+}
+
+fn from_json(text: &str) -> Result<Value, Error> {
+    let value = serde_json::from_str(text).map_err(|error| invalid(format!("`from_json`: {error}")))?;
+    Ok(of_json(&value))
+}
+
+/// What is no number is the default, 0 unless the template gives another.
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands named arguments over so")]
+fn int(
+    state: &State,
+    value: &Value,
+    default: Option<Value>,
+    base: Option<u32>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0));
+    let base = base.or(options.get("base")?);
+    options.assert_all_used()?;
+    if is_undefined(state, value)? {
+        return Ok(default);
+    }
+    // Python's `int` takes white space around the digits.
+    let trimmed = value.as_str().map(|text| Value::from(text.trim()));
+    let none = Kwargs::from_iter::<[(&str, Value); 0]>([]);
+    Ok(minijinja::filters::int(state, trimmed.as_ref().unwrap_or(value), None, base, none).unwrap_or(default))
+}
+
+/// As [`int`].
+#[expect(clippy::needless_pass_by_value, reason = "the engine hands named arguments over so")]
+fn float(state: &State, value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0.0));
+    options.assert_all_used()?;
+    if is_undefined(state, value)? {
+        return Ok(default);
+    }
+    let number = match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None => f64::try_from(value.clone()).ok(),
+    };
+    Ok(number.map_or(default, Value::from))
+}
+
+/// Undefined and nothing; an error where the engine insists on defined variables.
+fn is_undefined(state: &State, value: &Value) -> Result<bool, Error> {
+    use minijinja::UndefinedBehavior::{SemiStrict, Strict};
+    if value.is_undefined() && matches!(state.undefined_behavior(), Strict | SemiStrict) {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    Ok(value.is_undefined() || value.is_none())
+}
+
+/// As Python's: `*` and `?` match any character, a slash included, and what is no pattern stands for itself.
+fn fnmatch(name: &str, pattern: &str) -> bool {
+    // Alternatives in braces are none to Python.
+    let escaped = pattern.replace('{', "[{]").replace('}', "[}]");
+    globset::GlobBuilder::new(&escaped)
+        .literal_separator(false)
+        .backslash_escape(false)
+        .allow_unclosed_class(true)
+        .build()
+        .is_ok_and(|glob| glob.compile_matcher().is_match(name))
+}
+
+/// What the command writes to its standard output, less the ends of the last line.
+fn shell(command: &str, options: &Kwargs, variables: &BTreeMap<String, String>) -> Result<Value, Error> {
+    let must_succeed: bool = options.get::<Option<bool>>("die_on_error")?.unwrap_or(false);
+    // Texts are UTF-8 here, whatever the template says.
+    let _: Option<String> = options.get("encoding")?;
+    options.assert_all_used()?;
+    let environment =
+        variables.iter().map(|(name, value)| (name.into(), value.into())).collect::<site::Environment>();
+    let program = Program::new("/bin/sh", Path::new("/"), &environment).arguments([
+        "-c",
+        "exec 2>/dev/null; eval \"$1\"",
+        "sh",
+        command,
+    ]);
+    match program.run_within(SHELL_LIMIT) {
+        Ok(Some(finished)) if finished.succeeded() || !must_succeed => {
+            Ok(Value::from(finished.output.trim_end_matches('\n')))
+        }
+        Ok(Some(finished)) => Err(invalid(format!("`shell`: `{command}` {}", finished.ending()))),
+        Ok(None) => Err(invalid(format!(
+            "`shell`: `{command}` has not ended within {} seconds",
+            SHELL_LIMIT.as_secs()
+        ))),
+        Err(error) => Err(invalid(format!("`shell`: {error}"))),
+    }
+}
+
+/// Python's methods: those that minijinja-contrib lacks, then its own.
+fn method(state: &mut State, value: &Value, method: &str, arguments: &[Value]) -> Result<Value, Error> {
+    match (value.kind(), value.as_str()) {
+        (ValueKind::String, Some(text)) => match string_method(text, method, arguments)? {
+            Some(result) => Ok(result),
+            None => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments),
+        },
+        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments),
+    }
+}
+
+fn string_method(text: &str, method: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
+    let padded = |arguments: &[Value]| -> Result<(usize, char), Error> {
+        let (width, fill): (usize, Option<char>) = from_args(arguments)?;
+        Ok((width.saturating_sub(text.chars().count()).min(10_000), fill.unwrap_or(' ')))
+    };
+    let fill = |count: usize, character: char| std::iter::repeat_n(character, count).collect::<String>();
+    let list = |parts: [&str; 3]| parts.into_iter().map(Value::from).collect::<Value>();
+    Ok(Some(match method {
+        "zfill" => {
+            let (width,): (usize,) = from_args(arguments)?;
+            let (sign, digits) = match text.strip_prefix(['+', '-']) {
+                Some(digits) => (&text[..1], digits),
+                None => ("", text),
+            };
+            let zeros = fill(width.saturating_sub(text.chars().count()).min(10_000), '0');
+            Value::from(format!("{sign}{zeros}{digits}"))
+        }
+        "ljust" => {
+            padded(arguments).map(|(count, with)| Value::from(format!("{text}{}", fill(count, with))))?
+        }
+        "rjust" => {
+            padded(arguments).map(|(count, with)| Value::from(format!("{}{text}", fill(count, with))))?
+        }
+        "removeprefix" => {
+            let (prefix,): (&str,) = from_args(arguments)?;
+            Value::from(text.strip_prefix(prefix).unwrap_or(text))
+        }
+        "removesuffix" => {
+            let (suffix,): (&str,) = from_args(arguments)?;
+            Value::from(text.strip_suffix(suffix).unwrap_or(text))
+        }
+        "partition" | "rpartition" => {
+            let (separator,): (&str,) = from_args(arguments)?;
+            let from_end = method == "rpartition";
+            match if from_end { text.rsplit_once(separator) } else { text.split_once(separator) } {
+                Some((before, after)) => list([before, separator, after]),
+                None if from_end => list(["", "", text]),
+                None => list([text, "", ""]),
+            }
+        }
+        "rsplit" => {
+            let (separator, most): (Option<&str>, Option<i64>) = from_args(arguments)?;
+            let most = most.and_then(|most| usize::try_from(most).ok()).map_or(usize::MAX, |most| most + 1);
+            let mut parts: Vec<&str> = match separator {
+                Some("") => return Err(invalid("empty separator")),
+                Some(separator) => text.rsplitn(most, separator).collect(),
+                None => text.trim().rsplitn(most, char::is_whitespace).filter(|it| !it.is_empty()).collect(),
+            };
+            parts.reverse();
+            parts.into_iter().map(Value::from).collect()
+        }
+        // The filter of minijinja takes an empty separator for none.
+        "split" if arguments.first().and_then(Value::as_str) == Some("") => {
+            return Err(invalid("empty separator"));
+        }
+        _ => return Ok(None),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(template: &str) -> Result<String, Error> {
+        let pairs = [("X", "a.b-c"), ("L", r#"["p", {"q": 1}]"#), ("EMPTY", ""), ("PATH", "/usr/bin:/bin")];
+        let variables: BTreeMap<String, String> =
+            pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        engine_over(&variables).render_str(template, Value::from_pairs(variables.clone()))
+    }
+
+    #[test]
+    fn templates_mean_what_they_mean_to_python() {
+        for (template, expected) in [
+            ("{{ X.split('.')[0] }} {{ X.upper() }} {{ X.replace('-', '_') }}", "a A.B-C a.b_c"),
+            ("{{ X.startswith('a') }} {{ X.find('-') }} {{ ','.join(['a', 'b']) }}", "True 3 a,b"),
+            ("{{ X.rsplit('.', 1)[1] }} {{ X.partition('.')[2] }} {{ X.rpartition('-')[0] }}", "b-c b-c a.b"),
+            (
+                "{{ '7'.zfill(3) }} {{ '-7'.zfill(3) }} {{ 'a'.ljust(3) }}| {{ 'a'.rjust(3, '_') }}",
+                "007 -07 a  | __a",
+            ),
+            ("{{ 'abc'.removeprefix('a') }} {{ 'abc'.removesuffix('c') }}", "bc ab"),
+            (
+                "{{ EMPTY|int }} {{ 'x'|int }} {{ NONE|int }} {{ 'x'|int(5) }} {{ ' 7 '|int + 1 }}",
+                "0 0 0 5 8",
+            ),
+            ("{{ 'x'|float }} {{ '1.5'|float }} {{ '0x1F'|int(base=16) }}", "0.0 1.5 31"),
+            (
+                "{{ '%03d'|format(7) }} {{ '%s-%s'|format('a', 2) }} {{ '{}-{}'.format(1, 'x') }}",
+                "007 a-2 1-x",
+            ),
+            ("{{ (L|from_json)[0] }} {{ (L|from_json)[1].q + 1 }}", "p 2"),
+            ("{% for k, v in ('{\"a\": 1}'|from_json).items() %}{{ k }}={{ v }}{% endfor %}", "a=1"),
+            (
+                "{{ 'f.grib'|fnmatch('*.gr[hi]b') }} {{ 'a/b'|fnmatch('*') }} {{ 'a'|fnmatch('{a,b}') }}",
+                "True True False",
+            ),
+            ("{{ 'X'|getenv }} {{ 'NONE'|getenv('d') }}", "a.b-c d"),
+            ("{{ 'echo one; echo two >&2; echo $X'|shell }}", "one\na.b-c"),
+            ("{{ 'echo kept; exit 3'|shell }}", "kept"),
+            ("{{ 7 % 4 }} {{ [1, 2] }} {{ 'a' ~ 1 }}", "3 [1, 2] a1"),
+            ("{{ ['a', 'b'] }} {{ none }} {{ {'k': 'v'} }} {{ 1.0 }}", "['a', 'b'] None {'k': 'v'} 1.0"),
+        ] {
+            assert_eq!(render(template).unwrap(), expected, "{template}");
+        }
+        for (template, reason) in [
+            ("{{ 'exit 3'|shell(die_on_error=True) }}", "`exit 3`"),
+            ("{{ '{'|from_json }}", "`from_json`: "),
+            ("{{ X.nothing() }}", "nothing"),
+            ("{{ X.split('') }}", "empty separator"),
+        ] {
+            let error = render(template).unwrap_err();
+            assert!(format!("{error:#}").contains(reason), "{template}: {error:#}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Everything that is wrong with a plugin's `mwp.toml` at once, for `mwp check`: the build stops at what it meets first.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+
+use super::file::{self, PLUGIN_RECIPE_FILE, PluginRecipe};
+use super::{Recipes, builtin};
+use crate::error::{Error, Problem, Result};
+use crate::fs;
+use crate::graph::{Plan, Target};
+use crate::text;
+
+/// More are no help.
+const MOST: usize = 20;
+
+/// What is wrong with the recipe of the plugin in `dir`; an error where it cannot be looked at.
+pub fn mistakes(dir: &Path) -> Result<Vec<Problem>> {
+    let path = dir.join(PLUGIN_RECIPE_FILE);
+    let Some(content) = fs::read_text_optional(&path)? else { return Ok(Vec::new()) };
+    let Readable { recipe, errors, gone } = Readable::of(&path, &content);
+    let mut found: Vec<Problem> = errors.into_iter().flat_map(|error| error.problems).collect();
+    let Some(mut recipe) = recipe else { return Ok(found) };
+
+    let mut starts: Vec<usize> = recipe.places().map(|(_, start)| start).collect();
+    starts.sort_unstable();
+    // A task that lines were taken out of lacks what they said.
+    let is_whole = |name: Range<usize>| {
+        let end = starts.iter().find(|start| **start > name.start).copied().unwrap_or(content.len());
+        !gone.iter().any(|at| (name.start..end).contains(at))
+    };
+    let own = recipe.mistakes(&path, &content, &is_whole);
+    found.extend(own.into_iter().flat_map(|error| error.problems));
+    let lines: BTreeMap<String, usize> =
+        recipe.places().map(|(name, start)| (name.to_owned(), file::line_of(&content, start))).collect();
+    recipe.make_do();
+    for problem in among_tasks(recipe, dir)? {
+        let problem = placed(problem, &path, &lines);
+        if !found.contains(&problem) {
+            found.push(problem);
+        }
+    }
+    Ok(found)
+}
+
+/// What can be read of the text, what cannot, and where that was.
+struct Readable {
+    recipe: Option<PluginRecipe>,
+    errors: Vec<Error>,
+    gone: Vec<usize>,
+}
+
+impl Readable {
+    /// Whatever cannot be read is taken out line by line, and the rest is read again.
+    fn of(path: &Path, content: &str) -> Readable {
+        let name = path.to_string_lossy();
+        let (mut rest, mut errors, mut gone) = (content.to_owned(), Vec::new(), Vec::new());
+        loop {
+            let error = match toml::from_str(&rest) {
+                Ok(recipe) => return Readable { recipe: Some(recipe), errors, gone },
+                Err(error) => error,
+            };
+            errors.push(file::not_read(&name, content, &error));
+            // Where it is no TOML, nobody knows what the rest would mean.
+            let span = error.span().filter(|_| errors.len() < MOST && rest.parse::<toml::Table>().is_ok());
+            match span.and_then(|span| without(&rest, span.start)) {
+                Some((shorter, at)) => {
+                    rest = shorter;
+                    gone.push(at);
+                }
+                None => return Readable { recipe: None, errors, gone },
+            }
+        }
+    }
+}
+
+/// The text without the statement that begins in the line of this place, each other line where it was.
+fn without(content: &str, place: usize) -> Option<(String, usize)> {
+    let start = content[..place].rfind('\n').map_or(0, |end| end + 1);
+    let mut end = start;
+    while end < content.len() {
+        end = content[end..].find('\n').map_or(content.len(), |length| end + length + 1);
+        let blank: String = content[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
+        let shorter = format!("{}{blank}{}", &content[..start], &content[end..]);
+        if shorter.parse::<toml::Table>().is_ok() {
+            return (shorter.len() == content.len()).then_some((shorter, start));
+        }
+    }
+    None
+}
+
+/// What the tasks say about each other, for both targets.
+fn among_tasks(own: PluginRecipe, dir: &Path) -> Result<Vec<Problem>> {
+    let mut recipes = Recipes::default();
+    for recipe in builtin::recipes()? {
+        recipe.add_to(&mut recipes, dir)?;
+    }
+    if let Err(error) = own.apply_to(&mut recipes, dir) {
+        return Ok(error.problems);
+    }
+    let plans = [Target::Build, Target::Release]
+        .map(|target| Plan::new(dir, recipes.tasks.clone(), &recipes.known, target));
+    Ok(plans.into_iter().filter_map(Result::err).flat_map(|error| error.problems).collect())
+}
+
+/// With the line of the task that it is about.
+fn placed(mut problem: Problem, path: &Path, lines: &BTreeMap<String, usize>) -> Problem {
+    let Some((file, rest)) = problem.message.split_once(": ") else { return problem };
+    if !file.ends_with(&format!("{PLUGIN_RECIPE_FILE}`")) {
+        return problem;
+    }
+    let names = rest.split(['[', ']', ' ']).map(|word| word.strip_prefix("tasks.").unwrap_or(word));
+    if let Some(line) = names.into_iter().find_map(|name| lines.get(name)) {
+        problem.message = format!("{}: {rest}", text::place(path, *line, None));
+    }
+    problem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = |content: &str| -> Vec<String> {
+            fs::write_atomic(&dir.path().join(PLUGIN_RECIPE_FILE), content.as_bytes()).unwrap();
+            let shorten = |problem: Problem| problem.message.rsplit("mwp.toml").next().unwrap().to_owned();
+            mistakes(dir.path()).unwrap().into_iter().map(shorten).collect()
+        };
+        let all = told(
+            "[tasks.a]\ncommand = [\"x\"]\nalways = true\nafter = [\"b\"]\n\n\
+             [tasks.b]\ncommand = [\"x\"]\nalways = true\nafter = [\"a\"]\n\n\
+             [tasks.c]\ncommand = []\ninputs = [\"../x\"]\ndependencies = [\"nothing\"]\n\n\
+             [tasks.d]\nnonsense = [\n  1,\n]\nalways = 3\n",
+        );
+        for (line, what) in [
+            (17, "unknown field `nonsense`"),
+            (20, "invalid type: integer `3`"),
+            (11, "`command` is empty"),
+            (11, "`inputs` found `../x`"),
+            (11, "`dependencies` found `nothing`"),
+            (1, "the tasks wait for each other: a → b → a"),
+        ] {
+            let is_told = |told: &String| {
+                told.trim_start_matches('`').starts_with(&format!(":{line}: ")) && told.contains(what)
+            };
+            assert!(all.iter().any(is_told), "no {line}: {what} in {all:#?}");
+        }
+        assert_eq!(all.len(), 6, "{all:#?}");
+        assert_eq!(told("[tasks.a]\ncommand = [\"x\"]\nalways = true\n"), [""; 0]);
+        assert_eq!(told("[tasks.a\nnonsense = 1\n").len(), 1);
+    }
+}
