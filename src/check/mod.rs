@@ -41,8 +41,8 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
     }
     let jobs = cron::check(dir, &environment);
     found.take(jobs, Found::warnings);
-    let requirements = requirements::check(dir);
-    found.take(requirements, Found::problems);
+    let requirements = requirements::check(dir, &site.environment);
+    found.take(requirements, |_, ()| {});
     let recipe = recipe::mistakes(dir);
     found.take(recipe, Found::problems);
     let packing = packing(dir, site);

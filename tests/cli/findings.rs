@@ -36,7 +36,13 @@ fn everything_is_named_at_once_with_file_line_and_column() {
     );
     sandbox.write("foo/main/app.py", "");
     sandbox.write("foo/crontab", "# jobs\n99 * * * * foo\n");
-    sandbox.write("foo/python3_virtualenv_sources/requirements-to-freeze.txt", "# wanted\n;;\n");
+    sandbox.write("foo/python3_virtualenv_sources/requirements-to-freeze.txt", "# wanted\n;;\n-r more.txt\n");
+    sandbox.write("foo/python3_virtualenv_sources/more.txt", "==3\n");
+    let task = |name: &str, after: &str| {
+        format!("[tasks.{name}]\ncommand = [\"true\"]\nalways = true\nafter = [\"{after}\"]\n")
+    };
+    let tasks = [task("a", "b"), task("b", "a"), "[tasks.c]\ncommand = []\nalways = true\n".to_owned()];
+    sandbox.write("foo/mwp.toml", tasks.concat());
     let done = check(&sandbox).exited(1);
     for line in [
         "warning: config.ini:9:1: [app_nodir] the plugin has no directory `nodir` for this app",
@@ -48,12 +54,16 @@ fn everything_is_named_at_once_with_file_line_and_column() {
         "hint: did you mean `{plugin_dir}`?",
         "warning: config.ini:16:1: [extra_daemon_x] there is no `_cmd_and_args`: nothing runs",
         "error: crontab:2: found the minute `99`; 0-59, `*`, ranges `A-B`, steps `*/N` and lists with `,` are allowed",
-        "error: python3_virtualenv_sources/requirements-to-freeze.txt:2:1: found `;;`; a requirement such as \
-         `name==1.0`, an option, a URL or a path is allowed",
+        "error: python3_virtualenv_sources/requirements-to-freeze.txt:2: found `;;`, which is no requirement; a name, a URL \
+         and a path are allowed",
+        "error: python3_virtualenv_sources/more.txt:1: found `==3`, which is no requirement; a name, a URL and a path are \
+         allowed",
+        "error: mwp.toml:1: the tasks wait for each other: a → b → a",
+        "error: mwp.toml:9: [tasks.c] `command` is empty; a program and its arguments are allowed",
     ] {
         assert!(done.stderr.lines().any(|found| found == line), "no line {line:?} in:\n{}", done.stderr);
     }
-    assert_eq!(done.stderr.matches("error:").count(), 4, "{}", done.stderr);
+    assert_eq!(done.stderr.matches("error:").count(), 7, "{}", done.stderr);
     // A mistake in the configuration hides nothing of the rest.
     sandbox.write("foo/config.ini", format!("{CONFIG}[app_main]\n_cmd_and_args=sleep '1\nnonsense=1\n"));
     let done = check(&sandbox).exited(1).says("[app_main] nonsense: unknown key").says("quotes go in pairs");
