@@ -242,6 +242,11 @@ impl Lock {
             return (!is_there).then(|| verdict(None));
         };
         let Some(locked) = self.line(&name) else {
+            // A path in the lock has no name.
+            let mut nameless = self.requirements.lines.iter().filter(|line| line.name().is_none());
+            if nameless.any(|line| same_place(wanted, line, demands)) {
+                return None;
+            }
             let is_provided = demands.provided.iter().any(|pin| pin.name == name && pin.satisfies(wanted));
             return (!is_provided).then(|| verdict(None));
         };
@@ -491,6 +496,7 @@ mod tests {
             "bar @ https://h/bar-1.whl#sha256=ab",
             "six; python_version<'3'",
             "lib/x",
+            "-e ./lib/x#egg=x",
         ] {
             assert_eq!(verdict(lock, wanted), Verdict::NoFiles, "{wanted}");
         }

@@ -348,4 +348,25 @@ mod tests {
         assert_eq!(package.hashes().into_iter().collect::<Vec<_>>(), ["sha256:2"]);
         assert!(!package.allow(&["sha256:3".to_owned()]));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_names_what_is_written_is_read_again(
+            (name, version) in ("[a-z][a-z0-9]{0,8}", ".{0,12}"),
+            urls in proptest::collection::vec((".{0,20}", "[0-9a-f]{4}", proptest::option::of(0..u64::from(u32::MAX))), 0..4),
+            commit in proptest::option::of(".{0,8}"),
+        ) {
+            let wheels = urls.into_iter().map(|(url, digest, size)| File {
+                url: Some(url),
+                size,
+                hashes: [("sha256".to_owned(), digest)].into(),
+                ..File::default()
+            });
+            let vcs = commit.map(|commit_id| Vcs { kind: "git".into(), commit_id, ..Vcs::default() });
+            let package =
+                Package { name, version: Some(version), vcs, wheels: wheels.collect(), ..Package::default() };
+            let lock = PyLock::new(None, vec![package], "x".into());
+            proptest::prop_assert_eq!(PyLock::parse(&lock.render()), Ok(lock));
+        }
+    }
 }

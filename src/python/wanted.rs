@@ -240,4 +240,19 @@ mod tests {
         assert_eq!(error.problems.len(), 2);
         assert!(error.problems[0].message.contains("r.txt:2: found `;;`"), "{error}");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn comments_and_space_never_change_the_meaning_and_names_always_do(
+            names in proptest::collection::vec("[a-z]{1,6}", 1..6),
+            noise in proptest::collection::vec("( |\t)*(#[a-z ]*)?", 6),
+        ) {
+            let plain = names.join("\n");
+            let noisy: Vec<String> =
+                names.iter().zip(&noise).map(|(name, noise)| format!("{noise}\n{name} {noise}\r")).collect();
+            let digest = |text: &str| Files::new(&[("r.txt", text)]).wanted().unwrap().digest();
+            proptest::prop_assert_eq!(digest(&plain), digest(&noisy.join("\n")));
+            proptest::prop_assert_ne!(digest(&plain), digest(&format!("{plain}\nmore")));
+        }
+    }
 }
