@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::action::{LockCheck, Reads, Upgrade};
 use super::manifest::{Manifest, Subject, Value};
+use super::plan::Predecessor;
 use super::project::Project;
 use super::reason::{Reason, shown};
 use super::snapshot::{Patterns, Snapshot, Taken};
@@ -18,17 +19,6 @@ use super::texts;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::text;
-
-/// A task that goes first.
-pub(super) struct Predecessor<'a> {
-    pub name: &'a str,
-    /// Its outputs, as they are or, where it has to run, as they were.
-    pub outputs: Option<Digest>,
-    /// Its outputs count, not its place in the order alone.
-    pub counts: bool,
-    /// It is not up to date: nobody knows yet what it is going to make.
-    pub will_run: bool,
-}
 
 /// What was found out about a task, before anything runs.
 pub(super) enum Decision {
@@ -132,7 +122,8 @@ pub(super) fn decide(
     };
     let mut reasons = match (&record, &found) {
         (Some(record), Some(found)) => {
-            let mut reasons = manifest.differences(&inputs, &record.manifest, &record.inputs)?;
+            let differences = manifest.differences(&inputs, &record.manifest, &record.inputs)?;
+            let mut reasons: Vec<Reason> = differences.iter().map(Reason::of_difference).collect();
             texts::add_lines(&project.dir, &mut reasons, &record.inputs);
             reasons.extend(found.reasons.iter().cloned());
             if !record.finished {

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::name::Name;
-use super::reason::Reason;
 use super::snapshot::{Kind, Snapshot};
 use crate::digest::{Digest, Hasher};
 use crate::error::Result;
@@ -119,7 +118,7 @@ impl Manifest {
         inputs: &Snapshot,
         old: &Manifest,
         old_inputs: &Snapshot,
-    ) -> Result<Vec<Reason>> {
+    ) -> Result<Vec<Difference>> {
         // Tens of thousands of inputs that nobody touched are one list, shared.
         let untouched = Arc::ptr_eq(&inputs.entries, &old_inputs.entries);
         if untouched && *self == *old {
@@ -132,13 +131,20 @@ impl Manifest {
         let mut subjects: Vec<&Subject> = old_facts.keys().chain(new_facts.keys()).collect();
         subjects.sort();
         subjects.dedup();
-        let pairs =
-            subjects.into_iter().map(|subject| (subject, old_facts.get(subject), new_facts.get(subject)));
-        Ok(pairs
-            .filter(|(_, old, new)| old != new)
-            .map(|(subject, old, new)| Reason::of_fact(subject, old, new))
-            .collect())
+        let all = subjects.into_iter().map(|subject| Difference {
+            subject: subject.clone(),
+            old: old_facts.get(subject).cloned(),
+            new: new_facts.get(subject).cloned(),
+        });
+        Ok(all.filter(|difference| difference.old != difference.new).collect())
     }
+}
+
+/// A fact that is not as it was; `None` where it was not, or is no longer.
+pub struct Difference {
+    pub subject: Subject,
+    pub old: Option<Value>,
+    pub new: Option<Value>,
 }
 
 struct Key(Hasher);

@@ -43,6 +43,7 @@ mod schedule;
 mod snapshot;
 mod stat;
 mod state;
+mod status;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -56,8 +57,9 @@ pub use outputs::remove_outputs;
 pub use plan::Plan;
 pub use project::{Mode, Project, lock_directory};
 pub use reason::{ChangedLine, Reason};
-pub use schedule::{Built, Slots, TaskStatus, build, build_all, explain};
+pub use schedule::{Slots, build, build_all, explain};
 pub use snapshot::{Entry, Kind, Patterns, Snapshot};
 pub use stat::{Instant, Stat};
 pub use state::{STATE_DIR, State};
+pub use status::{Built, TaskStatus};
 pub use task::{Origin, Target, Task};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::reason::Reason;
-use super::schedule::Built;
+use super::status::Built;
 use crate::error::Error;
 
 #[derive(Debug)]

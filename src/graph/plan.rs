@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::decide::Predecessor;
 use super::task::{Target, Task};
 use crate::digest::Digest;
 use crate::error::{Error, Fault, Result};
@@ -17,6 +16,17 @@ pub struct Plan {
     pub first: Vec<Vec<usize>>,
     /// The names of the plugin's tasks, for whatever target.
     stated: BTreeSet<String>,
+}
+
+/// A task that goes first.
+pub(super) struct Predecessor<'a> {
+    pub name: &'a str,
+    /// Its outputs, as they are or, where it has to run, as they were.
+    pub outputs: Option<Digest>,
+    /// Its outputs count, not its place in the order alone.
+    pub counts: bool,
+    /// It is not up to date: nobody knows yet what it is going to make.
+    pub will_run: bool,
 }
 
 impl Plan {

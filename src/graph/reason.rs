@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::manifest::{Subject, Value};
+use super::manifest::{Difference, Subject, Value};
 use crate::text;
 
 /// Why a task is not up to date.
@@ -119,7 +119,8 @@ impl fmt::Display for ChangedLine {
 
 impl Reason {
     /// That a fact is not as it was. Every subject is here, so that nothing counts without being told.
-    pub(super) fn of_fact(subject: &Subject, old: Option<&Value>, new: Option<&Value>) -> Reason {
+    pub(super) fn of_difference(Difference { subject, old, new }: &Difference) -> Reason {
+        let (old, new) = (old.as_ref(), new.as_ref());
         let shown = |value: Option<&Value>| value.map(Value::to_string);
         let always = |value: Option<&Value>| shown(value).unwrap_or_default();
         match subject {

@@ -5,18 +5,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as Clock};
-
-use serde::Serialize;
+use std::time::Instant as Clock;
 
 use super::agenda::Agenda;
-use super::decide::{Decision, Predecessor, decide};
+use super::decide::{Decision, decide};
 use super::execute::execute;
 use super::observer::Event;
+use super::plan::Predecessor;
 use super::project::Project;
-use super::reason::Reason;
 use super::stat::Instant;
-use super::task::Task;
+use super::status::{Built, TaskStatus};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::process;
@@ -54,31 +52,6 @@ impl Drop for Slot<'_> {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How a task stands, for people and for `--json`.
-#[derive(Debug, Serialize)]
-pub struct TaskStatus {
-    pub task: String,
-    pub fresh: bool,
-    pub reasons: Vec<Reason>,
-    /// Milliseconds that it took when it last ran, where known.
-    pub last_duration_ms: Option<u64>,
-}
-
-impl TaskStatus {
-    fn fresh(task: &Task, last_duration_ms: Option<u64>) -> TaskStatus {
-        TaskStatus { task: task.name.clone(), fresh: true, reasons: Vec::new(), last_duration_ms }
-    }
-}
-
-/// How one directory was built.
-#[derive(Debug)]
-pub struct Built {
-    pub directory: PathBuf,
-    pub plugin: String,
-    pub tasks: Vec<TaskStatus>,
-    pub took: Duration,
 }
 
 /// Brings several projects up to date, all of them at the same time; `open` makes a project of a directory. What

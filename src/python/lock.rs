@@ -62,11 +62,8 @@ pub enum Verdict {
     Fits,
     /// It fits, and no `pylock.toml` says which files it allows.
     NoFiles,
-    /// It was frozen from other requirements: digests, old and new.
-    Outdated {
-        old: String,
-        new: String,
-    },
+    /// It was frozen from other requirements.
+    Outdated,
     /// It does not pin, or not as asked, this requirement or constraint.
     Unsatisfied {
         requirement: String,
@@ -91,7 +88,7 @@ impl fmt::Display for Verdict {
         match self {
             Verdict::Fits => write!(f, "the lock fits"),
             Verdict::NoFiles => write!(f, "no `pylock.toml` says which files the lock allows"),
-            Verdict::Outdated { old, new } => write!(f, "the requirements changed: {old} → {new}"),
+            Verdict::Outdated => write!(f, "the lock was made from other requirements"),
             Verdict::Unsatisfied { requirement, place, found } => {
                 match found {
                     Some(found) => write!(f, "the lock pins `{}`, and ", text::visible(found))?,
@@ -170,9 +167,8 @@ impl Lock {
     pub fn verdict(&self, demands: &Demands<'_>) -> Result<Verdict> {
         let known = self.frozen_from.as_deref().or_else(|| demands.files.and_then(PyLock::frozen_from));
         let new = demands.origin.to_string();
-        if let Some(old) = known.filter(|old| **old != new) {
-            let short = |digest: &str| digest.chars().take(12).collect();
-            return Ok(Verdict::Outdated { old: short(old), new: short(&new) });
+        if known.is_some_and(|old| *old != new) {
+            return Ok(Verdict::Outdated);
         }
         if known.is_none()
             && let Some(verdict) = self.not_exact()
@@ -479,7 +475,7 @@ mod tests {
         let text = rendered("--pre\nflask\n", &["jinja2==3.1.6", "flask==3.1.3"]);
         assert_eq!(text.lines().skip(1).collect::<Vec<_>>(), ["--pre", "flask==3.1.3", "jinja2==3.1.6"]);
         assert_eq!(verdict(&text, "--pre\nflask # web"), Verdict::NoFiles);
-        assert!(matches!(verdict(&text, "--pre\nflask<3.1.3"), Verdict::Outdated { .. }));
+        assert!(matches!(verdict(&text, "--pre\nflask<3.1.3"), Verdict::Outdated));
         assert_ne!(Lock::origin(&Wanted::default(), true), Lock::origin(&Wanted::default(), false));
     }
 
@@ -569,7 +565,7 @@ mod tests {
         assert_eq!(judge("alpha==1.0\n", "alpha[x]", "", "", Some(&files(&origin))), Verdict::Fits);
         assert!(matches!(
             judge("alpha==1.0\n", "alpha[y]", "", "", Some(&files(&origin))),
-            Verdict::Outdated { .. }
+            Verdict::Outdated
         ));
     }
 }
