@@ -1,6 +1,6 @@
 //! `mwp lock`: makes or mends the locks of a plugin, without building.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use clap::Args;
@@ -47,7 +47,7 @@ struct Locked {
 /// Shows what happens, and remembers what changed.
 struct Watch {
     progress: Progress,
-    changes: Mutex<Vec<(std::path::PathBuf, String)>>,
+    changes: Mutex<Vec<(PathBuf, String)>>,
 }
 
 impl Observer for Watch {
@@ -80,6 +80,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         let plan = recipe::plan(dir, Target::Build)?.up_to(|task| task.action.makes_lock());
         Ok(Project::new(dir, plan, &context.site, &store, &mode, &watch))
     };
+    refuse_unknown_packages(&arguments.upgrade_package, &directories, open)?;
     let mut all = Vec::new();
     let mut outdated = Vec::new();
     if arguments.check {
@@ -139,4 +140,33 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let problems =
         outdated.into_iter().map(|message| crate::error::Problem { message, hint: None }).collect();
     Err(Error::many(crate::error::Fault::Input, problems).hint("run `mwp lock` and commit what it changes"))
+}
+
+/// Of several locks each takes the packages that it has; what none has is a slip of the fingers.
+fn refuse_unknown_packages<'a>(
+    packages: &[String],
+    directories: &[PathBuf],
+    open: impl Fn(&Path) -> Result<Project<'a>>,
+) -> Result<()> {
+    for dir in directories {
+        let project = open(dir)?;
+        let locks: Vec<_> = project.plan.tasks.iter().filter(|task| task.action.makes_lock()).collect();
+        // A lock that is alone knows near misses.
+        if locks.len() < 2 {
+            continue;
+        }
+        for package in packages {
+            let name = graph::upgraded_name(package);
+            let mut found = false;
+            for task in &locks {
+                found |= task.action.locks(&project.scope(), name)?;
+            }
+            if !found {
+                let name = text::visible(name);
+                return Err(Error::usage(format!("{}: no lock has a package `{name}`", text::path(dir)))
+                    .hint("name a package of one of the locks"));
+            }
+        }
+    }
+    Ok(())
 }

@@ -64,6 +64,12 @@ pub trait Action: fmt::Debug + Send + Sync {
         Ok(LockCheck::Untold)
     }
 
+    /// Whether its lock has, or is to have, a package of that name.
+    fn locks(&self, scope: &Scope<'_>, package: &str) -> Result<bool> {
+        let _ = (scope, package);
+        Ok(false)
+    }
+
     /// It writes into the plugin's directory itself; others make their outputs in the staging directory.
     fn works_in_place(&self) -> bool {
         false
@@ -152,6 +158,11 @@ pub enum Upgrade {
     Everything,
     /// `NAME` or `NAME==VERSION`.
     Packages(Vec<String>),
+}
+
+/// `NAME` of `NAME==VERSION`.
+pub fn upgraded_name(package: &str) -> &str {
+    package.split_once("==").map_or(package, |(name, _)| name).trim()
 }
 
 /// One run of an action.

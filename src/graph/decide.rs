@@ -162,7 +162,7 @@ pub(super) fn decide(
         reasons = vec![Reason::AlwaysRuns];
     } else if project.mode.force && !task.action.makes_lock() {
         reasons.insert(0, Reason::Forced);
-    } else if project.mode.upgrade != Upgrade::Nothing && task.action.makes_lock() {
+    } else if task.action.makes_lock() && project.upgrade_of(task)? != Upgrade::Nothing {
         reasons.insert(0, Reason::Upgrade);
     }
     reasons.extend(waiting);

@@ -122,12 +122,16 @@ fn run(project: &Project<'_>, task: &Task, stale: &Stale, log: Log) -> Result<Ma
         Ok(staging) => staging,
         Err(error) => return Err((error, log)),
     };
+    let upgrade = match project.upgrade_of(task) {
+        Ok(upgrade) => upgrade,
+        Err(error) => return Err((error, log)),
+    };
     let mut job = Job {
         scope: project.scope(),
         staging: staging.path(),
         store: project.store,
         offline: project.mode.offline,
-        upgrade: &project.mode.upgrade,
+        upgrade: &upgrade,
         log,
         report: Report { observer: project.observer, project: &project.dir, task: &task.name },
     };

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::action::{Scope, Upgrade};
+use super::action::{Scope, Upgrade, upgraded_name};
 use super::observer::{Event, Observer};
 use super::plan::Plan;
 use super::stat::Instant;
 use super::state::{Proof, STATE_DIR, State};
+use super::task::Task;
 use super::texts;
 use crate::digest::Digest;
 use crate::error::Result;
@@ -72,6 +73,21 @@ impl<'a> Project<'a> {
     /// What actions may look at.
     pub fn scope(&self) -> Scope<'_> {
         Scope { dir: &self.dir, site: self.site, tools: &self.tools }
+    }
+
+    /// What of the upgrade that was asked for concerns this task. Of several locks each takes the packages that it has.
+    pub(super) fn upgrade_of(&self, task: &Task) -> Result<Upgrade> {
+        let Upgrade::Packages(packages) = &self.mode.upgrade else { return Ok(self.mode.upgrade.clone()) };
+        if self.plan.tasks.iter().filter(|task| task.action.makes_lock()).count() == 1 {
+            return Ok(self.mode.upgrade.clone());
+        }
+        let mut own = Vec::new();
+        for package in packages {
+            if task.action.locks(&self.scope(), upgraded_name(package))? {
+                own.push(package.clone());
+            }
+        }
+        Ok(if own.is_empty() { Upgrade::Nothing } else { Upgrade::Packages(own) })
     }
 
     /// The records.

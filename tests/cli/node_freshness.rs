@@ -188,6 +188,20 @@ fn locks_are_upgraded_when_that_is_asked_for() {
 }
 
 #[test]
+fn of_two_locks_each_takes_the_packages_that_it_has() {
+    let sandbox = node_plugin("\"dependencies\": {\"is-odd\": \"^3.0.0\"}");
+    sandbox.write("p/python3_virtualenv_sources/requirements-to-freeze.txt", "");
+    sandbox.ok(["lock", "-C", "p"]);
+    sandbox
+        .ok(["lock", "-P", "is-odd==3.0.0", "-C", "p"])
+        .says("~ is-odd 3.0.1 → 3.0.0")
+        .never_says("freeze: ");
+    sandbox.fails(2, ["lock", "-P", "is-odder", "-C", "p"]).says("no lock has a package `is-odder`");
+    fs::remove_dir_all(sandbox.work().join("p/python3_virtualenv_sources")).unwrap();
+    sandbox.fails(2, ["lock", "-P", "is-odder", "-C", "p"]).says("the lock has no package `is-odder`");
+}
+
+#[test]
 fn the_package_manager_that_is_asked_for_is_taken_and_a_second_lock_is_told() {
     let sandbox =
         node_plugin("\"packageManager\": \"pnpm@9.15.9\", \"dependencies\": {\"is-number\": \"^6.0.0\"}");

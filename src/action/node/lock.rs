@@ -8,7 +8,7 @@ use super::manager::{Manager, is_in_place, packages, program, reads, work_dir};
 use super::package::Package;
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::graph::{Action, Job, LockCheck, Reads, Scope, Snapshot, Upgrade};
+use crate::graph::{Action, Job, LockCheck, Reads, Scope, Snapshot, Upgrade, upgraded_name};
 use crate::text;
 
 /// The locks of all package managers, that of the one which is taken first in each pair of two.
@@ -45,6 +45,14 @@ impl Action for Lock {
             return Ok(LockCheck::Stale(vec![format!("the output `{lock}` is gone")]));
         }
         self.0.check_lock(scope.dir, &packages(scope.dir)?)
+    }
+
+    fn locks(&self, scope: &Scope<'_>, package: &str) -> Result<bool> {
+        let lock = fs::read_text_optional(&scope.dir.join(self.0.lock_file(scope.dir)))?.unwrap_or_default();
+        let nested = format!("{package}@");
+        let is_locked = self.0.locked(&lock).keys().any(|key| key == package || key.starts_with(&nested));
+        let is_wanted = |one: &Package| one.requirements().keys().any(|(_, name)| name == package);
+        Ok(is_locked || packages(scope.dir)?.iter().any(is_wanted))
     }
 
     /// That somebody else's lock is there as well, or another manager is asked for.
@@ -87,18 +95,17 @@ impl Lock {
                 runs.push(self.0.lock_arguments(job)?);
             }
             Upgrade::Packages(wanted) => {
-                let locked = self.0.locked(&fs::read_text_optional(lock)?.unwrap_or_default());
-                let is_locked = |wanted: &&String| {
-                    let name = wanted.split_once("==").map_or(wanted.as_str(), |(name, _)| name);
-                    locked.keys().any(|key| key == name || key.starts_with(&format!("{name}@")))
-                };
-                let here: Vec<String> = wanted.iter().filter(is_locked).cloned().collect();
+                for package in wanted {
+                    if !self.locks(&job.scope, upgraded_name(package))? {
+                        let name = text::visible(upgraded_name(package));
+                        return Err(Error::usage(format!("the lock has no package `{name}`"))
+                            .hint(format!("name a package of `{}`", self.0.lock_file(job.scope.dir))));
+                    }
+                }
                 // Before and after, the lock has to say what package.json asks for.
                 runs.push(self.0.lock_arguments(job)?);
-                if !here.is_empty() {
-                    runs.push(self.0.upgrade_arguments(job, &here)?);
-                    runs.push(self.0.lock_arguments(job)?);
-                }
+                runs.push(self.0.upgrade_arguments(job, wanted)?);
+                runs.push(self.0.lock_arguments(job)?);
             }
         }
         let manifest = fs::read(&dir.join("package.json"))?;

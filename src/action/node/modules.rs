@@ -30,8 +30,11 @@ impl Action for Modules {
         if let Some(package) = Package::read(scope.dir)? {
             match package.scripts_read() {
                 Some(files) => reads.files.extend(files.into_iter().map(Into::into)),
-                // Nobody can tell what a script reads: anything in the plugin.
-                None => reads.files.push("".into()),
+                // Nobody can tell what a script reads: anything in the plugin, but for what releases and Python leave.
+                None => {
+                    reads.files.push("".into());
+                    reads.optional_inputs.extend(["!*.plugin", "!**/__pycache__"].map(str::to_owned));
+                }
             }
             reads.uncacheable = package.needs_its_directory(scope.dir)?;
         }

@@ -7,7 +7,7 @@ use super::{FILES, LOCK, SOURCES, WANTED};
 use crate::error::Result;
 use crate::fs;
 use crate::graph::{Action, Job, LockCheck, Reads, Scope, Upgrade};
-use crate::python::{Change, Verdict};
+use crate::python::{Change, Requirements, Verdict, canonical_name};
 use crate::text;
 
 #[derive(Debug)]
@@ -40,6 +40,14 @@ impl Action for Freeze {
             None => format!("the output `{LOCK}` is gone"),
         };
         Ok(LockCheck::Stale(vec![why]))
+    }
+
+    fn locks(&self, scope: &Scope<'_>, package: &str) -> Result<bool> {
+        let name = canonical_name(package);
+        let lock = fs::read_text_optional(&scope.dir.join(LOCK))?.unwrap_or_default();
+        let wanted = fs::read_text_optional(&scope.dir.join(WANTED))?.unwrap_or_default();
+        let lines = [lock, wanted].map(|text| Requirements::parse(&text).lines);
+        Ok(lines.iter().flatten().any(|line| line.name().as_deref() == Some(&name)))
     }
 
     fn run(&self, job: &mut Job<'_>) -> Result<()> {
