@@ -29,6 +29,8 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, stale: Stale) -> Resul
     if project.mode.locked && task.action.makes_lock() {
         return Err(refused(project, task, &stale.reasons));
     }
+    let recorded = stale.record.as_ref().map(|record| &record.outputs);
+    outputs::refuse_links(&project.dir, task, recorded)?;
     let started = Clock::now();
     event(Event::Started { task: &task.name, summary: &task.summary, reasons: &stale.reasons });
     project.state().doubt(&task.name)?;
