@@ -74,7 +74,9 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
         }
         files.push(packed.file);
     }
-    store(context).make_room()?;
+    if let Err(error) = store(context).make_room() {
+        context.output.warnings(&error);
+    }
     if common.json {
         context.output.json(&reports);
     }
@@ -113,7 +115,9 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
             output: packing.output.as_deref().unwrap_or(Path::new(".")),
             source_date_epoch: source_date_epoch(&context.site)?,
             build_host: &context.site.host_name(),
-            frame_store: Some(&store(context).bucket_dir(Bucket::Frames)),
+            frame_store: Some(&store.bucket_dir(Bucket::Frames))
+                .filter(|_| store.is_own())
+                .map(PathBuf::as_path),
             excluded: &|path| remade.contains(path),
         },
     )

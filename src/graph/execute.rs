@@ -109,7 +109,7 @@ fn restore(project: &Project<'_>, task: &Task, stale: &Stale, key: &Digest) -> R
         return Ok(None);
     }
     let staging = Staging::new_in(&project.staging_parent())?;
-    if !project.store.restore(Bucket::Tasks, key, staging.path())? {
+    if !project.store.restore(Bucket::Tasks, key, staging.path()) {
         return Ok(None);
     }
     if !task.outputs.iter().all(|output| fs::exists(&staging.join(output))) {
