@@ -39,6 +39,10 @@ impl Digest {
         }
     }
 
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The first digits, for people.
     pub fn short(&self) -> String {
         self.to_string()[..12].to_owned()
@@ -59,6 +63,11 @@ impl Hasher {
             .map_err(|error| Error::machine(format!("a value has no binary form: {error}")))?;
         self.0.update(bytes);
         Ok(())
+    }
+
+    /// Adds bytes as they are: whoever adds them knows where they end.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
     }
 
     pub fn finish(self) -> Digest {

@@ -101,13 +101,14 @@ pub fn provide_make_fragment(
     Ok(())
 }
 
-/// `include` splits at white space and knows no quotes: where the cache has such a path, the files go into the
-/// scratch directory, named relative to the plugin.
+/// `include` splits at white space and knows no quotes: where the cache has such a path, or cannot be written, the files
+/// go into the scratch directory, named relative to the plugin.
 fn home_for_make(dir: &Path, scratch: &str, site: &Site) -> Result<PathBuf> {
-    let home = home(site)?;
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._+@-".contains(byte);
-    if home.as_os_str().as_encoded_bytes().iter().all(is_plain) {
-        return Ok(home);
+    match home(site) {
+        Ok(home) if home.as_os_str().as_encoded_bytes().iter().all(is_plain) => return Ok(home),
+        // A cache that cannot be written fails nothing.
+        Ok(_) | Err(_) => {}
     }
     let relative = Path::new(scratch).join("shims");
     write_to(&dir.join(&relative))?;

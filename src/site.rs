@@ -45,6 +45,16 @@ impl Environment {
         self.0.remove(OsStr::new(name));
     }
 
+    /// Takes relative entries out of PATH, empty ones included: with them, what runs depends on where one stands, and a
+    /// directory from anywhere may hold a `python3` of its own.
+    fn keep_absolute_path(&mut self) {
+        let Some(path) = self.get("PATH") else { return };
+        let dirs: Vec<PathBuf> = std::env::split_paths(path).filter(|dir| dir.is_absolute()).collect();
+        // An empty PATH is the current directory to some.
+        let kept = if dirs.is_empty() { None } else { std::env::join_paths(dirs).ok() };
+        self.set("PATH", kept.unwrap_or_else(|| "/usr/bin:/bin".into()));
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
         self.0.iter()
     }
@@ -79,7 +89,8 @@ pub struct Site {
 }
 
 impl Site {
-    pub fn new(environment: Environment) -> Site {
+    pub fn new(mut environment: Environment) -> Site {
+        environment.keep_absolute_path();
         let home = environment.path("HOME").unwrap_or_else(|| PathBuf::from("/"));
         let etc = environment.path("MWP_ETC_DIR").unwrap_or_else(|| PathBuf::from("/etc"));
         let absolute = |name: &str| environment.path(name).filter(|path| path.is_absolute());

@@ -36,8 +36,10 @@ type Answers = BTreeMap<String, (String, String)>;
 
 impl<'a> Tools<'a> {
     pub fn new(site: &'a Site, dir: &Path) -> Tools<'a> {
-        let answers = fs::read_optional(&answers_file(site))
-            .ok()
+        // What others can write shall not say which program runs.
+        let file = Some(answers_file(site)).filter(|file| fs::is_own(&site.cache) && fs::is_own(file));
+        let answers = file
+            .and_then(|file| fs::read_optional(&file).ok())
             .flatten()
             .and_then(|content| serde_json::from_slice(&content).ok())
             .unwrap_or_default();
@@ -88,7 +90,9 @@ impl<'a> Tools<'a> {
         answers.insert(key, (vouched, answer.clone()));
         // The cache is a convenience: one that cannot be written costs time, nothing else.
         let file = answers_file(self.site);
-        if let (Some(parent), Ok(content)) = (file.parent(), serde_json::to_vec(&*answers)) {
+        if let (Some(parent), Ok(content)) = (file.parent(), serde_json::to_vec(&*answers))
+            && (!fs::exists(parent) || fs::is_own(parent))
+        {
             let _ = fs::create_dir_all(parent).and_then(|()| fs::write_atomic(&file, &content));
         }
         Ok(answer)

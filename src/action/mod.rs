@@ -12,6 +12,7 @@ use crate::graph::Action;
 
 pub use command::Command;
 pub use node::package_manager;
+pub use python::check_wheels;
 
 /// Every action that a recipe may name.
 pub fn all() -> Vec<Arc<dyn Action>> {

@@ -14,7 +14,7 @@ use super::metadata::hex;
 use crate::error::{At, Result};
 use crate::fs::{self, AtomicFile};
 
-/// An entry is the CRC of the rest, the checksum and the size of the piece, and the compressed bytes.
+/// An entry is the CRC of its key and of the rest, the checksum and the size of the piece, and the compressed bytes.
 const CRC: usize = 4;
 const HEAD: usize = CRC + 4 + 8;
 
@@ -32,7 +32,11 @@ impl FrameStore {
         let path = self.path(key)?;
         let mut entry = fs::read_optional(&path).ok()??;
         let (crc, rest) = entry.split_first_chunk::<CRC>()?;
-        if crc32fast::hash(rest) != u32::from_le_bytes(*crc) {
+        // With its key, so that no entry stands in for another.
+        let mut whole = Hasher::new();
+        whole.update(key);
+        whole.update(rest);
+        if whole.finalize() != u32::from_le_bytes(*crc) {
             return None;
         }
         let (checksum, rest) = rest.split_first_chunk()?;
@@ -45,7 +49,7 @@ impl FrameStore {
 
     pub(super) fn put(&self, key: &[u8; 32], frame: &Frame) {
         if let Some(path) = self.path(key) {
-            let _ = write(&path, frame);
+            let _ = write(&path, key, frame);
         }
     }
 
@@ -55,12 +59,13 @@ impl FrameStore {
     }
 }
 
-fn write(path: &Path, frame: &Frame) -> Result<()> {
+fn write(path: &Path, key: &[u8; 32], frame: &Frame) -> Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut head = [0; HEAD];
     head[CRC..8].copy_from_slice(&frame.checksum.to_le_bytes());
     head[8..].copy_from_slice(&frame.size.to_le_bytes());
     let mut crc = Hasher::new();
+    crc.update(key);
     crc.update(&head[CRC..]);
     crc.update(&frame.bytes);
     head[..CRC].copy_from_slice(&crc.finalize().to_le_bytes());
@@ -91,6 +96,16 @@ mod tests {
             fs::write_atomic(&path, &damaged).unwrap();
             assert_eq!(store.get(&key), None, "{position} {length}");
         }
+    }
+
+    #[test]
+    fn an_entry_in_the_place_of_another_is_a_miss() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = FrameStore::new(Some(directory.path()));
+        store.put(&[1; 32], &Frame { bytes: b"compressed".to_vec(), checksum: 7, size: 99 });
+        store.put(&[2; 32], &Frame { bytes: b"other".to_vec(), checksum: 8, size: 9 });
+        fs::rename(&store.path(&[1; 32]).unwrap(), &store.path(&[2; 32]).unwrap()).unwrap();
+        assert_eq!(store.get(&[2; 32]), None);
     }
 
     #[test]

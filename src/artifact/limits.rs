@@ -10,6 +10,8 @@ use crate::text;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     pub members: usize,
+    /// How many files the wheels inside make together.
+    pub wheels: usize,
     /// Of all files together, unpacked.
     pub bytes: u64,
     /// Unpacked bytes per byte of a file without a manifest; holds from [`Limits::RATIO_FREE`] bytes on. A manifest
@@ -28,6 +30,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             members: 400_000,
+            wheels: 200_000,
             bytes: 16_000_000_000,
             ratio: 100,
             names: 64_000_000,
@@ -63,6 +66,7 @@ impl Limits {
             let small = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
             match value {
                 Some(("members", value)) => self.members = small(value),
+                Some(("wheels", value)) => self.wheels = small(value),
                 Some(("bytes", value)) => self.bytes = value,
                 Some(("ratio", value)) => self.ratio = value,
                 Some(("names", value)) => self.names = small(value),
@@ -70,8 +74,8 @@ impl Limits {
                 Some(("path", value)) => self.path = small(value),
                 _ => {
                     return Err(Error::input(format!(
-                        "found the limit `{}`; `NAME=NUMBER` is allowed, where NAME is `members`, `bytes`, `ratio`, \
-                         `names`, `depth` or `path`",
+                        "found the limit `{}`; `NAME=NUMBER` is allowed, where NAME is `members`, `wheels`, \
+                         `bytes`, `ratio`, `names`, `depth` or `path`",
                         text::visible(setting)
                     ))
                     .hint("for example `members=1000000,bytes=64G`"));
@@ -94,7 +98,7 @@ impl Limits {
     }
 
     /// Why a member cannot have this path, which is that in the archive.
-    pub(super) fn path_fault(&self, path: &str) -> Option<String> {
+    pub fn path_fault(&self, path: &str) -> Option<String> {
         if path.len() > self.path {
             return Some(format!("a path of more than {} bytes", self.path));
         }

@@ -142,7 +142,14 @@ fn refuse_inside_own_build(directories: &[PathBuf], context: &Context) -> Result
 
 pub(super) fn store(context: &Context) -> Store {
     let limit = context.site.environment.text("MWP_CACHE_SIZE").and_then(|bytes| bytes.parse().ok());
-    Store::new(&context.site.cache, limit)
+    let store = Store::new(&context.site.cache, limit);
+    if !store.is_own() {
+        context.output.warning_once(&format!(
+            "the cache {} is not used: it is not this user's own, or others can write to it",
+            text::path(&context.site.cache)
+        ));
+    }
+    store
 }
 
 fn say_what_would_run(output: &Output, tasks: &[TaskStatus]) {

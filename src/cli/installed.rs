@@ -13,7 +13,7 @@ use super::in_service;
 use super::install::{modules, tell};
 use super::signals;
 use crate::error::{Error, Fault, Problem, Result};
-use crate::graph::Target;
+use crate::graph::{self, Target};
 use crate::install::{self, Base, Event, Installed, Report, Standing};
 use crate::plugin::{Label, Module};
 use crate::run::UpModule;
@@ -185,6 +185,7 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
     for dir in arguments.common.directories() {
         let given = arguments.base.plugins_base_dir.as_deref();
         let on_event = &mut |event: Event<'_>| tell(context, event);
+        graph::refuse_linked_state(&dir)?;
         let (home, is_new) = install::develop(&dir, given, &context.site, on_event)?;
         if is_new {
             context.output.note(&format!("{} is in service from here", text::path(&home)));

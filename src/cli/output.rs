@@ -1,8 +1,10 @@
 //! The only place that prints: data on standard output, everything else on standard error.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -67,6 +69,14 @@ impl Output {
     pub(crate) fn prompt(&self, text: &str) {
         let mut stream = io::stderr();
         let _ = write!(stream, "{text}").and_then(|()| stream.flush());
+    }
+
+    /// A warning that several steps of one command come upon.
+    pub(crate) fn warning_once(&self, text: &str) {
+        static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned()) {
+            self.warning(text);
+        }
     }
 
     pub(crate) fn warning(&self, text: &str) {

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Context;
 use super::build::store;
 use super::common::Common;
+use crate::action;
 use crate::artifact::{self, Description, Limits, Packed, Remade};
 use crate::error::{Error, Result};
 use crate::plugin::Plugin;
@@ -34,7 +35,7 @@ pub(super) struct Packing {
     /// Where to write the file [default: the current directory]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
-    /// Pack more than is usually installed: members, bytes, names, depth or path, as in `bytes=64G`
+    /// Pack more than is usually installed: members, wheels, bytes, names, depth or path, as in `bytes=64G`
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     limits: Vec<String>,
 }
@@ -73,7 +74,9 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
         }
         files.push(packed.file);
     }
-    store(context).make_room()?;
+    if let Err(error) = store(context).make_room() {
+        context.output.warnings(&error);
+    }
     if common.json {
         context.output.json(&reports);
     }
@@ -96,6 +99,10 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
     for limit in &packing.limits {
         limits.set(limit)?;
     }
+    for warning in action::check_wheels(directory, &limits)? {
+        context.output.warning(&warning);
+    }
+    let store = store(context);
     artifact::pack(
         directory,
         &description,
@@ -108,7 +115,9 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
             output: packing.output.as_deref().unwrap_or(Path::new(".")),
             source_date_epoch: source_date_epoch(&context.site)?,
             build_host: &context.site.host_name(),
-            frame_store: Some(&store(context).bucket_dir(Bucket::Frames)),
+            frame_store: Some(&store.bucket_dir(Bucket::Frames))
+                .filter(|_| store.is_own())
+                .map(PathBuf::as_path),
             excluded: &|path| remade.contains(path),
         },
     )

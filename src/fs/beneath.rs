@@ -45,6 +45,11 @@ impl Beneath {
         Ok(Beneath { path: path.to_owned(), root: Arc::new(root), open: Vec::new() })
     }
 
+    /// The same directory, for another thread.
+    pub fn share(&self) -> Beneath {
+        Beneath { path: self.path.clone(), root: Arc::clone(&self.root), open: Vec::new() }
+    }
+
     /// Whether names that differ in case alone are one name here.
     pub fn folds_case(&self) -> Result<bool> {
         const PROBE: [&str; 2] = [".mwp-tmp-case", ".MWP-TMP-CASE"];
@@ -77,6 +82,11 @@ impl Beneath {
     }
 
     pub fn symlink(&mut self, path: &str, target: &str) -> Result<()> {
+        self.link(path, Path::new(target))
+    }
+
+    /// As [`symlink`](Beneath::symlink), to a path of this machine.
+    pub fn link(&mut self, path: &str, target: &Path) -> Result<()> {
         let (parent, name) = split(path);
         let directory = self.enter(parent)?;
         rustix::fs::symlinkat(target, &directory, name)
@@ -122,6 +132,12 @@ impl NewFile {
         let mut file = self.create(mode)?;
         file.write_all(content).map_err(|error| Error::io("write", &self.shown, &error))?;
         self.finish(&file, modified)
+    }
+
+    /// As [`write`](NewFile::write), with the time of now.
+    pub fn write_new(self, content: &[u8], mode: u32) -> Result<()> {
+        let mut file = self.create(mode)?;
+        file.write_all(content).map_err(|error| Error::io("write", &self.shown, &error))
     }
 
     /// Creates the file, to be written by the caller and then [finished](NewFile::finish).

@@ -74,6 +74,15 @@ pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
+/// Whether a file or directory is this user's, and nobody else can write to it. The group that is the user's own, as
+/// some systems have it, is nobody else.
+pub fn is_own(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| {
+        let others = if metadata.gid() == rustix::process::getegid().as_raw() { 0o002 } else { 0o022 };
+        metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & others == 0
+    })
+}
+
 pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).at("create directory", path)
 }
@@ -102,14 +111,17 @@ pub fn open(path: &Path) -> Result<fs::File> {
     fs::File::open(path).at("open", path)
 }
 
-/// Creates or truncates a file that nothing else reads before it is complete; else use [`AtomicFile`].
+/// Creates or truncates a file that nothing else reads before it is complete; else use [`AtomicFile`]. A link in its
+/// place is an error: nothing is written through it.
 pub fn create_file(path: &Path) -> Result<fs::File> {
-    fs::File::create(path).at("create", path)
+    create_file_with_mode(path, 0o666)
 }
 
 /// As [`create_file`], with `mode` (less the umask) from the start.
 pub fn create_file_with_mode(path: &Path, mode: u32) -> Result<fs::File> {
-    fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path).at("create", path)
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(mode);
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path).at("create", path)
 }
 
 /// Opens a file to append to it, and creates it where there is none.

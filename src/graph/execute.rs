@@ -29,6 +29,8 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, stale: Stale) -> Resul
     if project.mode.locked && task.action.makes_lock() {
         return Err(refused(project, task, &stale.reasons));
     }
+    let recorded = stale.record.as_ref().map(|record| &record.outputs);
+    outputs::refuse_links(&project.dir, task, recorded)?;
     let started = Clock::now();
     event(Event::Started { task: &task.name, summary: &task.summary, reasons: &stale.reasons });
     project.state().doubt(&task.name)?;
@@ -107,7 +109,7 @@ fn restore(project: &Project<'_>, task: &Task, stale: &Stale, key: &Digest) -> R
         return Ok(None);
     }
     let staging = Staging::new_in(&project.staging_parent())?;
-    if !project.store.restore(Bucket::Tasks, key, staging.path())? {
+    if !project.store.restore(Bucket::Tasks, key, staging.path()) {
         return Ok(None);
     }
     if !task.outputs.iter().all(|output| fs::exists(&staging.join(output))) {

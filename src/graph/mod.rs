@@ -53,9 +53,9 @@ pub use action::{Action, Job, LockCheck, Reads, Report, Scope, Upgrade, hidden, 
 pub use draw::{GraphFormat, draw};
 pub use manifest::Value;
 pub use observer::{Event, Observer};
-pub use outputs::remove_outputs;
+pub use outputs::{refuse_linked_directories, remove_outputs};
 pub use plan::Plan;
-pub use project::{Mode, Project, lock_directory};
+pub use project::{Mode, Project, lock_directory, refuse_linked_state};
 pub use reason::{ChangedLine, Reason};
 pub use schedule::{Slots, build, build_all, explain};
 pub use snapshot::{Entry, Kind, Patterns, Snapshot};

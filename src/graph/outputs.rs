@@ -9,9 +9,10 @@ use super::snapshot::Snapshot;
 use super::stat::Stat;
 use super::state::State;
 use super::task::Task;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs;
 use crate::store::Names;
+use crate::text;
 
 /// Which files below its outputs a task has made.
 pub(super) enum Made {
@@ -181,6 +182,46 @@ impl SetAside {
 fn output_directories<'a>(task: &'a Task, name: &'a Path) -> impl Iterator<Item = &'a Path> + 'a {
     let is_output = |dir: &Path| task.outputs.iter().any(|output| dir.starts_with(output));
     name.ancestors().skip(1).filter(move |dir| is_output(dir))
+}
+
+/// Refuses outputs that are somewhere else than they seem: below a link that leads out of the plugin and, where the
+/// task writes in place, being such a link without the task having made it. What a task makes aside takes the place of
+/// a link as it is.
+pub(super) fn refuse_links(dir: &Path, task: &Task, recorded: Option<&Snapshot>) -> Result<()> {
+    refuse_linked_directories(dir, task)?;
+    let is_own =
+        |output: &Path| recorded.and_then(|outputs| outputs.get(output)).is_some_and(|it| it.stat.is_link());
+    let mut outputs = task.outputs.iter().map(Path::new).filter(|_| task.action.works_in_place());
+    outputs.try_for_each(
+        |output| if is_own(output) { Ok(()) } else { refuse_way_out(dir, task, output, output) },
+    )
+}
+
+/// The first half of [`refuse_links`]: what is removed as a link may be one.
+pub fn refuse_linked_directories(dir: &Path, task: &Task) -> Result<()> {
+    for output in task.outputs.iter().map(Path::new) {
+        let mut above = output.ancestors().skip(1).filter(|name| *name != Path::new(""));
+        above.try_for_each(|link| refuse_way_out(dir, task, output, link))?;
+    }
+    Ok(())
+}
+
+fn refuse_way_out(dir: &Path, task: &Task, output: &Path, link: &Path) -> Result<()> {
+    let path = dir.join(link);
+    let stays = || {
+        let (here, real) = (std::fs::canonicalize(dir), std::fs::canonicalize(&path));
+        here.is_ok_and(|here| real.is_ok_and(|real| real.starts_with(here)))
+    };
+    if !path.is_symlink() || stays() {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "{} is a link that leads out of the plugin, and the task `{}` makes {} there",
+        text::path(&path),
+        text::visible(&task.name),
+        text::path(&dir.join(output))
+    ))
+    .hint("remove the link, or put a directory in its place"))
 }
 
 /// Removes what the plugin's own tasks have made in `dir`, as far as records tell; returns the paths. `dry` removes

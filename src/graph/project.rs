@@ -12,11 +12,12 @@ use super::state::{Proof, STATE_DIR, State};
 use super::task::Task;
 use super::texts;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::{self, Lock};
 use crate::plugin::Label;
 use crate::site::Site;
 use crate::store::Store;
+use crate::text;
 use crate::tools::Tools;
 
 /// How to build, as the command line says.
@@ -143,10 +144,30 @@ impl<'a> Project<'a> {
     }
 }
 
+/// Our own directory in the plugin's is ours alone: a link there, as it may come with a clone, would have us empty or
+/// write whatever it leads to.
+pub fn refuse_linked_state(dir: &Path) -> Result<()> {
+    let state_dir = dir.join(STATE_DIR);
+    let refuse = |path: &Path| match path.is_symlink() {
+        false => Ok(()),
+        true => Err(Error::input(format!(
+            "{} is a link, and mwp keeps its own files there: nothing was done",
+            text::path(path)
+        ))
+        .hint("remove the link; mwp makes what it needs anew")),
+    };
+    refuse(&state_dir)?;
+    for inside in [state_dir.clone(), state_dir.join("log"), state_dir.join(texts::DIRECTORY)] {
+        fs::list(&inside)?.iter().try_for_each(|path| refuse(path))?;
+    }
+    Ok(())
+}
+
 /// The one lock per plugin directory, with the state directory made first.
 pub fn lock_directory(dir: &Path, on_wait: &mut dyn FnMut(&str)) -> Result<Lock> {
     const PATIENCE: Duration = Duration::from_secs(3600);
     let state_dir = dir.join(STATE_DIR);
+    refuse_linked_state(dir)?;
     loop {
         fs::create_dir_all(&state_dir)?;
         let ignore = state_dir.join(".gitignore");

@@ -19,7 +19,7 @@ const LARGEST: u64 = 64 * 1024;
 /// With more inputs than that, nobody looks for a line.
 const MOST: usize = 200;
 
-const DIRECTORY: &str = "texts";
+pub(super) const DIRECTORY: &str = "texts";
 
 fn worth_keeping(inputs: &Snapshot) -> impl Iterator<Item = &Entry> {
     let entries = if inputs.entries.len() <= MOST { &inputs.entries[..] } else { &[] };

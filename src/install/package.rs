@@ -54,7 +54,8 @@ pub fn install(
     let _lock = base.lock(&format!("install {}", file.display()), site, on_event)?;
     let mut transaction = Transaction::new(&base, &module, "a plugin", "installing")?;
     let tree = transaction.tree();
-    let unpacked = unpack(file, &tree, &settings::limits(installation, &module, site)?)?;
+    let mut limits = settings::limits(installation, &module, site)?;
+    let unpacked = unpack(file, &tree, &limits)?;
     let mut label = unpacked.label.clone();
     machine::check_module(&label, file, site)?;
     if let Some(name) = installation.new_name {
@@ -65,7 +66,10 @@ pub fn install(
     transaction.name(label.name.as_str());
     check_configuration(&tree, file, site)?;
     if let Some(wheels) = machine::wheels(&tree, file, site)? {
-        virtualenv::make(&tree, &wheels)?;
+        // What the wheels make counts with what was unpacked.
+        limits.bytes = limits.bytes.saturating_sub(unpacked.bytes);
+        limits.members = limits.members.saturating_sub(unpacked.files);
+        virtualenv::make(&tree, &wheels, &limits).map_err(|error| as_packed(error, &tree, file))?;
     }
     let overrides = OverrideFile::of(&label, site);
     transaction.touches(&overrides.path)?;
@@ -113,17 +117,19 @@ fn refuse_taken(base: &Base, name: &PluginName, installation: &Installation<'_>)
 /// The configuration under this machine's overrides, before anything is touched.
 fn check_configuration(tree: &Path, file: &Path, site: &Site) -> Result<()> {
     let checked = plugin::check(tree, site);
-    checked.into_plugin(tree).map(drop).map_err(|error| {
-        // The staging directory is nobody's business.
-        let staged = tree.to_string_lossy().into_owned();
-        let told = format!("{}:metwork_plugin", file.display());
-        let outside = |text: String| text.replace(&staged, &told);
-        let problems = error.problems.into_iter();
-        let problems = problems
-            .map(|problem| Problem { message: outside(problem.message), hint: problem.hint.map(outside) })
-            .collect();
-        Error::many(error.fault, problems)
-    })
+    checked.into_plugin(tree).map(drop).map_err(|error| as_packed(error, tree, file))
+}
+
+/// The staging directory is nobody's business: paths in it become those in the file.
+fn as_packed(error: Error, tree: &Path, file: &Path) -> Error {
+    let staged = tree.to_string_lossy().into_owned();
+    let told = format!("{}:metwork_plugin", file.display());
+    let outside = |text: String| text.replace(&staged, &told);
+    let problems = error.problems.into_iter();
+    let problems = problems
+        .map(|problem| Problem { message: outside(problem.message), hint: problem.hint.map(outside) })
+        .collect();
+    Error::many(error.fault, problems)
 }
 
 /// Tells a running module that something changed.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::machine::Wheels;
+use crate::artifact::Limits;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::python::virtualenv;
@@ -10,7 +11,7 @@ use crate::python::virtualenv;
 pub(super) const VIRTUALENV: &str = "local";
 
 /// Makes `local/`; what the plugin ships there itself stays and wins.
-pub(super) fn make(tree: &Path, wheels: &Wheels) -> Result<()> {
+pub(super) fn make(tree: &Path, wheels: &Wheels, limits: &Limits) -> Result<()> {
     let target = tree.join(VIRTUALENV);
     let shipped = tree.join(".mwp-shipped-local");
     if target.is_symlink() {
@@ -24,7 +25,8 @@ pub(super) fn make(tree: &Path, wheels: &Wheels) -> Result<()> {
     if has_own_files {
         fs::rename(&target, &shipped)?;
     }
-    virtualenv::create(&target, &wheels.interpreter, &wheels.wheels, &wheels.lock)?;
+    // Overlaps of wheels were told at the release, to whoever can mend them.
+    virtualenv::create(&target, &wheels.interpreter, &wheels.wheels, &wheels.lock, limits)?;
     if has_own_files {
         lay_over(&shipped, &target)?;
         fs::remove_tree(&shipped)?;

@@ -263,7 +263,7 @@ impl Resolver<'_> {
 /// Takes the wheel from the store. One that is ready-made is compared with the lock, whoever put it there.
 fn restore(fetch: &Fetch<'_>, item: &Item) -> Result<bool> {
     let (Some(key), Some(pin)) = (&item.key, &item.pin) else { return Ok(false) };
-    if !fetch.store.restore(Bucket::Wheels, key, fetch.into)? {
+    if !fetch.store.restore(Bucket::Wheels, key, fetch.into) {
         return Ok(false);
     }
     let sha256: Vec<&str> = item.hashes.iter().filter_map(|hash| hash.strip_prefix("sha256:")).collect();

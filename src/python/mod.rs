@@ -3,6 +3,7 @@
 //! Nothing here knows of tasks or plugins' files; the build stage makes locks and wheels with it, the install stage
 //! makes virtualenvs from wheels without any tool but a bare interpreter.
 
+mod contents;
 mod decode;
 mod fetch;
 mod freeze;
@@ -10,9 +11,12 @@ mod interpreter;
 mod local;
 mod lock;
 mod pip;
+mod plan;
 pub mod pylock;
+mod record;
 mod requirements;
 mod resolver;
+mod scripts;
 mod sources;
 mod uv;
 pub mod virtualenv;

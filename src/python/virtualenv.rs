@@ -8,67 +8,56 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::contents::{Contents, Layout};
 use super::interpreter::Interpreter;
+use super::plan::Plan;
 use super::wheel::Wheel;
+use crate::artifact::Limits;
 use crate::error::Result;
-use crate::fs;
+use crate::fs::{self, Beneath};
 
-/// Where things are in a virtualenv.
-#[derive(Debug, Clone)]
-pub(super) struct Layout {
-    root: PathBuf,
-    short_version: String,
-}
-
-impl Layout {
-    pub(super) fn root(&self) -> &Path {
-        &self.root
-    }
-
-    pub(super) fn bin(&self) -> PathBuf {
-        self.root.join("bin")
-    }
-
-    pub(super) fn site_packages(&self) -> PathBuf {
-        self.root.join("lib").join(format!("python{}", self.short_version)).join("site-packages")
-    }
-
-    pub(super) fn headers(&self, project: &str) -> PathBuf {
-        self.root.join("include/site").join(format!("python{}", self.short_version)).join(project)
-    }
-
-    /// As RECORD has it: `../../../bin/flask` for what is outside.
-    pub(super) fn relative_to_site_packages(&self, path: &Path) -> String {
-        if let Ok(inside) = path.strip_prefix(self.site_packages()) {
-            return inside.to_string_lossy().into_owned();
-        }
-        let inside = path.strip_prefix(&self.root).unwrap_or(path);
-        format!("../../../{}", inside.to_string_lossy())
-    }
-}
-
-/// Makes a virtualenv at `root`, which must not exist, and installs the wheels.
-pub fn create(root: &Path, interpreter: &Interpreter, wheels: &[Wheel], lock: &str) -> Result<()> {
-    let layout = Layout { root: root.to_owned(), short_version: interpreter.short_version.clone() };
-    fs::create_dir_all(&layout.bin())?;
-    fs::create_dir_all(&layout.site_packages())?;
+/// Makes a virtualenv at `root`, which must not exist, and installs the wheels that `lock` names. Returns what people
+/// should know of it.
+///
+/// Every file is made new, beneath `root` and never through a link: a wheel may bring any name.
+pub fn create(
+    root: &Path,
+    interpreter: &Interpreter,
+    wheels: &[Wheel],
+    lock: &str,
+    limits: &Limits,
+) -> Result<Vec<String>> {
+    let layout = Layout::new(&interpreter.short_version);
+    let plan = Plan::of(wheels, lock, &layout, limits)?;
+    let mut place = Beneath::create(root)?;
     let home = interpreter.executable.parent().unwrap_or(Path::new("/usr/bin"));
     let settings = format!(
         "home = {}\nimplementation = CPython\nversion_info = {}\ninclude-system-site-packages = false\nrelocatable = true\n",
         home.display(),
         interpreter.version
     );
-    fs::write_atomic(&root.join("pyvenv.cfg"), settings.as_bytes())?;
-    fs::symlink(&interpreter.executable, &layout.bin().join("python3"))?;
-    fs::symlink(Path::new("python3"), &layout.bin().join("python"))?;
-    fs::symlink(Path::new("python3"), &layout.bin().join(format!("python{}", interpreter.short_version)))?;
-    for name in ["pip", "pip3"] {
-        fs::write_atomic(&layout.bin().join(name), PIP.as_bytes())?;
-        fs::set_mode(&layout.bin().join(name), 0o755)?;
+    place.file("pyvenv.cfg")?.write_new(settings.as_bytes(), 0o644)?;
+    place.link("bin/python3", &interpreter.executable)?;
+    place.symlink("bin/python", "python3")?;
+    place.symlink(&format!("bin/python{}", interpreter.short_version), "python3")?;
+    // A project that installs `bin/pip` itself has its own.
+    for name in ["bin/pip", "bin/pip3"].into_iter().filter(|name| !plan.has(name)) {
+        place.file(name)?.write_new(PIP.as_bytes(), 0o755)?;
     }
-    // Wheels bring files of their own names; a project that installs `bin/pip` itself replaces ours.
-    wheels.par_iter().try_for_each(|wheel| wheel.install(&layout))?;
-    fs::write_atomic(&layout.site_packages().join("requirements3.txt"), lock.as_bytes())
+    place.directory(&layout.site_packages(), 0o755)?;
+    let copy = format!("{}/requirements3.txt", layout.site_packages());
+    if !plan.has(&copy) {
+        place.file(&copy)?.write_new(lock.as_bytes(), 0o644)?;
+    }
+    let write = |(wheel, contents): &(&Wheel, Contents)| wheel.write(contents, &layout, &mut place.share());
+    plan.wheels.par_iter().try_for_each(write)?;
+    Ok(plan.warnings())
+}
+
+/// Looks at the wheels as [`create`] would, before there is a virtualenv: what it would refuse is refused.
+pub fn check(wheels: &[Wheel], lock: &str, limits: &Limits) -> Result<Vec<String>> {
+    // Which Python it is does not matter for what is in the way of what.
+    Plan::of(wheels, lock, &Layout::new("3"), limits).map(|plan| plan.warnings())
 }
 
 /// pip for this virtualenv, by the interpreter's own pip: there is no copy of pip in each virtualenv.

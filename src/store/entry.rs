@@ -1,20 +1,28 @@
-//! One entry of the store: a tar in a zstd frame with a checksum.
+//! One entry of the store: its key, its own digest, and a tar in a zstd frame.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read as _, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf};
 
 use tar::{Archive, Builder, EntryType, Header};
 
 use super::Names;
-use crate::error::{At, Result};
-use crate::fs::{self, AtomicFile};
+use crate::digest::{Digest, Hasher};
+use crate::error::{At, Error, Result};
+use crate::fs::{self, AtomicFile, Beneath};
 
 /// Speed over size: an entry is written once and read on each restore.
 const LEVEL: i32 = 1;
+
+const MAGIC: &[u8; 12] = b"mwp-entry-2\n";
+
+/// Magic, key, digest of the rest.
+const HEAD: usize = MAGIC.len() + 32 + 32;
+
+/// Where an entry is unpacked before it is whole.
+const UNPACKED: &str = ".mwp-restored";
 
 pub(super) enum Read {
     Whole,
@@ -23,24 +31,44 @@ pub(super) enum Read {
 }
 
 /// Writes an entry; links stay links, `__pycache__` and anything that is no file, link or directory is left out.
-pub(super) fn write(path: &Path, dir: &Path, names: &Names<'_>) -> Result<()> {
+pub(super) fn write(path: &Path, key: &Digest, dir: &Path, names: &Names<'_>) -> Result<()> {
     let mut file = AtomicFile::create(path, 0o600)?;
-    {
-        let mut encoder = zstd::Encoder::new(&mut file, LEVEL).at("write", path)?;
-        encoder.include_checksum(true).at("write", path)?;
-        let mut builder = Builder::new(encoder);
-        let (names, whole) = match names {
-            Names::Whole(names) => (names, true),
-            Names::Each(names) => (names, false),
-        };
-        for name in names {
-            append(&mut builder, dir, name, whole)?;
-        }
-        let encoder = builder.into_inner().at("write", path)?;
-        encoder.finish().at("write", path)?;
+    file.write_all(&[0; HEAD]).at("write", path)?;
+    let mut encoder =
+        zstd::Encoder::new(Digesting { file: &mut file, digest: Hasher::new() }, LEVEL).at("write", path)?;
+    encoder.include_checksum(true).at("write", path)?;
+    let mut builder = Builder::new(encoder);
+    let (names, whole) = match names {
+        Names::Whole(names) => (names, true),
+        Names::Each(names) => (names, false),
+    };
+    for name in names {
+        append(&mut builder, dir, name, whole)?;
     }
-    file.flush().at("write", path)?;
+    let written = builder.into_inner().and_then(zstd::Encoder::finish).at("write", path)?;
+    let digest = written.digest.finish();
+    let head = [&MAGIC[..], key.bytes(), digest.bytes()].concat();
+    let target = file.as_file_mut();
+    target.seek(SeekFrom::Start(0)).and_then(|_| target.write_all(&head)).at("write", path)?;
     file.commit_without_sync()
+}
+
+/// Passes what is written on, and counts it.
+struct Digesting<'a> {
+    file: &'a mut AtomicFile,
+    digest: Hasher,
+}
+
+impl Write for Digesting<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(buffer)?;
+        self.digest.bytes(&buffer[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 fn append<W: Write>(builder: &mut Builder<W>, dir: &Path, name: &Path, whole: bool) -> Result<()> {
@@ -70,72 +98,92 @@ fn append<W: Write>(builder: &mut Builder<W>, dir: &Path, name: &Path, whole: bo
     Ok(())
 }
 
-/// Reads a whole entry into `into`. The entries are our own, written above, in a directory that only the user can
-/// write; still, a name that leaves `into` counts as damage.
-pub(super) fn read(path: &Path, into: &Path) -> Result<Read> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(_) => return Ok(Read::Absent),
-    };
-    let Ok(decoder) = zstd::Decoder::new(file) else { return Ok(Read::Damaged) };
-    let mut archive = Archive::new(decoder);
-    archive.set_ignore_zeros(false);
-    let mut directories = Vec::new();
-    let Ok(entries) = archive.entries() else { return Ok(Read::Damaged) };
-    for entry in entries {
-        let Ok(mut entry) = entry else { return Ok(Read::Damaged) };
-        let Ok(name) = entry.path().map(std::borrow::Cow::into_owned) else { return Ok(Read::Damaged) };
-        if name.is_absolute()
-            || name.as_os_str().as_bytes().split(|byte| *byte == b'/').any(|part| part == b"..")
-        {
-            return Ok(Read::Damaged);
+/// Reads a whole entry into `into`, all or nothing. Whatever wrote it, nothing is written outside, through a link or
+/// over something that is there.
+pub(super) fn read(path: &Path, key: &Digest, into: &Path) -> Result<Read> {
+    let Ok(mut file) = fs::open_no_follow(path) else { return Ok(Read::Absent) };
+    if !is_whole(&mut file, key) {
+        return Ok(Read::Damaged);
+    }
+    let unpacked = into.join(UNPACKED);
+    let read = unpack(file, &unpacked).and_then(|directories| match directories {
+        Some(directories) => hand_over(&unpacked, into, &directories).map(|()| Read::Whole),
+        None => Ok(Read::Damaged),
+    });
+    fs::remove_tree(&unpacked)?;
+    read
+}
+
+/// Whether the entry is that of the key, as it was written.
+fn is_whole(file: &mut File, key: &Digest) -> bool {
+    let mut head = [0; HEAD];
+    let mut digest = Hasher::new();
+    let mut buffer = vec![0; 64 * 1024];
+    if !file.metadata().is_ok_and(|metadata| metadata.is_file()) || file.read_exact(&mut head).is_err() {
+        return false;
+    }
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => digest.bytes(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return false,
         }
-        let target = into.join(&name);
+    }
+    head == *[&MAGIC[..], key.bytes(), digest.finish().bytes()].concat()
+        && file.seek(SeekFrom::Start(HEAD as u64)).is_ok()
+}
+
+/// The directories with the modes that they are to have; `None` where the entry is not one that we write.
+fn unpack(file: File, into: &Path) -> Result<Option<Vec<(PathBuf, u32)>>> {
+    let mut place = Beneath::create(into)?;
+    let mut directories = Vec::new();
+    let Ok(decoder) = zstd::Decoder::new(BufReader::new(file)) else { return Ok(None) };
+    let mut archive = Archive::new(decoder);
+    let Ok(entries) = archive.entries() else { return Ok(None) };
+    for entry in entries {
+        let Ok(mut entry) = entry else { return Ok(None) };
+        let Ok(name) = entry.path().map(std::borrow::Cow::into_owned) else { return Ok(None) };
+        let Some(name) = plain(&name) else { return Ok(None) };
         let mode = entry.header().mode().unwrap_or(0o644) & 0o777;
         match entry.header().entry_type() {
             EntryType::Directory => {
-                fs::create_dir_all(&target)?;
-                directories.push((target, mode));
+                place.directory(name, mode | 0o700)?;
+                directories.push((PathBuf::from(OsStr::new(name)), mode));
             }
             EntryType::Symlink => {
-                let Ok(Some(link)) = entry.link_name() else { return Ok(Read::Damaged) };
-                if let Some(parent) = target.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                fs::symlink(&link, &target)?;
+                let Ok(Some(link)) = entry.link_name() else { return Ok(None) };
+                place.link(name, &link)?;
             }
-            _ => {
-                if let Some(parent) = target.parent() {
-                    fs::create_dir_all(parent)?;
-                }
-                let modified = entry.header().mtime().unwrap_or(0);
-                let mut file = fs::create_file_with_mode(&target, mode | 0o200)?;
-                match io::copy(&mut entry, &mut file) {
-                    Ok(_) => {}
-                    Err(error) if is_write_error(&error) => return Err(error).at("write", &target),
-                    Err(_) => return Ok(Read::Damaged),
-                }
-                let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(modified);
-                let _ = file.set_modified(time);
-                fs::set_mode(&target, mode)?;
+            EntryType::Regular => {
+                let modified = i64::try_from(entry.header().mtime().unwrap_or(0)).unwrap_or(0);
+                let file = place.file(name)?;
+                let mut target = file.create(mode)?;
+                io::copy(&mut entry, &mut target).at("write", file.path())?;
+                file.finish(&target, modified)?;
             }
+            _ => return Ok(None),
         }
     }
-    // Those below first: a directory may be without permission to look into it.
-    for (directory, mode) in directories.iter().rev() {
-        fs::set_mode(directory, *mode)?;
-    }
-    // The checksum stands behind the last member.
-    match io::copy(&mut archive.into_inner(), &mut io::sink()) {
-        Ok(_) => Ok(Read::Whole),
-        Err(_) => Ok(Read::Damaged),
-    }
+    Ok(Some(directories))
 }
 
-/// A full disk is the machine's fault and not the entry's.
-fn is_write_error(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::ReadOnlyFilesystem
-    )
+/// A name that stays inside, as it can be made piece by piece.
+fn plain(name: &Path) -> Option<&str> {
+    let name = name.to_str()?.trim_end_matches('/');
+    let is_plain = |part: &str| !matches!(part, "" | "." | ".." | UNPACKED);
+    name.split('/').all(is_plain).then_some(name)
+}
+
+fn hand_over(from: &Path, into: &Path, directories: &[(PathBuf, u32)]) -> Result<()> {
+    let entries = fs::list(from)?;
+    let target = |path: &Path| into.join(path.file_name().unwrap_or_default());
+    if let Some(taken) = entries.iter().map(|path| target(path)).find(|path| fs::exists(path)) {
+        return Err(Error::io("create", &taken, &io::ErrorKind::AlreadyExists.into()));
+    }
+    for path in &entries {
+        fs::rename(path, &target(path))?;
+    }
+    // Those below first: a directory may be without permission to look into it.
+    directories.iter().rev().try_for_each(|(name, mode)| fs::set_mode(&into.join(name), *mode))
 }

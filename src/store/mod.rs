@@ -2,12 +2,16 @@
 //!
 //! An entry is one compressed tar file under the digest of everything that the output depends on, put in place by a
 //! rename. So an entry is whole or absent, a restore is all or nothing, an edited working copy never reaches the
-//! store, and thousands of small files cost one. Each entry carries a checksum: damage is a miss.
+//! store, and thousands of small files cost one. Each entry carries its key and its own digest: one that is damaged or that
+//! stands in another's place is a miss. So is whatever cannot be read or restored. A cache that others can write to has
+//! nothing to offer: what is restored may be run.
 
 mod entry;
 mod usage;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::digest::Digest;
 use crate::error::Result;
@@ -51,6 +55,10 @@ pub enum Names<'a> {
 pub struct Store {
     root: PathBuf,
     limit: u64,
+    /// Whether nobody else can write there.
+    is_own: bool,
+    /// An entry could not be kept: nobody has to be told again.
+    is_full: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -58,7 +66,14 @@ impl Store {
     pub const DEFAULT_LIMIT: u64 = 5_000_000_000;
 
     pub fn new(root: &Path, limit: Option<u64>) -> Store {
-        Store { root: root.to_owned(), limit: limit.unwrap_or(Store::DEFAULT_LIMIT) }
+        let limit = limit.unwrap_or(Store::DEFAULT_LIMIT);
+        let is_own = !fs::exists(root) || fs::is_own(root);
+        Store { root: root.to_owned(), limit, is_own, is_full: Arc::default() }
+    }
+
+    /// Whether it is used: nobody else can write there.
+    pub fn is_own(&self) -> bool {
+        self.is_own
     }
 
     pub fn bucket_dir(&self, bucket: Bucket) -> PathBuf {
@@ -71,35 +86,44 @@ impl Store {
     }
 
     pub fn holds(&self, bucket: Bucket, key: &Digest) -> bool {
-        self.entry_path(bucket, key).is_file()
+        self.is_own && self.entry_path(bucket, key).is_file()
     }
 
-    /// Unpacks an entry into `into`, which the caller owns and has just made. `false` where there is no whole entry;
-    /// what is then in `into` is to be thrown away.
-    pub fn restore(&self, bucket: Bucket, key: &Digest, into: &Path) -> Result<bool> {
+    /// Unpacks an entry into `into`, all or nothing. `false` where there is none that can be used.
+    pub fn restore(&self, bucket: Bucket, key: &Digest, into: &Path) -> bool {
         let path = self.entry_path(bucket, key);
-        match entry::read(&path, into)? {
-            entry::Read::Whole => {
+        if !self.is_own || !fs::is_own(&path) {
+            return false;
+        }
+        match entry::read(&path, key, into) {
+            Ok(entry::Read::Whole) => {
                 // The entry's time says when it was last used.
                 fs::touch(&path);
-                Ok(true)
+                true
             }
-            entry::Read::Absent => Ok(false),
-            entry::Read::Damaged => {
-                // Whoever comes next shall not trip over it again.
+            Ok(entry::Read::Absent) => false,
+            // Whoever comes next shall not trip over it again.
+            Ok(entry::Read::Damaged) => {
                 let _ = fs::remove_file(&path);
-                Ok(false)
+                false
             }
+            // What is wrong with the place is told by whoever makes the outputs there.
+            Err(_) => false,
         }
     }
 
-    /// Keeps files and directories of `dir`, then makes room where the store has grown too large.
+    /// Keeps files and directories of `dir`, then makes room where the store has grown too large. A store that failed
+    /// once is not tried again, and nobody is told twice.
     pub fn keep(&self, bucket: Bucket, key: &Digest, dir: &Path, names: &Names<'_>) -> Result<()> {
-        let path = self.entry_path(bucket, key);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
+        if !self.is_own || self.is_full.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        entry::write(&path, dir, names)?;
-        self.make_room()
+        let path = self.entry_path(bucket, key);
+        let kept = path.parent().map_or(Ok(()), fs::create_dir_all);
+        let kept = kept.and_then(|()| entry::write(&path, key, dir, names)).and_then(|()| self.make_room());
+        if kept.is_err() {
+            self.is_full.store(true, Ordering::Relaxed);
+        }
+        kept
     }
 }

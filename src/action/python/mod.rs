@@ -8,6 +8,7 @@ mod wheels;
 pub(super) use freeze::Freeze;
 pub(super) use virtualenv::Virtualenv;
 pub(super) use wheels::Wheels;
+pub use wheels::check_wheels;
 
 const SOURCES: &str = "python3_virtualenv_sources";
 const WANTED: &str = "python3_virtualenv_sources/requirements-to-freeze.txt";

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{LOCK, WANTED, WHEELS};
+use crate::artifact::Limits;
 use crate::error::Result;
 use crate::fs;
 use crate::graph::{Action, Job, Reads, Scope, Snapshot};
@@ -16,6 +17,11 @@ pub(in crate::action) struct Virtualenv;
 impl Action for Virtualenv {
     fn name(&self) -> &str {
         "python-virtualenv"
+    }
+
+    /// Since which file counts where two wheels bring the same.
+    fn version(&self) -> u32 {
+        2
     }
 
     fn outputs(&self, _: &Path) -> Vec<String> {
@@ -65,6 +71,9 @@ impl Action for Virtualenv {
         let interpreter = Interpreter::find(job.scope.tools)?;
         let lock = fs::read_text(&job.scope.dir.join(LOCK))?;
         let wheels = Wheel::in_dir(&job.scope.dir.join(WHEELS))?;
-        virtualenv::create(&job.staging.join("local"), &interpreter, &wheels, &lock)
+        let limits = Limits::of(job.scope.site)?;
+        let warnings = virtualenv::create(&job.staging.join("local"), &interpreter, &wheels, &lock, &limits)?;
+        warnings.iter().for_each(|warning| job.report.warn(warning));
+        Ok(())
     }
 }

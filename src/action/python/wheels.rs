@@ -4,9 +4,18 @@ use std::path::Path;
 
 use super::plugin::Plugin;
 use super::{FILES, LOCK, SOURCES, WHEELS};
+use crate::artifact::Limits;
 use crate::error::Result;
 use crate::fs;
 use crate::graph::{Action, Job, Reads, Scope};
+use crate::python::{Wheel, virtualenv};
+
+/// Looks at the wheels of the plugin in `directory` as an installation would: what it would refuse is refused. Returns
+/// what people should know.
+pub fn check_wheels(directory: &Path, limits: &Limits) -> Result<Vec<String>> {
+    let lock = fs::read_text_optional(&directory.join(LOCK))?.unwrap_or_default();
+    virtualenv::check(&Wheel::in_dir(&directory.join(WHEELS))?, &lock, limits)
+}
 
 #[derive(Debug)]
 pub(in crate::action) struct Wheels;

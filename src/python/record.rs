@@ -1,0 +1,110 @@
+//! Writing what a wheel brings into a virtualenv, piece by piece, and its RECORD: every file with digest and size.
+
+use std::io::{self, Read, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use super::contents::{Contents, Layout, Source};
+use super::scripts;
+use super::wheel::Wheel;
+use crate::error::{At, Error, Result};
+use crate::fs::{Beneath, NewFile};
+use crate::text;
+
+/// Of a script of Python, which is kept in memory; programs are not.
+const MOST_SCRIPT: u64 = 1 << 24;
+
+impl Wheel {
+    /// Writes the files of `contents` beneath `place`, and their RECORD.
+    pub(super) fn write(&self, contents: &Contents, layout: &Layout, place: &mut Beneath) -> Result<()> {
+        let mut archive = self.open()?;
+        let mut lines = Vec::with_capacity(contents.files.len() + 1);
+        for (path, brought) in &contents.files {
+            let file = place.file(path)?;
+            let mode = if brought.is_executable { 0o755 } else { 0o644 };
+            let (digest, size) = match &brought.source {
+                Source::Made(content) => (write(&file, mode, content)?, content.len() as u64),
+                Source::Member { index, is_script } => {
+                    let damaged = |error: zip::result::ZipError| self.damaged(&error.to_string());
+                    let mut member = archive.by_index(*index).map_err(damaged)?;
+                    let size = member.size();
+                    let mut start = Vec::new();
+                    if *is_script {
+                        let read =
+                            (&mut member).take(scripts::PLACEHOLDER.len() as u64).read_to_end(&mut start);
+                        read.map_err(|error| self.unreadable(&error))?;
+                    }
+                    if start == scripts::PLACEHOLDER {
+                        if size > MOST_SCRIPT {
+                            let most = text::size(MOST_SCRIPT);
+                            return Err(self.refused(&format!(
+                                "its script `{}` has more than {most}",
+                                text::visible(path)
+                            )));
+                        }
+                        let read = (&mut member).take(size).read_to_end(&mut start);
+                        read.map_err(|error| self.unreadable(&error))?;
+                        let content = scripts::relocatable(start);
+                        (write(&file, mode, &content)?, content.len() as u64)
+                    } else {
+                        (self.stream(&file, mode, start.as_slice().chain(member), size)?, size)
+                    }
+                }
+            };
+            lines.push(format!(
+                "{},sha256={digest},{size}",
+                csv_field(&layout.relative_to_site_packages(path))
+            ));
+        }
+        if contents.record.is_empty() {
+            return Ok(());
+        }
+        lines.push(format!("{},,", csv_field(&layout.relative_to_site_packages(&contents.record))));
+        lines.sort();
+        let mut content = lines.join("\n");
+        content.push('\n');
+        place.file(&contents.record)?.write_new(content.as_bytes(), 0o644)
+    }
+
+    /// Writes exactly `size` bytes: what the limits were held against.
+    fn stream(&self, file: &NewFile, mode: u32, mut content: impl Read, size: u64) -> Result<String> {
+        let mut target = file.create(mode)?;
+        let mut digest = Sha256::new();
+        let mut buffer = vec![0; 64 * 1024];
+        let mut left = size;
+        loop {
+            let read = match content.read(&mut buffer) {
+                Ok(0) if left == 0 => return Ok(URL_SAFE_NO_PAD.encode(digest.finalize())),
+                Ok(0) => return Err(self.damaged("a member is shorter than it says")),
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.unreadable(&error)),
+            };
+            let Some(rest) = left.checked_sub(read as u64) else {
+                return Err(self.damaged("a member is longer than it says"));
+            };
+            left = rest;
+            digest.update(&buffer[..read]);
+            target.write_all(&buffer[..read]).at("write", file.path())?;
+        }
+    }
+
+    fn unreadable(&self, error: &io::Error) -> Error {
+        self.damaged(&error.to_string())
+    }
+}
+
+fn write(file: &NewFile, mode: u32, content: &[u8]) -> Result<String> {
+    file.create(mode)?.write_all(content).at("write", file.path())?;
+    Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(content)))
+}
+
+fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}

@@ -1,0 +1,135 @@
+//! Links in a plugin's directory, as they may come with a clone: what they lead to stays as it is.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::support::{Sandbox, tree};
+
+/// A sandbox with a directory that is not the plugin's, and the plugin `w/p`.
+fn sandbox() -> Sandbox {
+    let sandbox = Sandbox::new();
+    for file in ["a.txt", "tmp/b.txt", "log/copy.log", "src/c.txt", "dist/d.txt", "lock"] {
+        sandbox.write(&format!("precious/{file}"), "precious");
+    }
+    sandbox.task_plugin("w/p");
+    sandbox.write("w/p/.layerapi2_label", "plugin_p@mfserv\n");
+    sandbox
+}
+
+#[track_caller]
+fn precious_is_whole(sandbox: &Sandbox) {
+    let precious = sandbox.work().join("precious");
+    let files = [
+        "a.txt",
+        "dist",
+        "dist/d.txt",
+        "lock",
+        "log",
+        "log/copy.log",
+        "src",
+        "src/c.txt",
+        "tmp",
+        "tmp/b.txt",
+    ];
+    assert_eq!(tree(&precious), files);
+    for file in files.iter().map(|file| precious.join(file)).filter(|file| file.is_file()) {
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious", "{file:?}");
+    }
+}
+
+#[test]
+fn mwp_never_works_in_a_state_directory_that_is_a_link() {
+    for (link, target) in [
+        (".mwp", "../../precious"),
+        (".mwp", "../../nowhere"),
+        (".mwp/tmp", "../../../precious"),
+        (".mwp/log", "../../../precious/log"),
+        (".mwp/lock", "../../../precious/lock"),
+        (".mwp/clock", "../../../precious/a.txt"),
+        (".mwp/log/copy.log", "../../../../precious/log/copy.log"),
+    ] {
+        let sandbox = sandbox();
+        let at = sandbox.work().join("w/p").join(link);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        symlink(target, &at).unwrap();
+        for command in
+            [&["clean"][..], &["clean", "-n"], &["superclean"], &["build"], &["release"], &["develop"]]
+        {
+            let arguments: Vec<&str> = command.iter().copied().chain(["-C", "w/p"]).collect();
+            let done = sandbox.fails(1, &arguments).says(&format!("w/p/{link}` is a link"));
+            done.says("hint: remove the link");
+            precious_is_whole(&sandbox);
+            assert!(at.is_symlink() && !sandbox.work().join("nowhere").exists());
+        }
+    }
+}
+
+#[test]
+fn outputs_are_never_made_or_removed_through_a_link_that_leads_out() {
+    for (link, output) in [("out", "out"), ("sub", "sub/dist"), ("sub", "sub/deep/out")] {
+        let sandbox = sandbox();
+        let script = format!("mkdir -p {output} && cp in/* {output}/");
+        sandbox.write(
+            "w/p/mwp.toml",
+            format!("[tasks.copy]\ninputs = [\"in/**\"]\noutputs = [\"{output}\"]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"),
+        );
+        symlink("../../precious", sandbox.work().join("w/p").join(link)).unwrap();
+        let said = format!("w/p/{link}` is a link that leads out of the plugin, and the task `copy` makes ");
+        sandbox.fails(1, ["build", "-C", "w/p"]).says(&said).says("hint: remove the link");
+        precious_is_whole(&sandbox);
+        match link == output {
+            // A link is removed as one.
+            true => drop(sandbox.ok(["clean", "-C", "w/p"])),
+            false => drop(sandbox.fails(1, ["clean", "-C", "w/p"]).says(&said)),
+        }
+        precious_is_whole(&sandbox);
+    }
+}
+
+#[test]
+fn a_link_that_stays_in_the_plugin_or_that_the_task_makes_is_an_output() {
+    let sandbox = sandbox();
+    symlink("build/out", sandbox.work().join("w/p/out")).unwrap();
+    fs::create_dir_all(sandbox.work().join("w/p/build/out")).unwrap();
+    sandbox.ok(["build", "-C", "w/p"]);
+    assert_eq!(sandbox.read("w/p/build/out/a.txt"), "a\n");
+    sandbox.write(
+        "w/p/mwp.toml",
+        "[tasks.link]\ninputs = [\"in/**\"]\noutputs = [\"current\"]\n\
+         command = [\"ln\", \"-sfn\", \"/usr/share\", \"current\"]\n",
+    );
+    sandbox.ok(["build", "-C", "w/p"]);
+    sandbox.write("w/p/in/a.txt", "other\n");
+    sandbox.ok(["build", "-C", "w/p"]);
+    assert_eq!(fs::read_link(sandbox.work().join("w/p/current")).unwrap(), Path::new("/usr/share"));
+    sandbox.ok(["clean", "-C", "w/p"]);
+    assert!(!sandbox.work().join("w/p/current").is_symlink() && Path::new("/usr/share").exists());
+}
+
+#[test]
+fn a_virtualenv_or_its_wheels_take_the_place_of_a_link_and_never_enter_it() {
+    let sandbox = sandbox();
+    let p = sandbox.work().join("w/p");
+    fs::remove_file(p.join("mwp.toml")).unwrap();
+    let sources = p.join("python3_virtualenv_sources");
+    crate::support::wheel::wheel(&sources.join("vendor"), "alpha", "1.0", "a", &[]);
+    sandbox.write("w/p/python3_virtualenv_sources/allow_binary_packages", "");
+    sandbox.write(
+        "w/p/python3_virtualenv_sources/requirements-to-freeze.txt",
+        "--no-index\n--find-links vendor\nalpha\n",
+    );
+    symlink("../../precious", p.join("local")).unwrap();
+    symlink("../../../precious/src", sources.join("src")).unwrap();
+    sandbox.ok(["build", "-C", "w/p"]);
+    precious_is_whole(&sandbox);
+    assert!(!p.join("local").is_symlink() && !sources.join("src").is_symlink());
+    sandbox.ok(["clean", "-C", "w/p"]);
+    fs::rename(&sources, sandbox.work().join("elsewhere")).unwrap();
+    symlink("../../elsewhere", &sources).unwrap();
+    let before = tree(&sandbox.work().join("elsewhere"));
+    sandbox
+        .fails(1, ["build", "-C", "w/p"])
+        .says("python3_virtualenv_sources` is a link that leads out of the plugin");
+    assert_eq!(tree(&sandbox.work().join("elsewhere")), before);
+}
