@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::users::is_root;
-use crate::support::{Done, Sandbox, tree};
+use crate::support::{Done, Sandbox, Unmount, tree};
 
 const FILE: &str = "p-0.0.1-1.metwork.mfserv.plugin";
 
@@ -287,4 +287,77 @@ fn a_base_that_others_can_write_to_is_named_once() {
     assert_eq!(said.matches("others can write to").count(), 1, "{said}");
     assert!(said.contains("var/plugins`"), "{said}");
     assert_eq!(sandbox.base().metadata().unwrap().mode() & 0o777, 0o777);
+}
+
+/// Puts a file system of layers over `dir`, with what is there now in the lower one, as in a container image.
+fn as_lower_layer(sandbox: &Sandbox, dir: &Path) -> Option<[Unmount; 2]> {
+    let changes = sandbox.path("changes");
+    fs::create_dir(&changes).unwrap();
+    let disk = sandbox.mount("tmpfs", "", changes.clone())?;
+    for name in ["upper", "work"] {
+        fs::create_dir(changes.join(name)).unwrap();
+    }
+    let [lower, changes] = [dir, &changes].map(Path::display);
+    let options =
+        format!("lowerdir={lower},upperdir={changes}/upper,workdir={changes}/work,redirect_dir=off");
+    let layers = sandbox.mount("overlay", &options, dir.to_owned())?;
+    Some([layers, disk])
+}
+
+const BY_COPY: &str = "by a copy, because the file system cannot rename a directory of a lower layer";
+
+#[test]
+fn a_plugin_of_a_lower_layer_is_updated_and_removed() {
+    let sandbox = released();
+    sandbox.ok(["install", FILE]);
+    let home = sandbox.base().join("p");
+    fs::create_dir(home.join("data")).unwrap();
+    std::os::unix::fs::chown(home.join("data"), Some(65534), Some(65534)).ok();
+    let Some(_layers) = as_lower_layer(&sandbox, &sandbox.path("home")) else { return };
+    // Undone by a failure, by a kill, then done.
+    let file = endless(&sandbox);
+    let failing = sandbox.read("p/postinstall").replace("sleep 9000", "exit 1");
+    kill_an_update(&sandbox);
+    sandbox.ok(["list"]).prints("0.0.1").never_says("warning");
+    assert_eq!(what(&sandbox), "one");
+    sandbox.write("p/postinstall", failing);
+    sandbox.ok(["release", "-q", "-C", "p"]);
+    sandbox.fails(1, [Path::new("install"), Path::new("--force"), &file]);
+    assert_eq!(what(&sandbox), "one");
+    sandbox.write("p/postinstall", "#!/bin/sh\n");
+    sandbox.ok(["release", "-q", "-C", "p"]);
+    sandbox.ok([Path::new("install"), Path::new("--force"), &file]);
+    assert_eq!(what(&sandbox), "two");
+    sandbox.ok(["verify"]).says("p is as it was packed");
+    sandbox.ok(["uninstall", "p"]);
+    assert_eq!(tree(&sandbox.base()), [".mwp", ".mwp/lock"]);
+}
+
+#[test]
+fn how_a_change_of_a_lower_layer_was_made_is_told_with_v() {
+    let sandbox = released();
+    sandbox.ok(["install", "-v", FILE]).never_says(BY_COPY);
+    sandbox.ok(["install", "-v", "--force", FILE]).says("installing p: in one step");
+    let Some(_layers) = as_lower_layer(&sandbox, &sandbox.path("home")) else { return };
+    sandbox.ok(["uninstall", "-v", "p"]).says(BY_COPY);
+    sandbox.ok(["install", FILE]).never_says(BY_COPY);
+}
+
+#[test]
+fn a_plugin_directory_of_a_lower_layer_is_built_and_cleaned() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.python_plugin("p", "six==1.17.0\n");
+    sandbox.write(
+        "p/mwp.toml",
+        "[tasks.made]\ninputs = [\"config.ini\"]\noutputs = [\"out\"]\ncommand = [\"sh\", \"-c\", \"mkdir out; touch out/file\"]\n",
+    );
+    sandbox.ok(["build", "-C", "p"]);
+    let Some(_layers) = as_lower_layer(&sandbox, &dir) else { return };
+    sandbox.ok(["build", "--force", "-v", "-C", "p"]).says(BY_COPY);
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.ok(["clean", "-C", "p"]);
+    assert!(!dir.join("local").exists() && !dir.join("out").exists());
+    sandbox.ok(["build", "-C", "p"]);
+    assert!(dir.join("local/lib").exists() && dir.join("out/file").exists());
+    sandbox.ok(["build", "--force", "-v", "-C", "p"]).never_says(BY_COPY);
 }
