@@ -76,7 +76,7 @@ struct Shown<'a> {
 fn show(arguments: &ShowArguments, context: &Context) -> Result<()> {
     let mut found: Vec<(Module, Entry)> = Vec::new();
     for module in modules(arguments.module.module.as_deref(), context)? {
-        let report = install::inspect_jobs(&module, &context.site)?;
+        let report = install::inspect_jobs(&module, &context.site, &mut |event| tell(context, event))?;
         report.warnings.iter().for_each(|warning| context.output.warnings(warning));
         found.extend(report.entries.into_iter().map(|entry| (module.clone(), entry)));
     }

@@ -30,8 +30,11 @@ pub(super) struct Arguments {
     #[command(flatten)]
     base: BaseOption,
     /// Say nothing but warnings and errors
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
+    /// Say more
+    #[arg(short, long)]
+    verbose: bool,
     /// The `.plugin` files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -88,6 +91,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         None => None,
     };
     signals::end_programs_on_signal()?;
+    if arguments.verbose {
+        context.output.be_verbose();
+    }
     let mut problems = Vec::new();
     let mut fault = Fault::Input;
     for file in &arguments.files {
@@ -127,7 +133,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
 pub(super) fn tell(context: &Context, event: Event<'_>) {
     match event {
         Event::Waiting(holder) => context.output.note(&format!("waiting for {holder}")),
-        Event::Warning(warning) => context.output.warnings(warning),
+        Event::Warning(warning) => context.output.warnings_once(warning),
+        Event::Detail(text) => context.output.detail(text),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) fn bases(option: &BaseOption, context: &Context) -> Result<Vec<(Base,
     for module in modules(None, context)? {
         let base = Base::new(given, &module, &context.site);
         if !bases.iter().any(|(known, _)| known.dir == base.dir) {
-            base.settle(&context.site);
+            base.settle(&context.site, &mut |event| tell(context, event))?;
             bases.push((base, module));
         }
     }
@@ -131,6 +131,9 @@ pub(super) struct UninstallArguments {
     /// Remove the override file too, even when it was edited
     #[arg(long)]
     clean: bool,
+    /// Say more
+    #[arg(short, long)]
+    verbose: bool,
     #[command(flatten)]
     base: BaseOption,
     /// The plugins' names
@@ -144,6 +147,9 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
         return Err(Error::input(inside).hint("leave it (`exit`), and uninstall from outside"));
     }
     signals::end_programs_on_signal()?;
+    if arguments.verbose {
+        context.output.be_verbose();
+    }
     for name in &arguments.names {
         let (base, module, _) = find(name, &arguments.base, context)?;
         let on_event = &mut |event: Event<'_>| tell(context, event);
@@ -176,6 +182,9 @@ pub(super) struct DevelopArguments {
 }
 
 pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result<()> {
+    if arguments.common.verbose {
+        context.output.be_verbose();
+    }
     if !arguments.no_build {
         build(&arguments.building, &arguments.common, Target::Build, context)?;
     }

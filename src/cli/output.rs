@@ -11,6 +11,8 @@ use serde::Serialize;
 use crate::error::Error;
 
 static FAILED: AtomicBool = AtomicBool::new(false);
+static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
+static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// How to print, decided once per process.
 #[derive(Debug, Clone, Copy)]
@@ -99,6 +101,25 @@ impl Output {
             if let Some(hint) = &problem.hint {
                 self.hint(hint);
             }
+        }
+    }
+
+    /// As [`warnings`](Output::warnings); what was said before is not said again by the same command.
+    pub(crate) fn warnings_once(&self, warning: &Error) {
+        if TOLD.lock().unwrap_or_else(PoisonError::into_inner).insert(warning.to_string()) {
+            self.warnings(warning);
+        }
+    }
+
+    /// From now on details are told, too (`-v`).
+    pub(crate) fn be_verbose(&self) {
+        IS_VERBOSE.store(true, Ordering::Relaxed);
+    }
+
+    /// A note for those who want to know more.
+    pub(crate) fn detail(&self, text: &str) {
+        if IS_VERBOSE.load(Ordering::Relaxed) {
+            self.note(text);
         }
     }
 

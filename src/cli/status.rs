@@ -8,6 +8,7 @@ use super::Context;
 use super::install::modules;
 use crate::error::{Error, Problem, Result};
 use crate::exit;
+use crate::install::Base;
 use crate::plugin::Module;
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, WorkerStatus};
 use crate::run::{Control, Reply, Request};
@@ -31,7 +32,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
-    let (_, control) = running_module(arguments.module.as_deref(), context)?;
+    let (module, control) = running_module(arguments.module.as_deref(), context)?;
     let Reply::Status(mut status) = control.ask(&Request::Status { checks: !arguments.no_checks })? else {
         return Err(Error::machine("the supervisor gave no status").hint("`mwp down`, then `mwp up`"));
     };
@@ -42,6 +43,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
         context.output.json(&status);
     } else {
         show(&status, context);
+    }
+    for path in Base::new(None, &module, &context.site).set_aside() {
+        context.output.warning(&format!("{} could be neither undone nor removed", text::path(&path)));
+        context.output.hint("remove it once nothing there is needed");
     }
     let problems = problems(&status);
     if !problems.is_empty() && !arguments.json {

@@ -98,7 +98,7 @@ impl<'a> Home<'a> {
             fs::set_mode(&script, 0o755)?;
             fs::symlink(program, &new.join("libexec").join(name))?;
         }
-        fs::put_in_place(&new, &self.dir)
+        fs::put_in_place(&new, &self.dir).map(drop)
     }
 
     fn is_up_to_date(&self, program: &Path) -> bool {

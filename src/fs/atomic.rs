@@ -144,6 +144,16 @@ pub fn write_atomic(target: &Path, content: &[u8]) -> Result<()> {
     file.commit_without_sync()
 }
 
+/// As [`write_atomic`], with exactly this mode, from the first byte on.
+pub fn write_atomic_with_mode(target: &Path, content: &[u8], mode: u32) -> Result<()> {
+    let mut file = AtomicFile::create(target, mode & 0o600)?;
+    file.write_all(content).at("write", target)?;
+    file.as_file_mut()
+        .set_permissions(std::fs::Permissions::from_mode(mode))
+        .at("change the mode of", target)?;
+    file.commit_without_sync()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

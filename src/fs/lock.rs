@@ -2,11 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 
 use crate::error::{At, Error, Result};
@@ -49,8 +49,14 @@ impl Lock {
                 .write(true)
                 .create(true)
                 .truncate(false)
+                // What stands there instead of a lock is neither followed, waited for nor written to.
+                .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
                 .open(path)
-                .at("open the lock", path)?;
+                .map_err(|error| cannot_open(path, &error))?;
+            let metadata = file.metadata().at("read", path)?;
+            if !metadata.is_file() || metadata.nlink() > 1 {
+                return Err(not_ours(path));
+            }
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 // The holder may have removed the file while we waited: a lock counts only under its name.
                 Ok(()) if is_same_file(&file, path) => {
@@ -81,8 +87,18 @@ impl Lock {
     }
 }
 
+fn cannot_open(path: &Path, error: &std::io::Error) -> Error {
+    let is_odd = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file());
+    if is_odd { not_ours(path) } else { Error::io("open the lock", path, error) }
+}
+
+fn not_ours(path: &Path) -> Error {
+    Error::machine(format!("the lock {} is a link or no file; mwp makes neither", text::path(path)))
+        .hint("look at who made it, remove it, and run the same command again")
+}
+
 fn is_same_file(file: &File, path: &Path) -> bool {
-    match (file.metadata(), path.metadata()) {
+    match (file.metadata(), path.symlink_metadata()) {
         (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
         _ => false,
     }

@@ -8,6 +8,7 @@
 mod atomic;
 mod beneath;
 mod lock;
+mod mounts;
 mod rotate;
 mod swap;
 
@@ -21,11 +22,12 @@ use rustix::fs::OFlags;
 use crate::error::{At, Error, Result};
 use crate::text;
 
-pub use atomic::{AtomicFile, write_atomic};
+pub use atomic::{AtomicFile, write_atomic, write_atomic_with_mode};
 pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
+pub use mounts::mounts_below;
 pub use rotate::RotatingFile;
-pub use swap::{Staging, exchange, put_in_place, sync_directory, sync_filesystem};
+pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
 
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).at("read", path)
@@ -163,11 +165,23 @@ pub fn remove_file(path: &Path) -> Result<()> {
 }
 
 /// Removes whatever is there: a file, a link (never what it points to) or a whole tree, directories without
-/// write permission included. Fine where there is nothing.
+/// write permission included. Fine where there is nothing. What is mounted there is somebody else's: with a mount
+/// point in it, the tree stays as it is.
 pub fn remove_tree(path: &Path) -> Result<()> {
     let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
     if !metadata.is_dir() {
         return remove_file(path);
+    }
+    if let Some(mount) = mounts_below(path).first() {
+        return Err(Error::machine(format!(
+            "cannot remove {}: a file system is mounted at {}",
+            text::path(path),
+            text::path(mount)
+        ))
+        .hint(format!(
+            "take it off with `umount {}`, then run the same command again",
+            text::visible_bytes(mount.as_os_str().as_encoded_bytes())
+        )));
     }
     match fs::remove_dir_all(path) {
         Ok(()) => Ok(()),

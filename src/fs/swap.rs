@@ -7,8 +7,30 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
-use super::{create_dir_all, exists, open, remove_tree, rename, set_mode};
+use super::{copy_tree, create_dir_all, exists, list, open, remove_tree, rename, set_mode, set_owner};
 use crate::error::{At, Error, Result};
+
+/// How something came to its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// In one step; nobody ever saw anything but the old or the new.
+    AtOnce,
+    /// The old one was renamed first, because the file system cannot exchange.
+    InTwoSteps,
+    /// The old one was copied first, because the file system cannot rename it: a directory of a container image.
+    ByCopy,
+}
+
+impl Way {
+    /// For whoever wants to know more.
+    pub fn words(self) -> &'static str {
+        match self {
+            Way::AtOnce => "in one step",
+            Way::InTwoSteps => "in two steps, because the file system cannot exchange",
+            Way::ByCopy => "by a copy, because the file system cannot rename a directory of a lower layer",
+        }
+    }
+}
 
 /// A directory for work in progress, removed when dropped.
 pub struct Staging {
@@ -35,6 +57,13 @@ impl Staging {
         self.is_left = true;
     }
 
+    /// Removes the directory; what cannot be removed stays.
+    pub fn remove(mut self) -> Result<()> {
+        self.directory.disable_cleanup(true);
+        self.is_left = true;
+        remove_tree(self.directory.path())
+    }
+
     /// A path inside.
     pub fn join(&self, name: impl AsRef<Path>) -> PathBuf {
         self.directory.path().join(name)
@@ -50,9 +79,9 @@ impl Drop for Staging {
     }
 }
 
-/// Puts `staged` (a file or a directory) at `target` in one step. What was at `target` is removed afterwards:
-/// at every instant either the old or the new is there, complete.
-pub fn put_in_place(staged: &Path, target: &Path) -> Result<()> {
+/// Puts `staged` (a file or a directory) at `target` in one step, or in the safest that the file system has. What was
+/// at `target` is removed afterwards.
+pub fn put_in_place(staged: &Path, target: &Path) -> Result<Way> {
     // A directory that moves has to be writable, because its `..` is.
     let mode = directory_mode(staged);
     for (path, mode) in [(staged, mode), (target, directory_mode(target))] {
@@ -60,11 +89,19 @@ pub fn put_in_place(staged: &Path, target: &Path) -> Result<()> {
             set_mode(path, mode | 0o700)?;
         }
     }
-    swap(staged, target)?;
-    match mode.filter(|mode| mode & 0o200 == 0) {
-        Some(mode) => set_mode(target, mode),
-        None => Ok(()),
+    let way = if exists(target) {
+        let aside = beside(staged, ".old");
+        let way = replace(staged, target, &aside)?;
+        remove_tree(if way == Way::AtOnce { staged } else { &aside })?;
+        way
+    } else {
+        rename(staged, target)?;
+        Way::AtOnce
+    };
+    if let Some(mode) = mode.filter(|mode| mode & 0o200 == 0) {
+        set_mode(target, mode)?;
     }
+    Ok(way)
 }
 
 fn directory_mode(path: &Path) -> Option<u32> {
@@ -72,29 +109,65 @@ fn directory_mode(path: &Path) -> Option<u32> {
     Some(metadata.mode() & 0o7777)
 }
 
-fn swap(staged: &Path, target: &Path) -> Result<()> {
-    if !exists(target) {
-        return rename(staged, target);
-    }
-    match renameat_with(CWD, staged, CWD, target, RenameFlags::EXCHANGE) {
-        Ok(()) => remove_tree(staged),
-        // A file system without exchange (some network mounts): aside, then in, the shortest gap possible.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            let aside = staged.with_extension("old");
-            rename(target, &aside)?;
-            if let Err(error) = rename(staged, target) {
-                rename(&aside, target)?;
-                return Err(error);
-            }
-            remove_tree(&aside)
-        }
-        Err(errno) => Err(Error::io("put in place", target, &errno.into())),
-    }
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
 }
 
-/// Exchanges two directories, files or links in one step.
-pub fn exchange(one: &Path, other: &Path) -> Result<()> {
-    renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).at("exchange", other)
+/// Puts `new` at `place`, where something is. That is then at `new` after [`Way::AtOnce`], else at `aside`; whole in
+/// either case. After an error in between it is at `aside`, whole, or back at `place`.
+pub fn replace(new: &Path, place: &Path, aside: &Path) -> Result<Way> {
+    match renameat_with(CWD, new, CWD, place, RenameFlags::EXCHANGE) {
+        Ok(()) => return Ok(Way::AtOnce),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::XDEV | Errno::OPNOTSUPP) => {}
+        Err(errno) => return Err(Error::io("put in place", place, &errno.into())),
+    }
+    let way = move_out(place, aside)?;
+    if let Err(error) = rename(new, place) {
+        rename(aside, place)?;
+        return Err(error);
+    }
+    Ok(way)
+}
+
+/// Moves what is at `place` to `aside`, where nothing is. A directory that the file system cannot rename is copied: only
+/// a whole copy ever has the name `aside`.
+pub fn move_out(place: &Path, aside: &Path) -> Result<Way> {
+    match rustix::fs::rename(place, aside) {
+        Ok(()) => return Ok(Way::InTwoSteps),
+        Err(Errno::XDEV) => {}
+        Err(errno) => return Err(Error::io("rename to", aside, &errno.into())),
+    }
+    let part = beside(aside, ".part");
+    remove_tree(&part)?;
+    copy_tree(place, &part)?;
+    copy_owners(place, &part)?;
+    sync_filesystem(&part)?;
+    rename(&part, aside)?;
+    remove_tree(place)?;
+    Ok(Way::ByCopy)
+}
+
+/// A copy belongs to whoever made it; only root can change that.
+fn copy_owners(from: &Path, to: &Path) -> Result<()> {
+    let (Ok(metadata), Ok(copied)) = (from.symlink_metadata(), to.symlink_metadata()) else { return Ok(()) };
+    if rustix::process::geteuid().is_root()
+        && (metadata.uid(), metadata.gid()) != (copied.uid(), copied.gid())
+    {
+        set_owner(to, metadata.uid(), metadata.gid())?;
+        if !metadata.is_symlink() {
+            set_mode(to, metadata.mode() & 0o7777)?;
+        }
+    }
+    if metadata.is_dir() {
+        for entry in list(from)? {
+            if let Some(name) = entry.file_name() {
+                copy_owners(&entry, &to.join(name))?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in a directory durable.

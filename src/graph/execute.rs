@@ -163,7 +163,11 @@ fn put_in_place(project: &Project<'_>, task: &Task, stale: &Stale, staging: &Sta
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
-        fs::put_in_place(&staging.join(output), &target)?;
+        let way = fs::put_in_place(&staging.join(output), &target)?;
+        if way != fs::Way::AtOnce {
+            let line = format!("{} put in place {}", text::path(output), way.words());
+            project.observer.event(&project.dir, Event::Line { task: &task.name, line: &line });
+        }
     }
     Ok(made)
 }

@@ -47,14 +47,14 @@ pub fn develop(
             }
         }
     }
-    let mut transaction = Transaction::new(&base, &label.module, label.name.as_str(), "linking")?;
+    let mut transaction = Transaction::new(&base, &label.module, Some(label.name.as_str()), "linking", site)?;
     fs::symlink(&target, &transaction.tree())?;
     let overrides = OverrideFile::of(label, site);
     transaction.touches(&overrides.path)?;
     transaction.touches(&overrides.beside)?;
-    let begun = transaction.swap_in()?;
+    let begun = transaction.swap_in(on_event)?;
     let begun = begun.or_undo(overrides.write(&home, &label.name))?;
-    begun.commit()?;
+    begun.commit(on_event)?;
     jobs::follow(&base, &label.module, label.name.as_str(), site, on_event);
     touch_monitor(label, site);
     Ok((home, true))

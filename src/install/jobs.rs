@@ -110,9 +110,9 @@ pub fn sync_jobs(module: &Module, site: &Site, on_event: &mut dyn FnMut(Event<'_
 }
 
 /// What should be in the user's crontab, and whether it is.
-pub fn inspect_jobs(module: &Module, site: &Site) -> Result<Report> {
+pub fn inspect_jobs(module: &Module, site: &Site, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Report> {
     let base = Base::new(None, module, site);
-    base.settle(site);
+    base.settle(site, on_event)?;
     let scope = Scope { module, base: &base.dir, plugins: plugins(&base, module)?, all: true };
     cron::inspect(&scope, site)
 }

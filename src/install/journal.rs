@@ -2,25 +2,34 @@
 //!
 //! The journal is one file, written durably before the first step that others can see and removed after the last.
 //! Undoing looks at what is there and not at how far the change came, so it may itself be interrupted and repeated.
+//! What is there is known by names and by a mark in the new tree: device and inode numbers do not outlive a reboot, a
+//! copy or another mount.
 
-use std::io::Write;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::io::{Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::base::Base;
 use crate::error::{At, Error, Result};
 use crate::fs::{self, AtomicFile};
+use crate::plugin::Module;
+use crate::site::Site;
 use crate::text;
 
-/// A tree is known by its inode, which a rename keeps.
+/// A tree within one process: its inode, which a rename keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Inode(u64, u64);
 
 impl Inode {
     pub(super) fn of(path: &Path) -> Option<Inode> {
         path.symlink_metadata().ok().map(|metadata| Inode(metadata.dev(), metadata.ino()))
+    }
+
+    /// Device numbers change with a reboot.
+    fn may_be(self, path: &Path) -> bool {
+        Inode::of(path).is_some_and(|found| found.1 == self.1)
     }
 }
 
@@ -34,6 +43,12 @@ pub(super) struct Journal {
     pub(super) name: String,
     /// What was at the plugin's place before, `None` where nothing was.
     pub(super) old: Option<Inode>,
+    /// The new tree holds [`MARK`] for as long as it is not in its place.
+    #[serde(default)]
+    pub(super) is_marked: bool,
+    /// Where the new one is a link, what it points to.
+    #[serde(default)]
+    pub(super) new_link: Option<PathBuf>,
     /// Files beside the tree, with copies of what they held before in the staging directory.
     pub(super) files: Vec<SavedFile>,
 }
@@ -42,27 +57,58 @@ pub(super) struct Journal {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct SavedFile {
     pub(super) path: PathBuf,
-    /// The copy's name in the staging directory, `None` where there was no such file.
+    /// The copy's name in the staging directory, `None` where there was no such file. The copy has the file's mode.
     pub(super) saved: Option<String>,
 }
 
-/// The place of the tree that is not in the base: the new one before the swap, the old one after.
+/// The new tree in the staging directory, and after the swap the old one.
 pub(super) const TREE: &str = "plugin";
 
-fn path(base: &Base) -> PathBuf {
+/// The old tree in the staging directory, whole, where the two were not exchanged in one step.
+pub(super) const OLD: &str = "old";
+
+/// In the new tree until it is in its place. No archive brings such a name.
+pub(super) const MARK: &str = ".mwp_new";
+
+pub(super) fn path(base: &Base) -> PathBuf {
     base.own_dir().join("journal")
 }
 
 impl Journal {
-    /// Makes everything so far durable, then the journal itself.
+    /// The journal that is there; an error where what is there was not written by this user's mwp for this base.
+    pub(super) fn read(base: &Base) -> Result<Option<Journal>> {
+        let path = path(base);
+        if !fs::exists(&path) {
+            return Ok(None);
+        }
+        let mut file = fs::open_no_follow(&path).at("read", &path)?;
+        let metadata = file.metadata().at("read", &path)?;
+        let refused = |why: &str| Error::machine(format!("{} {why}", text::path(&path)));
+        if !metadata.is_file() || metadata.uid() != rustix::process::geteuid().as_raw() {
+            return Err(refused("was not written by this user"));
+        }
+        let mut content = Vec::new();
+        Read::by_ref(&mut file).take(1 << 20).read_to_end(&mut content).at("read", &path)?;
+        let journal: Journal =
+            serde_json::from_slice(&content).map_err(|error| refused(&format!("cannot be read: {error}")))?;
+        if !is_name(&journal.name) || !is_name(&journal.stage) || !journal.stage.starts_with("stage-") {
+            return Err(refused("names what is not in this directory"));
+        }
+        Ok(Some(journal))
+    }
+
+    /// Makes everything so far durable, then the journal itself. After an error there is none.
     pub(super) fn write(&self, base: &Base) -> Result<()> {
         fs::sync_filesystem(&base.dir)?;
         let path = path(base);
         let content = serde_json::to_vec(self).map_err(|error| Error::machine(error.to_string()))?;
         let mut file = AtomicFile::create(&path, 0o600)?;
         file.write_all(&content).at("write", &path)?;
-        file.commit()?;
-        fs::sync_directory(&base.own_dir())
+        let written = file.commit().and_then(|()| fs::sync_directory(&base.own_dir()));
+        if written.is_err() {
+            let _ = fs::remove_file(&path);
+        }
+        written
     }
 
     /// The change is done, or undone.
@@ -72,72 +118,117 @@ impl Journal {
         fs::sync_directory(&base.own_dir())
     }
 
-    /// Puts back what was there before.
-    pub(super) fn undo(&self, base: &Base) -> Result<()> {
+    /// Puts back what was there before, as far as it can be; what could not be, and why.
+    pub(super) fn undo(&self, base: &Base, site: &Site) -> Vec<Error> {
         let stage = base.own_dir().join(&self.stage);
-        let (home, tree) = (base.dir.join(&self.name), stage.join(TREE));
-        if Inode::of(&home) != self.old {
-            match self.old {
-                // Nothing was there: what is there now is the new one.
-                None => {
-                    fs::create_dir_all(&stage)?;
-                    fs::remove_tree(&stage.join("undone"))?;
-                    fs::rename(&home, &stage.join("undone"))?;
-                }
-                Some(old) if Inode::of(&tree) == Some(old) => {
-                    if fs::exists(&home) {
-                        fs::exchange(&tree, &home)?;
-                    } else {
-                        fs::rename(&tree, &home)?;
-                    }
-                }
-                Some(_) => {
-                    return Err(Error::machine(format!(
-                        "cannot undo {}: the old plugin is neither at {} nor at {}",
-                        text::visible(&self.doing),
-                        text::path(&home),
-                        text::path(&tree)
-                    ))
-                    .hint(format!("install the plugin again after removing {}", text::path(&path(base)))));
-                }
-            }
-        }
-        for file in &self.files {
-            match &file.saved {
-                Some(saved) => {
-                    let content = fs::read(&stage.join(saved))?;
-                    if fs::read_optional(&file.path)?.as_ref() != Some(&content) {
-                        fs::write_atomic(&file.path, &content)?;
-                    }
-                }
-                None => fs::remove_file(&file.path)?,
-            }
-        }
-        Ok(())
+        let tree = self.undo_tree(base, &stage);
+        let files = self.files.iter().map(|file| self.undo_file(file, base, &stage, site));
+        std::iter::once(tree).chain(files).filter_map(Result::err).collect()
     }
+
+    fn undo_tree(&self, base: &Base, stage: &Path) -> Result<()> {
+        let home = base.dir.join(&self.name);
+        let (tree, old, undone) = (stage.join(TREE), stage.join(OLD), stage.join("undone"));
+        let discard = || -> Result<()> {
+            fs::create_dir_all(stage)?;
+            fs::remove_tree(&undone)?;
+            // What cannot be renamed was only ever copied.
+            fs::rename(&home, &undone).or_else(|_| fs::remove_tree(&home))
+        };
+        if fs::exists(&old) {
+            discard()?;
+            return fs::rename(&old, &home);
+        }
+        match self.old {
+            None if fs::exists(&tree) || !fs::exists(&home) => Ok(()),
+            // Nothing was there: what is there now is the new one.
+            None => discard(),
+            Some(_) if fs::exists(&tree) && !self.is_new(&tree) => {
+                if !fs::exists(&home) {
+                    return fs::rename(&tree, &home);
+                }
+                // A second undoing must not exchange again.
+                if self.is_marked && home.is_dir() && !home.is_symlink() {
+                    mark(&home)?;
+                }
+                fs::replace(&tree, &home, &undone).map(drop)
+            }
+            // The old one did not move, or is back.
+            Some(old) if fs::exists(&home) && (fs::exists(stage) || old.may_be(&home)) => Ok(()),
+            Some(_) => Err(Error::machine(format!(
+                "cannot undo {}: what was at {} before is gone",
+                text::visible(&self.doing),
+                text::path(&home)
+            ))
+            .hint("install the plugin again with --force")),
+        }
+    }
+
+    /// Whether the tree in the staging directory is the one that was to come.
+    fn is_new(&self, tree: &Path) -> bool {
+        match (&self.new_link, self.is_marked) {
+            (Some(target), _) => std::fs::read_link(tree).is_ok_and(|found| found == *target),
+            (None, true) => fs::exists(&tree.join(MARK)),
+            // Written before there were marks.
+            (None, false) => self.old.is_some_and(|old| !old.may_be(tree)),
+        }
+    }
+
+    fn undo_file(&self, file: &SavedFile, base: &Base, stage: &Path, site: &Site) -> Result<()> {
+        if !self.may_touch(&file.path, base, site) {
+            return Err(Error::machine(format!(
+                "cannot undo {}: {} is not in the configuration of this module",
+                text::visible(&self.doing),
+                text::path(&file.path)
+            ))
+            .hint("compare the two by hand"));
+        }
+        match &file.saved {
+            Some(saved) if !is_name(saved) => {
+                Err(Error::machine(format!("cannot undo {}: bad name", text::visible(&self.doing))))
+            }
+            Some(saved) => {
+                let copy = stage.join(saved);
+                let content = fs::read(&copy)?;
+                let mode = copy.metadata().at("read", &copy)?.permissions().mode() & 0o777;
+                if let Some(parent) = file.path.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                fs::write_atomic_with_mode(&file.path, &content, mode)
+            }
+            None => fs::remove_file(&file.path),
+        }
+    }
+
+    /// Override files of the plugin, in the configuration beside the base or in that of a module of this user.
+    fn may_touch(&self, path: &Path, base: &Base, site: &Site) -> bool {
+        let names = [format!("{}.ini", self.name), format!("{}.ini.new", self.name)];
+        let is_named = path.file_name().is_some_and(|name| names.iter().any(|known| name == known.as_str()));
+        let modules = ["mfserv", "mfdata", "mfbase"].into_iter().filter_map(|name| Module::parse(name).ok());
+        let modules = modules.chain(site.module.clone());
+        let mut homes: Vec<PathBuf> = modules.map(|module| site.runtime_home(&module)).collect();
+        homes.extend(base.dir.parent().and_then(Path::parent).map(Path::to_owned));
+        let is_inside = homes.iter().any(|home| path.parent() == Some(&home.join("config/plugins")));
+        is_named && is_inside && !path.components().any(|part| part == Component::ParentDir)
+    }
+}
+
+/// One component, and neither hidden nor a way out.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['/', '\0']) && !name.starts_with('.')
+}
+
+/// Marks the tree as the one that is to be thrown away or is not in its place yet.
+pub(super) fn mark(tree: &Path) -> Result<()> {
+    let path = tree.join(MARK);
+    fs::in_writable(tree, || fs::write_atomic(&path, b""))
+}
+
+pub(super) fn unmark(tree: &Path) -> Result<()> {
+    fs::in_writable(tree, || fs::remove_file(&tree.join(MARK)))
 }
 
 /// The plugin that the journal is of, where there is one.
 pub(super) fn plugin(base: &Base) -> Option<String> {
-    let content = fs::read_optional(&path(base)).ok()??;
-    serde_json::from_slice::<Journal>(&content).ok().map(|journal| journal.name)
-}
-
-/// Undoes what the journal says, and removes what killed commands left. The caller holds the base's lock.
-pub(super) fn recover(base: &Base) -> Result<()> {
-    if let Some(content) = fs::read_optional(&path(base))? {
-        // Written by a rename, it is whole; one that is not was never ours.
-        let journal: Journal = serde_json::from_slice(&content).map_err(|error| {
-            Error::machine(format!("{} cannot be read: {error}", text::path(&path(base))))
-                .hint("remove it after a look at the plugins there")
-        })?;
-        journal.undo(base)?;
-        journal.close(base)?;
-    }
-    for path in fs::list(&base.own_dir())? {
-        if path.file_name().is_some_and(|name| name != "lock" && name != super::jobs::NOTE) {
-            fs::remove_tree(&path)?;
-        }
-    }
-    Ok(())
+    Journal::read(base).ok().flatten().map(|journal| journal.name)
 }

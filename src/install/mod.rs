@@ -25,9 +25,11 @@ mod jobs;
 mod journal;
 mod machine;
 mod overrides;
+mod ownership;
 mod package;
 mod postinstall;
 mod provision;
+mod recovery;
 mod rename;
 mod repackage;
 mod runner;
@@ -56,4 +58,6 @@ pub enum Event<'a> {
     Waiting(&'a str),
     /// Something that does not keep the change from happening.
     Warning(&'a Error),
+    /// For those who want to know more.
+    Detail(&'a str),
 }

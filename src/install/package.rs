@@ -52,7 +52,7 @@ pub fn install(
     let module = crate::artifact::Artifact::open(file)?.label().module.clone();
     let base = Base::new(installation.plugins_base, &module, site);
     let _lock = base.lock(&format!("install {}", file.display()), site, on_event)?;
-    let mut transaction = Transaction::new(&base, &module, "a plugin", "installing")?;
+    let mut transaction = Transaction::new(&base, &module, None, "installing", site)?;
     let tree = transaction.tree();
     let mut limits = settings::limits(installation, &module, site)?;
     let unpacked = unpack(file, &tree, &limits)?;
@@ -63,7 +63,7 @@ pub fn install(
         rename::relabel(&tree, &label)?;
     }
     refuse_taken(&base, &label.name, installation)?;
-    transaction.name(label.name.as_str());
+    transaction.name(label.name.as_str())?;
     check_configuration(&tree, file, site)?;
     if let Some(wheels) = machine::wheels(&tree, file, site)? {
         // What the wheels make counts with what was unpacked.
@@ -77,7 +77,7 @@ pub fn install(
 
     let home = base.home(&label.name);
     let log_dir = site.runtime_home(&label.module).join("log");
-    let begun = transaction.swap_in()?;
+    let begun = transaction.swap_in(on_event)?;
     let begun = begun.or_undo(overrides.write(&home, &label.name))?;
     let begun = begun.or_undo(postinstall::run(&home, &label.name, &base, &log_dir, site))?;
     let in_place = begun.is_in_place();
@@ -85,7 +85,7 @@ pub fn install(
     let begun = begun.or_undo(home::remember_postinstall(&home))?;
     let is_new = begun.is_new();
     let served = if is_new { Ok(()) } else { installation.runner.replace(&base, &label) };
-    let finished = begun.or_undo(served).and_then(super::transaction::Begun::commit);
+    let finished = begun.or_undo(served).and_then(|begun| begun.commit(on_event));
     if finished.is_err() && !is_new {
         installation.runner.undone(&base, &label);
     }

@@ -75,7 +75,7 @@ fn one(
             .hint("move the file to the provisioning directory of that module"));
     }
     let base = Base::new(plugins_base, module, site);
-    base.settle(site);
+    base.settle(site, on_event)?;
     let outcome = match base.get(name.as_str()).map(|installed| installed.standing) {
         Err(_) => Outcome::Installed,
         Ok(Standing::Devlink(_)) => return Ok((name, Outcome::Devlinked)),

@@ -1,19 +1,22 @@
 //! One change of the base, from the staging directory to the commit.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::base::Base;
-use super::jobs;
-use super::journal::{Inode, Journal, SavedFile, TREE};
-use crate::error::{Error, Result};
-use crate::fs::{self, Staging};
+use super::journal::{self, Inode, Journal, OLD, SavedFile, TREE};
+use super::{Event, jobs, recovery};
+use crate::error::{At, Error, Result};
+use crate::fs::{self, Staging, Way};
 use crate::plugin::{Module, PluginName};
 use crate::process;
+use crate::site::Site;
 use crate::text;
 
 /// A change in preparation: nothing that others see has happened.
 pub(super) struct Transaction<'a> {
     base: &'a Base,
+    site: &'a Site,
     module: Module,
     name: String,
     doing: String,
@@ -24,6 +27,7 @@ pub(super) struct Transaction<'a> {
 /// A change that others see and that is undone unless it is committed.
 pub(super) struct Begun<'a> {
     base: &'a Base,
+    site: &'a Site,
     journal: Journal,
     staging: Staging,
     /// The tree that is to be in place at the commit.
@@ -31,18 +35,41 @@ pub(super) struct Begun<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    /// Starts a change of the plugin `name`; the caller holds the base's lock until the end.
-    pub(super) fn new(base: &'a Base, module: &Module, name: &str, doing: &str) -> Result<Transaction<'a>> {
+    /// Starts a change of the plugin `name`, where it is known yet; the caller holds the base's lock until the end.
+    pub(super) fn new(
+        base: &'a Base,
+        module: &Module,
+        name: Option<&str>,
+        doing: &str,
+        site: &'a Site,
+    ) -> Result<Transaction<'a>> {
         let staging = Staging::new_in(&base.own_dir())?;
-        let doing = format!("{doing} {name}");
-        let (module, name) = (module.clone(), name.to_owned());
-        Ok(Transaction { base, module, name, doing, staging, files: Vec::new() })
+        let (module, doing) = (module.clone(), doing.to_owned());
+        let mut transaction =
+            Transaction { base, site, module, name: String::new(), doing, staging, files: Vec::new() };
+        name.map_or(Ok(()), |name| transaction.name(name))?;
+        Ok(transaction)
     }
 
-    /// The plugin's name, where it is known only once the tree is there.
-    pub(super) fn name(&mut self, name: &str) {
+    /// The plugin's name, where it is known only once the tree is there. A home that something is mounted in is
+    /// refused: it can be neither moved nor emptied.
+    pub(super) fn name(&mut self, name: &str) -> Result<()> {
+        let home = self.base.dir.join(name);
+        let mounts = if home.is_symlink() { Vec::new() } else { fs::mounts_below(&home) };
+        if let Some(mount) = mounts.first() {
+            return Err(Error::machine(format!(
+                "a file system is mounted at {}, in the home of the plugin `{}`; it can be neither moved nor removed",
+                text::path(mount),
+                text::visible(name)
+            ))
+            .hint(format!(
+                "take it off with `umount {}`, then run the same command again",
+                text::visible_bytes(mount.as_os_str().as_encoded_bytes())
+            )));
+        }
         name.clone_into(&mut self.name);
-        self.doing = format!("installing {name}");
+        self.doing = format!("{} {name}", self.doing);
+        Ok(())
     }
 
     /// Where the new tree is made.
@@ -55,7 +82,8 @@ impl<'a> Transaction<'a> {
         let saved = match fs::read_optional(path)? {
             Some(content) => {
                 let name = format!("saved-{}", self.files.len());
-                fs::write_atomic(&self.staging.join(&name), &content)?;
+                let mode = path.metadata().at("read", path)?.permissions().mode() & 0o777;
+                fs::write_atomic_with_mode(&self.staging.join(&name), &content, mode)?;
                 Some(name)
             }
             None => None,
@@ -65,26 +93,37 @@ impl<'a> Transaction<'a> {
     }
 
     /// Puts the new tree in place of whatever is there.
-    pub(super) fn swap_in(self) -> Result<Begun<'a>> {
+    pub(super) fn swap_in(self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Begun<'a>> {
         let home = self.base.dir.join(&self.name);
-        let tree = self.tree();
+        let (tree, old) = (self.tree(), self.staging.join(OLD));
         let new = Inode::of(&tree);
+        let is_directory = !tree.is_symlink();
+        if is_directory {
+            journal::mark(&tree)?;
+        }
         let mut begun = self.begin()?;
         begun.new = new;
         let swapped = match begun.journal.old {
-            Some(_) => fs::exchange(&tree, &home),
-            None => fs::rename(&tree, &home),
+            Some(_) => fs::replace(&tree, &home, &old),
+            None => fs::rename(&tree, &home).map(|()| Way::AtOnce),
         };
-        begun.or_undo(swapped)
+        let way = swapped.as_ref().ok().copied();
+        let unmarked = swapped.and_then(|_| if is_directory { journal::unmark(&home) } else { Ok(()) });
+        let begun = begun.or_undo(unmarked)?;
+        begun.tell(way, on_event);
+        Ok(begun)
     }
 
     /// Takes the tree out of the base.
-    pub(super) fn take_out(self) -> Result<Begun<'a>> {
+    pub(super) fn take_out(self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Begun<'a>> {
         let home = self.base.dir.join(&self.name);
-        let tree = self.tree();
+        let old = self.staging.join(OLD);
         let begun = self.begin()?;
-        let taken = fs::rename(&home, &tree);
-        begun.or_undo(taken)
+        let taken = fs::move_out(&home, &old);
+        let way = taken.as_ref().ok().copied().filter(|way| *way == Way::ByCopy);
+        let begun = begun.or_undo(taken.map(drop))?;
+        begun.tell(way.or(Some(Way::AtOnce)), on_event);
+        Ok(begun)
     }
 
     fn begin(self) -> Result<Begun<'a>> {
@@ -96,12 +135,14 @@ impl<'a> Transaction<'a> {
             doing: self.doing,
             stage,
             old: Inode::of(&self.base.dir.join(&self.name)),
+            is_marked: true,
+            new_link: std::fs::read_link(self.staging.join(TREE)).ok(),
             name: self.name,
             files: self.files,
         };
         jobs::announce(self.base, &self.module, &journal.name)?;
         journal.write(self.base)?;
-        Ok(Begun { base: self.base, journal, staging: self.staging, new: None })
+        Ok(Begun { base: self.base, site: self.site, journal, staging: self.staging, new: None })
     }
 }
 
@@ -133,29 +174,40 @@ impl<'a> Begun<'a> {
         .hint("nothing was installed; mend `postinstall` and make the release again"))
     }
 
-    fn undo(self, error: Error) -> Error {
-        let undone = self.journal.undo(self.base).and_then(|()| self.journal.close(self.base));
-        match undone {
-            Ok(()) => {
-                jobs::forget(self.base);
-                error
-            }
-            Err(failed) => {
-                // What the journal needs stays where it is, for the next command.
-                self.staging.leave();
-                let problems = error.problems.into_iter().chain(failed.problems).collect();
-                Error::many(error.fault, problems)
-            }
+    fn tell(&self, way: Option<Way>, on_event: &mut dyn FnMut(Event<'_>)) {
+        if let Some(way) = way {
+            on_event(Event::Detail(&format!("{}: {}", text::visible(&self.journal.doing), way.words())));
         }
     }
 
-    /// The point of no return. The old tree goes last; where it cannot, the next command removes it.
-    pub(super) fn commit(self) -> Result<()> {
+    fn undo(self, error: Error) -> Error {
+        let mut failed = self.journal.undo(self.base, self.site);
+        if failed.is_empty() {
+            failed.extend(self.journal.close(self.base).err());
+        }
+        if failed.is_empty() {
+            jobs::forget(self.base);
+            return error;
+        }
+        // What the journal needs stays where it is, for the next command.
+        self.staging.leave();
+        let failed = failed.into_iter().flat_map(|error| error.problems);
+        Error::many(error.fault, error.problems.into_iter().chain(failed).collect())
+    }
+
+    /// The point of no return. The old tree goes last; where it cannot, it is set aside.
+    pub(super) fn commit(self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let closed = self.journal.close(self.base);
         if closed.is_err() {
             self.staging.leave();
+            return closed;
         }
-        closed
+        let stage = self.staging.path().to_owned();
+        self.staging.leave();
+        if let Some(warning) = recovery::discard(&stage) {
+            on_event(Event::Warning(&warning));
+        }
+        Ok(())
     }
 }
 

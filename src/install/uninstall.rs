@@ -24,7 +24,7 @@ pub fn uninstall(
 ) -> Result<Installed> {
     let _lock = base.lock(&format!("uninstall {name}"), site, on_event)?;
     let installed = base.get(name)?;
-    let mut transaction = Transaction::new(base, module, name, "uninstalling")?;
+    let mut transaction = Transaction::new(base, module, Some(name), "uninstalling", site)?;
     let label = PluginName::parse(name).ok().map(|name| Label { name, module: module.clone() });
     let mut superfluous = Vec::new();
     // Override files belong to the module, whichever bases the plugin is installed in.
@@ -43,9 +43,9 @@ pub fn uninstall(
         runner.withdraw(base, label);
     }
     let removed = transaction
-        .take_out()
+        .take_out(on_event)
         .and_then(|begun| begun.or_undo(superfluous.iter().try_for_each(|path| fs::remove_file(path))))
-        .and_then(super::transaction::Begun::commit);
+        .and_then(|begun| begun.commit(on_event));
     if let (Err(_), Some(label)) = (&removed, &label) {
         runner.undone(base, label);
     }

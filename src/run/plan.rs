@@ -114,7 +114,7 @@ pub fn plans(
     site: &Site,
 ) -> Result<Plans> {
     let base = Base::new(plugins_base, module, site);
-    base.settle(site);
+    base.settle(site, &mut |_| {})?;
     let site = settings.applied_to(site, module);
     let mut plans = Plans::new();
     let mut owners: BTreeMap<String, String> = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary, one file per command.
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::disallowed_methods)]
 
+mod base;
 mod bootstrap;
 mod build;
 mod check;

@@ -92,29 +92,9 @@ fn a_child_that_holds_the_output_does_not_hold_up_the_build() {
     Command::new("kill").arg(child.trim()).status().unwrap();
 }
 
-/// Gives everything in the sandbox to an ordinary user, and runs `mwp` as that user where this one is root.
+/// Runs `mwp` as an ordinary user.
 fn as_ordinary_user(sandbox: &Sandbox, arguments: &[&str]) -> Done {
-    if !rustix::process::geteuid().is_root() {
-        return sandbox.ok(arguments);
-    }
-    let binary = sandbox.path("mwp");
-    if !binary.exists() {
-        fs::copy(env!("CARGO_BIN_EXE_mwp"), &binary).unwrap();
-        fs::set_permissions(sandbox.path("."), fs::Permissions::from_mode(0o755)).unwrap();
-        let everything = ["-R", "65534:65534"];
-        Done::of(Command::new("chown").args(everything).arg(sandbox.path("."))).succeeded();
-    }
-    let mwp = sandbox.mwp(arguments);
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary).args(arguments);
-    command.current_dir(mwp.get_current_dir().unwrap());
-    for (name, value) in mwp.get_envs() {
-        match value {
-            Some(value) => command.env(name, value),
-            None => command.env_remove(name),
-        };
-    }
-    Done::of(&mut command).succeeded()
+    Done::of(&mut sandbox.as_ordinary_user(arguments)).succeeded()
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Worker {
         let Which { module, plugins_base, plugin, section, number } = *which;
         let settings = Settings::load(module, site)?;
         let base = Base::new(plugins_base, module, site);
-        base.settle(site);
+        base.settle(site, &mut |_| {})?;
         let applied = settings.applied_to(site, module);
         let plan = plan(&base.get(plugin)?, &base, module, &applied)?;
         let service = plan.services.iter().find(|service| service.id.section() == section).cloned();

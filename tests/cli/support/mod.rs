@@ -6,6 +6,7 @@ pub mod running;
 pub mod tar;
 pub mod telling;
 pub mod unpacking;
+pub mod users;
 pub mod wheel;
 
 use std::ffi::{OsStr, OsString};
