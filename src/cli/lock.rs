@@ -55,9 +55,9 @@ impl Observer for Watch {
         match &event {
             // That is said of builds.
             Event::Built { .. } => return,
-            Event::Note { text, .. } => {
-                let change = (project.to_owned(), (*text).to_owned());
-                self.changes.lock().unwrap_or_else(PoisonError::into_inner).push(change);
+            Event::LockChanged { changes, .. } => {
+                let changes = changes.iter().map(|change| (project.to_owned(), change.clone()));
+                self.changes.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);
             }
             _ => {}
         }

@@ -164,7 +164,18 @@ impl Observer for Progress {
                 *self.restored.lock().unwrap_or_else(PoisonError::into_inner) += 1;
                 self.end(project, task, &format!("restored from the cache in {}", seconds(took)));
             }
-            Event::Note { task, text } => self.line(&self.about(project, &format!("{task}: {text}"))),
+            Event::LockChanged { task, changes } => {
+                /// More than that nobody reads; the lock has them all.
+                const MOST: usize = 30;
+                let more = changes.len().saturating_sub(MOST);
+                let shown = if more > 1 { &changes[..MOST] } else { changes };
+                for change in shown {
+                    self.line(&self.about(project, &format!("{task}: {change}")));
+                }
+                if more > 1 {
+                    self.line(&self.about(project, &format!("{task}: … and {more} more changes")));
+                }
+            }
             Event::Built { built } => self.summary(built),
             Event::Done { task, took } => self.end(project, task, &format!("done in {}", seconds(took))),
         }

@@ -206,9 +206,9 @@ impl Report<'_> {
         self.observer.event(self.project, Event::Line { task: self.task, line });
     }
 
-    /// Something that people want to know of what was made.
-    pub fn note(&self, text: &str) {
-        self.observer.event(self.project, Event::Note { task: self.task, text });
+    /// What changed in the lock that was made: `+ NAME VERSION`, `~ NAME OLD → NEW`, `- NAME VERSION`.
+    pub fn changes(&self, changes: &[String]) {
+        self.observer.event(self.project, Event::LockChanged { task: self.task, changes });
     }
 
     /// Something that is wrong, although it goes on.

@@ -32,10 +32,10 @@ pub enum Event<'a> {
         task: &'a str,
         text: &'a str,
     },
-    /// Something that the user wants to know of what was made.
-    Note {
+    /// What changed in a lock, a line each.
+    LockChanged {
         task: &'a str,
-        text: &'a str,
+        changes: &'a [String],
     },
     /// The outputs came from the content store.
     Restored {

@@ -75,9 +75,7 @@ impl Action for Lock {
         }
         result?;
         let old = before.map(|lock| self.0.locked(&String::from_utf8_lossy(&lock))).unwrap_or_default();
-        for change in changes(&old, &self.0.locked(&fs::read_text(&lock)?)) {
-            job.report.note(&change);
-        }
+        job.report.changes(&changes(&old, &self.0.locked(&fs::read_text(&lock)?)));
         if is_in_place(job, &dir)? {
             return Ok(());
         }

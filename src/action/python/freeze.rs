@@ -75,7 +75,7 @@ impl Action for Freeze {
                 text::path(&job.scope.dir.join(LOCK))
             ));
         }
-        frozen.changes.iter().map(Change::to_string).for_each(|change| report.note(&change));
+        report.changes(&frozen.changes.iter().map(Change::to_string).collect::<Vec<_>>());
         fs::create_dir_all(&job.staging.join(SOURCES))?;
         for (path, content) in [(LOCK, &frozen.lock), (FILES, &frozen.files.render())] {
             let staged = job.staging.join(path);
