@@ -36,8 +36,8 @@ impl Bucket {
     /// The directory's name, and the one that people see.
     pub fn name(self) -> &'static str {
         match self {
-            Bucket::Tasks => "tasks-v1",
-            Bucket::Wheels => "wheels-v1",
+            Bucket::Tasks => "tasks-v2",
+            Bucket::Wheels => "wheels-v2",
             Bucket::Frames => "frames-v1",
         }
     }

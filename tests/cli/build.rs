@@ -173,9 +173,9 @@ fn the_cache_tells_its_size_and_can_be_emptied() {
         serde_json::from_str(&sandbox.ok(["cache", "info", "--json"]).stdout).unwrap();
     assert_eq!(
         (&json["buckets"][0]["name"], &json["buckets"][0]["entries"]),
-        (&"tasks-v1".into(), &1.into())
+        (&"tasks-v2".into(), &1.into())
     );
-    sandbox.ok(["cache", "info"]).prints("tasks-v1");
+    sandbox.ok(["cache", "info"]).prints("tasks-v2");
     sandbox.ok(["cache", "prune"]);
     sandbox.ok(["clean", "-C", "p"]);
     sandbox.ok(["cache", "prune", "--all"]).says("freed ");

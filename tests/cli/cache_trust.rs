@@ -27,11 +27,11 @@ fn an_entry_in_the_place_of_another_is_a_miss() {
     let sandbox = Sandbox::new();
     sandbox.task_plugin("p");
     sandbox.ok(["build", "-C", "p"]);
-    let first = sandbox.entries("tasks-v1");
+    let first = sandbox.entries("tasks-v2");
     sandbox.write("p/in/a.txt", "other\n");
     sandbox.ok(["build", "-C", "p"]);
     let second: Vec<PathBuf> =
-        sandbox.entries("tasks-v1").into_iter().filter(|path| !first.contains(path)).collect();
+        sandbox.entries("tasks-v2").into_iter().filter(|path| !first.contains(path)).collect();
     assert_eq!((first.len(), second.len(), sandbox.runs()), (1, 1, 2));
     assert_eq!((sandbox.again().as_str(), sandbox.runs()), ("other\n", 2));
     fs::copy(&first[0], &second[0]).unwrap();
@@ -92,7 +92,7 @@ fn an_entry_is_never_written_through_a_link_and_one_that_cannot_be_restored_is_a
         fs::set_permissions(victim.parent().unwrap(), fs::Permissions::from_mode(0o751)).unwrap();
         sandbox.ok(["build", "-C", "p"]);
         let outside = victim.parent().unwrap().to_str().unwrap().to_owned();
-        craft(&sandbox.entries("tasks-v1")[0], |tar| members(tar, &outside));
+        craft(&sandbox.entries("tasks-v2")[0], |tar| members(tar, &outside));
         assert_eq!((sandbox.again().as_str(), sandbox.runs()), ("a\n", 2));
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         assert_eq!(victim.parent().unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o751);

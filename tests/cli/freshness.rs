@@ -244,7 +244,7 @@ fn damaged_state_and_a_damaged_cache_are_misses() {
     sandbox.ok(["build", "-C", "p"]);
     fs::write(dir.join(".mwp/state"), b"garbage").unwrap();
     sandbox.ok(["build", "-C", "p"]).says("restored from the cache");
-    let cache = sandbox.path("home/.cache/mwp/tasks-v1");
+    let cache = sandbox.path("home/.cache/mwp/tasks-v2");
     for file in tree(&cache).iter().filter(|file| file.ends_with(".zst")) {
         let path = cache.join(file);
         let mut content = fs::read(&path).unwrap();
@@ -304,7 +304,7 @@ fn a_damaged_byte_in_what_does_not_compress_is_a_miss_too() {
         (0..40_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     sandbox.write("p/in/noise", &noise);
     sandbox.ok(["build", "-C", "p"]);
-    let cache = sandbox.path("home/.cache/mwp/tasks-v1");
+    let cache = sandbox.path("home/.cache/mwp/tasks-v2");
     for file in tree(&cache).iter().filter(|file| file.ends_with(".zst")) {
         let mut content = fs::read(cache.join(file)).unwrap();
         content[60_000] ^= 1;
