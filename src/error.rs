@@ -21,6 +21,8 @@ pub enum Fault {
     Usage,
     Machine,
     Interrupted,
+    /// Nobody: what was asked for is done, and something after it failed.
+    DoneBut,
 }
 
 impl Fault {
@@ -30,6 +32,7 @@ impl Fault {
             Fault::Usage => exit::USAGE,
             Fault::Machine => exit::MACHINE,
             Fault::Interrupted => exit::INTERRUPTED,
+            Fault::DoneBut => exit::DONE_BUT,
         }
     }
 }
@@ -66,6 +69,15 @@ impl Error {
     /// The machine is at fault: disk, network, a missing tool.
     pub fn machine(message: impl Into<String>) -> Error {
         Error::new(Fault::Machine, message)
+    }
+
+    /// After the point of no return: `done` says what is done.
+    pub fn done_but(done: &str, error: &Error) -> Error {
+        let failed = Error::new(Fault::DoneBut, format!("{done}, but {error}"));
+        match error.problems.iter().find_map(|problem| problem.hint.as_ref()) {
+            Some(hint) => failed.hint(hint),
+            None => failed.hint("look at the disk; the same command need not be run again"),
+        }
     }
 
     pub fn interrupted() -> Error {

@@ -10,6 +10,8 @@ pub const INPUT: u8 = 1;
 pub const USAGE: u8 = 2;
 /// The machine is at fault: a full disk, no network, a missing tool, a directory that cannot be written.
 pub const MACHINE: u8 = 3;
+/// What was asked for is done; something after it failed, and the message says what.
+pub const DONE_BUT: u8 = 4;
 /// Interrupted by a signal (^C, SIGTERM, SIGHUP).
 pub const INTERRUPTED: u8 = 130;
 

@@ -17,9 +17,13 @@ use crate::site;
 /// How long the command of a `shell` filter may take.
 const SHELL_LIMIT: Duration = Duration::from_secs(30);
 
-/// An engine without variables.
+/// What one template may take: so many steps, and 64 bytes of text for each of them.
+pub(crate) const FUEL: u64 = 1_000_000;
+
+/// An engine without variables. A template in it always ends, and does not fill the memory.
 pub(crate) fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
+    engine.set_fuel(Some(FUEL));
     engine.set_unknown_method_callback(method);
     engine.add_filter("int", int);
     engine.add_filter("float", float);
@@ -39,6 +43,17 @@ pub(crate) fn engine_over(variables: &BTreeMap<String, String>) -> Environment<'
     engine.add_filter("shell", move |command: &str, options: Kwargs| shell(command, &options, &known));
     engine
 }
+
+/// Why a template is none, for people.
+pub(crate) fn reason(error: &Error) -> String {
+    match error.kind() {
+        ErrorKind::OutOfFuel => TOO_MUCH.to_owned(),
+        kind => error.detail().map_or_else(|| kind.to_string(), str::to_owned),
+    }
+}
+
+/// Where the fuel is used up.
+pub(crate) const TOO_MUCH: &str = "it takes more steps, or makes more text, than a template may";
 
 /// JSON as templates see it.
 pub(crate) fn of_json(value: &serde_json::Value) -> Value {
@@ -275,5 +290,27 @@ mod tests {
             let error = render(template).unwrap_err();
             assert!(format!("{error:#}").contains(reason), "{template}: {error:#}");
         }
+    }
+
+    #[test]
+    fn a_template_always_ends_and_does_not_fill_the_memory() {
+        let nested = "{% for i in range(99999) %}".repeat(3) + &"{% endfor %}".repeat(3);
+        let doubled = "{% set n = namespace(x='xxxxxxxx') %}{% for i in range(60) %}\
+                       {% set n.x = n.x ~ n.x %}{% endfor %}";
+        for template in [
+            nested.as_str(),
+            doubled,
+            "{% for i in range(99999) %}{{ 'x' * 99999 }}{% endfor %}",
+            "{% for i in range(99999) %}{{ X.ljust(10000) }}{% endfor %}",
+            "{% for i in range(99999) %}{% for j in range(99999) %}{{ 'X'|getenv }}{% endfor %}{% endfor %}",
+            "{% macro m(n) %}{{ m(n) }}{{ m(n) }}{% endmacro %}{{ m(1) }}",
+        ] {
+            let error = render(template).unwrap_err();
+            let is_bounded =
+                matches!(error.kind(), ErrorKind::OutOfFuel) || reason(&error).contains("recursion");
+            assert!(is_bounded, "{template}: {error:#}");
+        }
+        let many = "{% for i in range(20000) %}{{ X }} {% endfor %}";
+        assert_eq!(render(many).unwrap().len(), 20_000 * 6);
     }
 }

@@ -16,9 +16,13 @@ pub(super) struct Checklist {
 }
 
 impl Checklist {
-    /// Reads the manifest; `before` are the members that came before it. Also says what all files add up to.
-    pub(super) fn read(content: &[u8], before: &[(String, MemberKind)]) -> Result<(Checklist, u64), Refusal> {
-        let manifest = Manifest::parse(content).map_err(|error| {
+    /// Reads the manifest of at most `most` members; `before` are the members that came before it. Also says what all files add up to.
+    pub(super) fn read(
+        content: &[u8],
+        before: &[(String, MemberKind)],
+        most: usize,
+    ) -> Result<(Checklist, u64), Refusal> {
+        let manifest = Manifest::parse_within(content, most).map_err(|error| {
             Refusal::Content(format!("has a `{ROOT}/{MANIFEST}` that cannot be read: {error}"))
         })?;
         let bytes = manifest.bytes();

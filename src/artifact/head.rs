@@ -27,6 +27,9 @@ pub(super) struct Identity {
     pub(super) files: Vec<String>,
 }
 
+/// What the list of files may name, whatever the limits: it is read before they are known.
+const MOST_FILES: usize = 4_000_000;
+
 impl Head {
     /// Whether the member with this path, relative to the plugin, is one of them; then it must be a file, and of
     /// reasonable size.
@@ -77,7 +80,7 @@ impl Head {
         let metadata = self.metadata.ok_or_else(|| missing(METADATA))?;
         let metadata = Metadata::parse(&metadata).map_err(|error| within(METADATA, &error))?;
         let files = self.files.ok_or_else(|| missing(FILES))?;
-        let files = serde_json::from_slice(&files)
+        let files = super::bounded::list(&files, MOST_FILES)
             .map_err(|error| within(FILES, &Error::input(text::visible(&error.to_string()))))?;
         Ok(Identity { label, metadata, files })
     }

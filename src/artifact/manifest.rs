@@ -4,33 +4,38 @@
 //! `.files.json` included; paths are relative to the plugin's directory. One member per line, in the order of the
 //! archive, so that two versions can be compared with `diff`.
 
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::bounded::AtMost;
 use crate::error::{Error, Result};
 use crate::text;
 
 /// 1: the first.
 const VERSION: u32 = 1;
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     version: u32,
     pub members: Vec<Entry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written")]
 pub struct Entry {
     pub path: String,
     #[serde(flatten)]
     pub kind: MemberKind,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum MemberKind {
     Directory {
         /// `0700` where it is its owner's alone.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         mode: Option<String>,
     },
     File {
@@ -43,6 +48,72 @@ pub enum MemberKind {
     Link {
         target: String,
     },
+}
+
+/// An entry as it stands there. What a later version may add is skipped and takes no memory.
+#[derive(Deserialize)]
+struct Written {
+    path: String,
+    kind: String,
+    mode: Option<String>,
+    size: Option<u64>,
+    sha256: Option<String>,
+    target: Option<String>,
+}
+
+impl TryFrom<Written> for Entry {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Entry, String> {
+        let Written { path, kind, mode, size, sha256, target } = written;
+        let kind = match (kind.as_str(), mode, size, sha256, target) {
+            ("directory", mode, ..) => MemberKind::Directory { mode },
+            ("file", Some(mode), Some(size), Some(sha256), _) => MemberKind::File { size, mode, sha256 },
+            ("link", _, _, _, Some(target)) => MemberKind::Link { target },
+            _ => return Err(format!("an entry of the kind `{kind}` that is none")),
+        };
+        Ok(Entry { path, kind })
+    }
+}
+
+/// Reads a manifest of at most so many members.
+struct Reading {
+    most: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Reading {
+    type Value = Manifest;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Manifest, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reading {
+    type Value = Manifest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a manifest")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Manifest, A::Error> {
+        let (mut version, mut members) = (None, None);
+        while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
+            match &*key {
+                "version" if version.is_none() => version = Some(map.next_value()?),
+                "members" if members.is_none() => {
+                    members = Some(map.next_value_seed(AtMost::new(self.most))?);
+                }
+                "version" | "members" => return Err(A::Error::custom(format!("`{key}` twice"))),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        let missing = |name: &str| A::Error::custom(format!("no `{name}`"));
+        Ok(Manifest {
+            version: version.ok_or_else(|| missing("version"))?,
+            members: members.ok_or_else(|| missing("members"))?,
+        })
+    }
 }
 
 impl MemberKind {
@@ -78,7 +149,15 @@ impl Manifest {
     }
 
     pub fn parse(content: &[u8]) -> Result<Manifest> {
-        let manifest: Manifest = serde_json::from_slice(content)
+        Manifest::parse_within(content, usize::MAX)
+    }
+
+    /// As [`parse`](Manifest::parse), for a file that nobody vouches for.
+    pub(super) fn parse_within(content: &[u8], most: usize) -> Result<Manifest> {
+        let mut reader = serde_json::Deserializer::from_slice(content);
+        let manifest = Reading { most }
+            .deserialize(&mut reader)
+            .and_then(|manifest| reader.end().map(|()| manifest))
             .map_err(|error| Error::input(format!("bad manifest: {}", text::visible(&error.to_string()))))?;
         if manifest.version != VERSION {
             let found = manifest.version;
@@ -114,5 +193,25 @@ mod tests {
         );
         assert_eq!(Manifest::parse(&bytes).unwrap(), manifest);
         assert!(Manifest::parse(b"{\"version\": 2, \"members\": []}").is_err());
+    }
+
+    #[test]
+    fn a_manifest_is_read_no_further_than_its_limit_and_skips_what_it_does_not_know() {
+        let link = r#"{"path": "l", "kind": "link", "target": "a", "x": [0, {"y": [0]}]}"#;
+        let manifest = |count: usize| {
+            format!(r#"{{"x": [0, 0], "version": 1, "members": [{}]}}"#, vec![link; count].join(","))
+        };
+        assert_eq!(Manifest::parse_within(manifest(3).as_bytes(), 3).unwrap().members.len(), 3);
+        let error = Manifest::parse_within(manifest(4).as_bytes(), 3).unwrap_err().to_string();
+        assert!(error.contains("more than 3 items"), "{error}");
+        for bad in [
+            r#"{"version": 1, "members": [{"path": "a", "kind": "file"}]}"#,
+            r#"{"version": 1, "members": [{"path": "a", "kind": "fifo"}]}"#,
+            r#"{"version": 1, "members": [], "members": []}"#,
+            r#"{"version": 1}"#,
+            r#"{"version": 1, "members": []} x"#,
+        ] {
+            assert!(Manifest::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

@@ -25,6 +25,7 @@
 //! (nginx derives ETags from them) and the metadata tells when and where the file was made.
 
 mod amend;
+mod bounded;
 mod checklist;
 mod compress;
 mod description;

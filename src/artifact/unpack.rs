@@ -195,7 +195,8 @@ impl Unpacking<'_> {
             }
             let content = self.members.whole(member.size)?;
             file.write(&content, mode, member.modified)?;
-            let (checklist, bytes) = Checklist::read(&content, &std::mem::take(&mut self.before_manifest))?;
+            let before = std::mem::take(&mut self.before_manifest);
+            let (checklist, bytes) = Checklist::read(&content, &before, self.limits.members)?;
             self.checklist = Some(checklist);
             self.make_sure_of_room(bytes)?;
             return Ok(None);

@@ -135,6 +135,8 @@ fn code(result: Result<u8>, context: &Context) -> u8 {
         false => Ok(code),
     });
     result.unwrap_or_else(|error| {
+        // Whatever did not come to its end, it is because of that.
+        let error = if crate::process::is_interrupted() { Error::interrupted() } else { error };
         context.output.error(&error);
         error.fault.exit_code()
     })

@@ -54,8 +54,11 @@ pub fn develop(
     transaction.touches(&overrides.beside)?;
     let begun = transaction.swap_in(on_event)?;
     let begun = begun.or_undo(overrides.write(&home, &label.name))?;
-    begun.commit(on_event)?;
+    let afterwards = begun.commit(on_event)?;
     jobs::follow(&base, &label.module, label.name.as_str(), site, on_event);
     touch_monitor(label, site);
-    Ok((home, true))
+    match afterwards {
+        None => Ok((home, true)),
+        Some(error) => Err(error),
+    }
 }

@@ -111,11 +111,12 @@ impl Journal {
         written
     }
 
-    /// The change is done, or undone.
-    pub(super) fn close(&self, base: &Base) -> Result<()> {
+    /// The change is done, or undone: there is no journal any more, and it returns whether the disk knows. After an error
+    /// the journal is still there.
+    pub(super) fn close(&self, base: &Base) -> Result<Result<()>> {
         fs::sync_directory(&base.dir)?;
         fs::remove_file(&path(base))?;
-        fs::sync_directory(&base.own_dir())
+        Ok(fs::sync_directory(&base.own_dir()))
     }
 
     /// Puts back what was there before, as far as it can be; what could not be, and why.

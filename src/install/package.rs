@@ -89,10 +89,13 @@ pub fn install(
     if finished.is_err() && !is_new {
         installation.runner.undone(&base, &label);
     }
-    finished?;
+    let afterwards = finished?;
     jobs::follow(&base, &label.module, label.name.as_str(), site, on_event);
     touch_monitor(&label, site);
-    Ok((label, unpacked.metadata, home))
+    match afterwards {
+        None => Ok((label, unpacked.metadata, home)),
+        Some(error) => Err(error),
+    }
 }
 
 fn refuse_taken(base: &Base, name: &PluginName, installation: &Installation<'_>) -> Result<()> {

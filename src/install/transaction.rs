@@ -183,7 +183,7 @@ impl<'a> Begun<'a> {
     fn undo(self, error: Error) -> Error {
         let mut failed = self.journal.undo(self.base, self.site);
         if failed.is_empty() {
-            failed.extend(self.journal.close(self.base).err());
+            failed.extend(self.journal.close(self.base).and_then(|durable| durable).err());
         }
         if failed.is_empty() {
             jobs::forget(self.base);
@@ -195,19 +195,20 @@ impl<'a> Begun<'a> {
         Error::many(error.fault, error.problems.into_iter().chain(failed).collect())
     }
 
-    /// The point of no return. The old tree goes last; where it cannot, it is set aside.
-    pub(super) fn commit(self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let closed = self.journal.close(self.base);
-        if closed.is_err() {
-            self.staging.leave();
-            return closed;
-        }
+    /// The point of no return. The old tree goes last; where it cannot, it is set aside. What is returned then is an
+    /// error of [`Fault::DoneBut`](crate::error::Fault::DoneBut), for the end of the command.
+    pub(super) fn commit(self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Option<Error>> {
+        let durable = match self.journal.close(self.base) {
+            Ok(durable) => durable,
+            Err(error) => return Err(self.undo(error)),
+        };
         let stage = self.staging.path().to_owned();
         self.staging.leave();
         if let Some(warning) = recovery::discard(&stage) {
             on_event(Event::Warning(&warning));
         }
-        Ok(())
+        let done = format!("{} is done", text::visible(&self.journal.doing));
+        Ok(durable.err().map(|error| Error::done_but(&done, &error)))
     }
 }
 

@@ -49,12 +49,15 @@ pub fn uninstall(
     if let (Err(_), Some(label)) = (&removed, &label) {
         runner.undone(base, label);
     }
-    removed?;
+    let afterwards = removed?;
     jobs::follow(base, module, name, site, on_event);
     if let Some(label) = &label {
         let tmp = site.runtime_home(module).join("tmp").join(label.name.as_str());
         let _ = fs::remove_tree(&tmp);
         touch_monitor(label, site);
     }
-    Ok(installed)
+    match afterwards {
+        None => Ok(installed),
+        Some(error) => Err(error),
+    }
 }

@@ -28,12 +28,14 @@ pub(super) fn until_end<T: Send>(
     let cannot = |error: io::Error| Error::machine(format!("cannot read the output of a program: {error}"));
     let (end, signal) = io::pipe().map_err(cannot)?;
     std::thread::scope(|scope| {
-        let waiter = scope.spawn(move || {
-            let result = ended();
-            // Closed, the other end is ready to read.
-            drop(signal);
-            result
-        });
+        let waiter = std::thread::Builder::new()
+            .spawn_scoped(scope, move || {
+                let result = ended();
+                // Closed, the other end is ready to read.
+                drop(signal);
+                result
+            })
+            .map_err(cannot)?;
         let mut lines = Lines::default();
         let read = read_until(output, &end, &mut |bytes| lines.push(bytes, &mut on_line));
         let read = read.and_then(|()| lines.finish(&mut on_line));

@@ -51,7 +51,7 @@ impl Renderer {
         self.engine.render_named_str(name, text, variables.clone()).map_err(|error| {
             let file = error.name().unwrap_or(name);
             let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-            let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+            let reason = jinja::reason(&error);
             Error::input(format!(
                 "the template's `{}`{line}: {}",
                 text::visible(file),

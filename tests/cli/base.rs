@@ -150,8 +150,8 @@ fn undoing_may_be_interrupted_at_any_step_and_repeated() {
         sandbox.ok(["install", FILE]);
         kill_an_update(&sandbox);
         let own = sandbox.base().join(".mwp");
-        let stage = fs::read_dir(&own).unwrap().map(|entry| entry.unwrap().path());
-        let stage = stage.filter(|path| path.join("plugin").exists()).next().unwrap();
+        let mut stages = fs::read_dir(&own).unwrap().map(|entry| entry.unwrap().path());
+        let stage = stages.find(|path| path.join("plugin").exists()).unwrap();
         let (home, tree) = (sandbox.base().join("p"), stage.join("plugin"));
         // As far as a killed recovery came.
         if step > 0 {
@@ -360,4 +360,62 @@ fn a_plugin_directory_of_a_lower_layer_is_built_and_cleaned() {
     sandbox.ok(["build", "-C", "p"]);
     assert!(dir.join("local/lib").exists() && dir.join("out/file").exists());
     sandbox.ok(["build", "--force", "-v", "-C", "p"]).never_says(BY_COPY);
+}
+
+/// Runs `mwp` with one system call made to fail; `None` where that cannot be done here.
+fn with_failing(sandbox: &Sandbox, call: &str, arguments: &[&str]) -> Option<(Done, usize)> {
+    let log = sandbox.path("strace.log");
+    let mwp = sandbox.mwp(arguments);
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o"]).arg(&log).args(["-e", &format!("inject={call}")]);
+    strace.arg("-e").arg(format!("trace={}", call.split(':').next().unwrap()));
+    strace.arg(mwp.get_program()).args(arguments).current_dir(sandbox.work());
+    for (name, value) in mwp.get_envs() {
+        match value {
+            Some(value) => strace.env(name, value),
+            None => strace.env_remove(name),
+        };
+    }
+    let output = strace.output().ok()?;
+    let hits = fs::read_to_string(&log).ok()?.matches("(INJECTED)").count();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Some((
+        Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) },
+        hits,
+    ))
+}
+
+#[test]
+fn after_the_point_of_no_return_a_failure_has_a_code_and_words_of_its_own() {
+    let sandbox = released();
+    sandbox.ok(["install", FILE]);
+    let two = sandbox.base().join("p/what");
+    let (mut done_but, mut hit) = (0, 0);
+    for number in 1..30 {
+        fs::write(&two, "before").unwrap();
+        let call = format!("fsync,fdatasync,syncfs:error=EIO:when={number}");
+        let Some((done, hits)) = with_failing(&sandbox, &call, &["install", "--force", FILE]) else { return };
+        if hits == 0 {
+            break;
+        }
+        hit += 1;
+        let is_new = what(&sandbox) == "one";
+        match done.code {
+            Some(3) => assert!(!is_new, "{number}: {}", done.stderr),
+            Some(4) => {
+                assert!(
+                    is_new && done.stderr.contains("error: installing p is done, but "),
+                    "{}",
+                    done.stderr
+                );
+                done_but += 1;
+            }
+            Some(0) => assert!(is_new),
+            code => panic!("{number}: {code:?}: {}", done.stderr),
+        }
+        sandbox.ok(["list"]).prints("0.0.1").never_says("warning");
+        assert_eq!(what(&sandbox) == "one", is_new);
+        assert_eq!(set_aside(&sandbox), [""; 0]);
+    }
+    assert!(hit > 2 && done_but > 0, "{hit} failures, {done_but} after the end");
 }

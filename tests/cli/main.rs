@@ -3,6 +3,7 @@
 
 mod base;
 mod bootstrap;
+mod bounds;
 mod build;
 mod check;
 mod circus;

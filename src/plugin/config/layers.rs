@@ -8,6 +8,7 @@
 //! the plugin, and an override of it is refused. An override of a section that the plugin does not have (any
 //! more) is ignored with a warning, except in free sections such as `[custom]`.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::Origin;
@@ -30,6 +31,14 @@ pub(super) struct GivenSection<'a> {
     pub(super) line: usize,
     pub(super) source: &'a Source,
     pub(super) keys: Vec<Given<'a>>,
+    /// Where each key is in `keys`.
+    places: HashMap<&'a str, usize>,
+}
+
+impl GivenSection<'_> {
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.places.contains_key(key)
+    }
 }
 
 /// The value that counts for a key.
@@ -109,18 +118,23 @@ pub(super) fn effective<'a>(
     findings: &mut Findings,
 ) -> Vec<GivenSection<'a>> {
     let mut sections: Vec<GivenSection<'a>> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for source in sources {
         for section in &source.document.sections {
-            if section.name.starts_with('_') || !is_overridable(source, section, schema, &sections, findings)
+            let known = places.get(section.name.as_str()).copied();
+            if section.name.starts_with('_')
+                || !is_overridable(source, section, schema, known.is_some(), findings)
             {
                 continue;
             }
-            let index = sections.iter().position(|known| known.name == section.name).unwrap_or_else(|| {
+            let index = known.unwrap_or_else(|| {
+                places.insert(&section.name, sections.len());
                 sections.push(GivenSection {
                     name: &section.name,
                     line: section.line,
                     source,
                     keys: Vec::new(),
+                    places: HashMap::new(),
                 });
                 sections.len() - 1
             });
@@ -138,7 +152,7 @@ fn is_overridable(
     source: &Source,
     section: &Section,
     schema: &Schema,
-    known: &[GivenSection<'_>],
+    is_known: bool,
     findings: &mut Findings,
 ) -> bool {
     if !source.is_override {
@@ -154,7 +168,6 @@ fn is_overridable(
         }
         return false;
     }
-    let is_known = known.iter().any(|given| given.name == section.name);
     let is_free = schema.section(&section.name).is_none_or(|schema| schema.free);
     if !is_known && !is_free {
         findings.warning(
@@ -192,10 +205,12 @@ fn add<'a>(
     }
     let Some(fit) = key.fit(configuration_name) else { return };
     let new = Given { name: key.name, entry, source, fit };
-    let Some(old) = section.keys.iter_mut().find(|old| old.name == key.name) else {
+    let Some(&index) = section.places.get(key.name) else {
+        section.places.insert(key.name, section.keys.len());
         section.keys.push(new);
         return;
     };
+    let old = &mut section.keys[index];
     // The same key as written, in a later file, takes the place of the earlier whatever its fit.
     let is_later_file = !std::ptr::eq(old.source, source);
     if fit > old.fit || (fit == old.fit && is_later_file) {

@@ -17,6 +17,10 @@ use std::ops::Range;
 pub struct Document {
     pub text: String,
     pub sections: Vec<Section>,
+    /// Where each section is in `sections`.
+    places: HashMap<String, usize>,
+    /// Where each line is in `text`.
+    lines: Vec<Range<usize>>,
 }
 
 /// A section with its keys, in the order of the file.
@@ -81,14 +85,17 @@ impl Document {
     /// Reads the whole text; with mistakes, the document holds what could be made of it.
     pub fn parse(text: &str) -> (Document, Vec<Mistake>) {
         let mut parser = Parser::default();
-        for (index, line) in lines(text).enumerate() {
+        let lines: Vec<Range<usize>> = lines(text).collect();
+        for (index, line) in lines.iter().enumerate() {
             parser.line(index + 1, &text[line.clone()], line.start);
         }
-        (Document { text: text.to_owned(), sections: parser.sections }, parser.mistakes)
+        let places = parser.section_places.into_iter().map(|(name, (_, place))| (name, place)).collect();
+        let document = Document { text: text.to_owned(), sections: parser.sections, places, lines };
+        (document, parser.mistakes)
     }
 
     pub fn section(&self, name: &str) -> Option<&Section> {
-        self.sections.iter().find(|section| section.name == name)
+        self.sections.get(*self.places.get(name)?)
     }
 
     /// The column of a place in the text, in characters from 1.
@@ -100,7 +107,7 @@ impl Document {
 
     /// The column where a line begins, white space aside.
     pub fn first_column(&self, line: usize) -> usize {
-        let written = lines(&self.text).nth(line.saturating_sub(1)).map_or("", |range| &self.text[range]);
+        let written = self.lines.get(line.saturating_sub(1)).map_or("", |range| &self.text[range.clone()]);
         written.chars().take_while(|character| is_space(*character)).count() + 1
     }
 }
@@ -136,7 +143,8 @@ fn lines(text: &str) -> impl Iterator<Item = Range<usize>> {
 struct Parser {
     sections: Vec<Section>,
     mistakes: Vec<Mistake>,
-    section_lines: HashMap<String, usize>,
+    /// By name: the line of its heading, and its place among the sections.
+    section_places: HashMap<String, (usize, usize)>,
     key_lines: HashMap<(usize, String), usize>,
     /// The section that keys go to.
     section: Option<usize>,
@@ -211,12 +219,12 @@ impl Parser {
 
     fn open_section(&mut self, number: usize, name: &str, offset: usize) {
         self.open_entry = None;
-        if let Some(&first) = self.section_lines.get(name) {
-            self.section = self.sections.iter().position(|section| section.name == name);
+        if let Some(&(first, place)) = self.section_places.get(name) {
+            self.section = Some(place);
             self.mistake(number, MistakeKind::DuplicateSection { section: name.to_owned(), first });
             return;
         }
-        self.section_lines.insert(name.to_owned(), number);
+        self.section_places.insert(name.to_owned(), (number, self.sections.len()));
         self.section = Some(self.sections.len());
         self.sections.push(Section {
             name: name.to_owned(),

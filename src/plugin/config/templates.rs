@@ -1,11 +1,13 @@
 //! Jinja2 with the filters that MetWork's templates use, over variables of an environment.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use minijinja::value::Value;
 use minijinja::{ErrorKind, UndefinedBehavior};
 
 use crate::jinja;
+use crate::process;
 use crate::site::Environment;
 
 /// Renders templates over the same variables. What is undefined renders empty.
@@ -13,7 +15,12 @@ use crate::site::Environment;
 pub struct Templates {
     engine: minijinja::Environment<'static>,
     variables: Value,
+    /// What all of them together may still take.
+    fuel: AtomicU64,
 }
+
+/// For all templates of one file.
+const FUEL: u64 = 10 * jinja::FUEL;
 
 /// Why a template is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +33,7 @@ pub struct TemplateMistake {
 impl Templates {
     pub fn new(variables: BTreeMap<String, String>) -> Templates {
         let engine = jinja::engine_over(&variables);
-        Templates { engine, variables: Value::from_pairs(variables) }
+        Templates { engine, variables: Value::from_pairs(variables), fuel: AtomicU64::new(FUEL) }
     }
 
     /// Over all that is text in an environment.
@@ -66,9 +73,41 @@ impl Templates {
     }
 
     pub fn render(&self, text: &str) -> Result<String, TemplateMistake> {
-        self.engine.render_str(text, self.variables.clone()).map_err(|error| TemplateMistake {
-            reason: error.detail().map_or_else(|| error.kind().to_string(), str::to_owned),
-            line: error.line().unwrap_or(1),
-        })
+        let mistake = |reason: &str, line| TemplateMistake { reason: reason.to_owned(), line };
+        if process::is_interrupted() {
+            return Err(mistake("interrupted", 1));
+        }
+        if self.fuel.load(Ordering::Relaxed) == 0 {
+            return Err(mistake(jinja::TOO_MUCH, 1));
+        }
+        let rendered = self
+            .engine
+            .template_from_str(text)
+            .and_then(|template| template.render_captured(self.variables.clone()));
+        let used = match &rendered {
+            Ok(rendered) => rendered.state().fuel_levels().map_or(0, |(used, _)| used),
+            Err(error) if error.kind() == ErrorKind::OutOfFuel => jinja::FUEL,
+            Err(_) => 0,
+        };
+        let take = |left: u64| Some(left.saturating_sub(used));
+        let _ = self.fuel.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        rendered
+            .map(minijinja::Captured::into_output)
+            .map_err(|error| mistake(&jinja::reason(&error), error.line().unwrap_or(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_templates_of_a_file_together_are_bounded() {
+        let templates = Templates::new(BTreeMap::new());
+        // Each of them alone is within the bounds.
+        let text = "{% for i in range(90000) %}{{ i }}{% endfor %}";
+        let rendered = (0..200).take_while(|_| templates.render(text).is_ok()).count();
+        assert!((2..100).contains(&rendered), "{rendered}");
+        assert_eq!(templates.render("{{ 1 }}").unwrap_err().reason, jinja::TOO_MUCH);
     }
 }

@@ -57,7 +57,7 @@ impl Validator<'_> {
         let mut entries: Vec<Entry> =
             given.keys.iter().filter_map(|key| self.entry(given, schema, key, findings)).collect();
         for (name, key) in &schema.keys {
-            if given.keys.iter().any(|given| given.name == name) {
+            if given.has(name) {
                 continue;
             }
             if key.required {
@@ -203,7 +203,7 @@ fn warn_of_the_unseen(given: &GivenSection<'_>, schema: &SectionSchema, findings
     let Some(section) = given.source.document.section(given.name) else { return };
     for entry in &section.entries {
         let key = Key::parse(&entry.key);
-        let counts = given.keys.iter().any(|given| given.name == key.name);
+        let counts = given.has(key.name);
         if !counts && !schema.keys.contains_key(key.name) {
             let place = given.source.place(entry.line, given.name, Some(&entry.key));
             findings.warning(unknown_key(&place, schema, key.name, given.name));

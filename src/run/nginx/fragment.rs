@@ -175,7 +175,7 @@ fn render(plugin: &Path, path: &Path, text: &str, variables: &BTreeMap<String, S
     let failed = |error: &minijinja::Error| {
         let file = error.name().filter(|name| *name != FRAGMENT).map(|name| plugin.join(name));
         let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-        let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+        let reason = jinja::reason(error);
         let file = file.as_deref().unwrap_or(path);
         Error::input(format!("{}{line}: {}", text::path(file), text::visible(&reason))).hint(
             "this file is Jinja2 over the plugin's environment, such as `{{ MFSERV_CURRENT_PLUGIN_DIR }}`; \

@@ -46,9 +46,6 @@ impl Sandbox {
             mount.args(["-o", options]);
         }
         let is_mounted = is_root() && mount.output().is_ok_and(|output| output.status.success());
-        if !is_mounted {
-            eprintln!("skipped: {kind} cannot be mounted here");
-        }
         is_mounted.then(|| super::Unmount(place))
     }
 }
