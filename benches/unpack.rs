@@ -46,7 +46,7 @@ fn main() {
         ours.push(done.time);
         peak = peak.max(done.peak);
         let start = std::time::Instant::now();
-        assert!(verify(&into, &|_| false).unwrap().is_empty());
+        assert!(verify(&into, &[], &|_| false).unwrap().is_empty());
         verified = verified.min(start.elapsed());
         clear(&into);
         let pipe = "mkdir \"$2\" && tar --zstd -C \"$2\" -xf \"$1\" && sync -f \"$2\"";

@@ -200,8 +200,7 @@ fn is_never_shipped(path: &str, directory: bool) -> bool {
     }
     parent.is_none()
         && (matches!(path, METADATA | FILES | MANIFEST)
-            || path == ".mwp"
-            || path.starts_with(".mwp-tmp-")
+            || path.starts_with(".mwp")
             || (!directory && name.ends_with(".plugin")))
 }
 

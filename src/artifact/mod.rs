@@ -66,7 +66,7 @@ pub use read::Artifact;
 pub use remade::Remade;
 pub use stream::Compression;
 pub use unpack::{Unpacked, unpack};
-pub use verify::{Damage, DamageKind, verify};
+pub use verify::{Damage, DamageKind, describe, verify};
 
 /// The directory that holds every member.
 pub const ROOT: &str = "metwork_plugin";

@@ -113,6 +113,9 @@ impl<'a> Policy<'a> {
                 Ok(Accepted::Root)
             };
         };
+        if path.split('/').next().is_some_and(|top| top.starts_with(".mwp") && path != MANIFEST) {
+            return Err(refuse(&member.path, "a name that mwp keeps for itself"));
+        }
         let kind = match &member.kind {
             Type::Directory => Seen::Directory,
             Type::File | Type::HardLink { .. } => Seen::File,

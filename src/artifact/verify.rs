@@ -52,9 +52,14 @@ impl fmt::Display for Damage {
     }
 }
 
-/// Checks every file of the plugin installed at `home`, in the order of the paths. `made_after` names what the
-/// installation itself made, relative to the plugin; a directory stands for all below.
-pub fn verify(home: &Path, made_after: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Vec<Damage>> {
+/// Checks every file of the plugin installed at `home`, in the order of the paths. `made` is what the installation made
+/// beside what was packed, or in its place; `made_after` names what is not checked, relative to the plugin; a directory
+/// stands for all below.
+pub fn verify(
+    home: &Path,
+    made: &[Entry],
+    made_after: &(dyn Fn(&Path) -> bool + Sync),
+) -> Result<Vec<Damage>> {
     let file = home.join(MANIFEST);
     let content = fs::read_optional(&file)?.ok_or_else(|| {
         Error::input(format!("{} has no `{MANIFEST}` to be checked against", text::path(home)))
@@ -63,15 +68,47 @@ pub fn verify(home: &Path, made_after: &(dyn Fn(&Path) -> bool + Sync)) -> Resul
     let manifest = Manifest::parse(&content).map_err(|error| {
         Error::input(format!("{}: {error}", text::path(&file))).hint("install the plugin again")
     })?;
+    let in_place: HashSet<&str> = made.iter().map(|entry| entry.path.as_str()).collect();
+    let packed = manifest.members.iter().filter(|entry| !in_place.contains(entry.path.as_str()));
+    let members: Vec<&Entry> = packed.chain(made).collect();
+    let known: HashSet<&str> = members.iter().map(|entry| entry.path.as_str()).collect();
     let members: Vec<&Entry> =
-        manifest.members.iter().filter(|entry| !made_after(Path::new(&entry.path))).collect();
+        members.into_iter().filter(|entry| !made_after(Path::new(&entry.path))).collect();
     let checked: Vec<Option<Damage>> =
         members.par_iter().map(|entry| check(home, entry)).collect::<Result<Vec<_>>>()?;
     let mut damages: Vec<Damage> = checked.into_iter().flatten().collect();
-    let known: HashSet<&str> = manifest.members.iter().map(|entry| entry.path.as_str()).collect();
     added(home, "", &known, made_after, &mut damages)?;
     damages.sort();
     Ok(damages)
+}
+
+/// What is at `name` in `home`, as a manifest has it: a directory with all that is in it.
+pub fn describe(home: &Path, name: &str) -> Result<Vec<Entry>> {
+    let (mut entries, mut files) = (Vec::new(), Vec::new());
+    let mut waiting = vec![name.to_owned()];
+    while let Some(name) = waiting.pop() {
+        let path = home.join(&name);
+        let metadata = path.symlink_metadata().at("read", &path)?;
+        if metadata.is_symlink() {
+            let target = std::fs::read_link(&path).at("read", &path)?.to_string_lossy().into_owned();
+            entries.push(Entry { path: name, kind: MemberKind::Link { target } });
+        } else if metadata.is_dir() {
+            for path in fs::list(&path)? {
+                let below = path.file_name().unwrap_or_default().to_string_lossy();
+                waiting.push(format!("{name}/{below}"));
+            }
+            entries.push(Entry { path: name, kind: MemberKind::directory(metadata.mode()) });
+        } else {
+            files.push((name, metadata.size(), format!("{:04o}", metadata.mode() & 0o7777)));
+        }
+    }
+    let file = |(name, size, mode): (String, u64, String)| {
+        let sha256 = digest(&home.join(&name))?;
+        Ok(Entry { path: name, kind: MemberKind::File { size, mode, sha256 } })
+    };
+    entries.extend(files.into_par_iter().map(file).collect::<Result<Vec<_>>>()?);
+    entries.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(entries)
 }
 
 fn check(home: &Path, entry: &Entry) -> Result<Option<Damage>> {

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::install::Standing;
 use crate::plugin::Label;
+use crate::python::{Needs, Wheel};
 use crate::text;
 
 /// Show what a `.plugin` file or an installed plugin is and holds
@@ -139,6 +140,15 @@ fn name_of(plugin: &Path) -> Result<String> {
     })
 }
 
+impl Known {
+    /// What the wheels inside ask of a machine.
+    fn needs(&self) -> Option<String> {
+        let wheels = self.files.iter().filter(|file| file.contains("python3_virtualenv_sources/src/"));
+        let wheels: Vec<Wheel> = wheels.filter_map(|file| Wheel::of(Path::new(file))).collect();
+        (!wheels.is_empty()).then(|| Needs::of(&wheels).to_string())
+    }
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
     name: &'a str,
@@ -147,6 +157,8 @@ struct Report<'a> {
     metadata: &'a Metadata,
     hash: String,
     home: Option<String>,
+    /// What it asks of a machine, as the tags of its wheels say.
+    needs: Option<String>,
     files: &'a [String],
 }
 
@@ -158,6 +170,7 @@ impl<'a> Report<'a> {
             metadata: &known.metadata,
             hash: known.metadata.plugin_hash(),
             home: known.home.as_ref().map(|home| home.to_string_lossy().into_owned()),
+            needs: known.needs(),
             files: &known.files,
         }
     }
@@ -182,6 +195,9 @@ fn layout(known: &Known) -> String {
     let mut page = String::from("Metadata:\n\n");
     for (name, value) in fields {
         let _ = writeln!(page, "{name}: {}", text::visible(value));
+    }
+    if let Some(needs) = &known.needs() {
+        let _ = writeln!(page, "Needs: {}", text::visible(needs));
     }
     page.push_str("\nList of files:\n\n");
     for file in &known.files {

@@ -216,6 +216,9 @@ pub(super) struct VerifyArguments {
     names: Vec<String>,
     #[command(flatten)]
     base: BaseOption,
+    /// First make the virtualenvs anew from the wheels that were shipped
+    #[arg(long)]
+    repair: bool,
     /// Print what a machine reads, as JSON on standard output
     #[arg(long)]
     json: bool,
@@ -237,17 +240,28 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
     let mut plugins = Vec::new();
     if arguments.names.is_empty() {
         for (base, _) in bases(&arguments.base, context)? {
-            plugins.extend(base.list()?);
+            plugins.extend(base.list()?.into_iter().map(|plugin| (base.clone(), plugin)));
         }
     }
     for name in &arguments.names {
-        plugins.push(find(name, &arguments.base, context)?.2);
+        let (base, _, plugin) = find(name, &arguments.base, context)?;
+        plugins.push((base, plugin));
+    }
+    for (base, plugin) in plugins.iter().filter(|_| arguments.repair) {
+        let on_event = &mut |event: Event<'_>| tell(context, event);
+        if install::repair(base, plugin, &context.site, on_event)? && !arguments.quiet {
+            let home = text::path(&plugin.home);
+            context.output.note(&format!("made the virtualenv of {home} anew"));
+        }
     }
     let (mut verified, mut problems) = (Vec::new(), Vec::new());
-    for plugin in &plugins {
+    for (_, plugin) in &plugins {
         let shown = text::visible(&plugin.name);
-        let (unchecked, by_postinstall, damages) = match install::verify(plugin)? {
-            Report::Checked(damages, made) => (None, made, damages.iter().map(ToString::to_string).collect()),
+        let (unchecked, by_postinstall, damages) = match install::verify(plugin, &context.site)? {
+            Report::Checked { damages, fault, by_postinstall } => {
+                let damages = damages.iter().map(ToString::to_string).chain(fault).collect();
+                (None, by_postinstall, damages)
+            }
             Report::Unchecked(reason) => (Some(reason), 0, Vec::new()),
             Report::Corrupt(reason) => (None, 0, vec![reason]),
         };

@@ -24,6 +24,7 @@ mod requirements;
 mod search_path;
 mod shell;
 mod variables;
+mod virtualenv;
 
 pub use changes::{Change, changes, quoted};
 pub use find::{Bases, Found};
@@ -32,3 +33,4 @@ pub use load::{Loader, Step};
 pub use plugin::{PluginEnvironment, Under, enclosing_plugin, of_plugin};
 pub use requirements::requirement_files;
 pub use shell::Shell;
+pub use virtualenv::virtualenv_fault;

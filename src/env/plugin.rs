@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::find::absolute;
 use super::layer::{Layer, Layers};
 use super::load::Loader;
+use super::virtualenv::virtualenv_fault;
 use super::{search_path, variables};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs;
 use crate::plugin::Plugin;
 use crate::site::{Environment, Site};
@@ -54,7 +55,8 @@ impl PluginEnvironment {
         under: Under,
         site: &Site,
     ) -> Result<PluginEnvironment> {
-        let plugin = PluginEnvironment::outlined(dir, plugins_base, under, site)?;
+        let (plugin, others) = outline(dir, plugins_base, under, site)?;
+        refuse_broken_virtualenvs(others.iter().chain([&plugin.plugin]))?;
         if let Some(tmp) = plugin.environment.path("TMPDIR") {
             fs::create_dir_all(&tmp)?;
         }
@@ -68,41 +70,68 @@ impl PluginEnvironment {
         under: Under,
         site: &Site,
     ) -> Result<PluginEnvironment> {
-        let dir = absolute(dir)?;
-        search_path::refuse_colon(&dir)?;
-        let plugin = Plugin::load(&dir, site)?;
-        let base = match plugins_base {
-            Some(base) => absolute(base)?,
-            None => site.plugins_base(&plugin.label.module),
-        };
-        let mut environment = site.environment.clone();
-        forget_current_plugin(&mut environment);
-        set_module(&mut environment, &plugin, &base, site);
-        if !dir.starts_with(&base) {
-            search_path::prepend(&mut environment, LAYERS_PATH, &dir);
-        }
-
-        let layers = Layers::with_plugins(&environment, &base);
-        let own = Layer { label: plugin.label.to_string(), home: dir.clone() };
-        let mut loader = Loader::new(&layers, environment);
-        match under {
-            Under::Nothing => loader.unload_all()?,
-            // What it was loaded from may have changed.
-            Under::Loaded if own.is_loaded(&loader.environment) => loader.unload(&own)?,
-            Under::Loaded => {}
-        }
-
-        let mut others = Vec::new();
-        inherited(&own, &layers, &loader.environment, site, &mut BTreeSet::new(), &mut others)?;
-        for other in others.iter().chain([&plugin]) {
-            set_configuration(&mut loader.environment, other);
-        }
-        set_identity(&mut loader.environment, &plugin);
-        let tmp = site.runtime_home(&plugin.label.module).join("tmp").join(plugin.label.name.as_str());
-        loader.environment.set("TMPDIR", tmp);
-        loader.load_layer(&own)?;
-        Ok(PluginEnvironment { plugin, environment: loader.environment })
+        outline(dir, plugins_base, under, site).map(|(plugin, _)| plugin)
     }
+}
+
+/// Where the interpreter of a virtualenv is gone, another `python3` further down PATH would take its place, without
+/// any of the plugin's packages.
+fn refuse_broken_virtualenvs<'a>(mut plugins: impl Iterator<Item = &'a Plugin>) -> Result<()> {
+    plugins.try_for_each(|plugin| match virtualenv_fault(&plugin.dir.join("local")) {
+        None => Ok(()),
+        Some(fault) => Err(Error::input(format!(
+            "the virtualenv of the plugin `{}` cannot be used: {fault}",
+            plugin.label.name
+        ))
+        .hint(format!(
+            "bring that Python back, or make the virtualenv anew: `mwp verify --repair {0}` where `{0}` is \
+                 installed, `mwp build --force` where it is developed",
+            plugin.label.name
+        ))),
+    })
+}
+
+/// The environment, and the plugins that this one builds upon.
+fn outline(
+    dir: &Path,
+    plugins_base: Option<&Path>,
+    under: Under,
+    site: &Site,
+) -> Result<(PluginEnvironment, Vec<Plugin>)> {
+    let dir = absolute(dir)?;
+    search_path::refuse_colon(&dir)?;
+    let plugin = Plugin::load(&dir, site)?;
+    let base = match plugins_base {
+        Some(base) => absolute(base)?,
+        None => site.plugins_base(&plugin.label.module),
+    };
+    let mut environment = site.environment.clone();
+    forget_current_plugin(&mut environment);
+    set_module(&mut environment, &plugin, &base, site);
+    if !dir.starts_with(&base) {
+        search_path::prepend(&mut environment, LAYERS_PATH, &dir);
+    }
+
+    let layers = Layers::with_plugins(&environment, &base);
+    let own = Layer { label: plugin.label.to_string(), home: dir.clone() };
+    let mut loader = Loader::new(&layers, environment);
+    match under {
+        Under::Nothing => loader.unload_all()?,
+        // What it was loaded from may have changed.
+        Under::Loaded if own.is_loaded(&loader.environment) => loader.unload(&own)?,
+        Under::Loaded => {}
+    }
+
+    let mut others = Vec::new();
+    inherited(&own, &layers, &loader.environment, site, &mut BTreeSet::new(), &mut others)?;
+    for other in others.iter().chain([&plugin]) {
+        set_configuration(&mut loader.environment, other);
+    }
+    set_identity(&mut loader.environment, &plugin);
+    let tmp = site.runtime_home(&plugin.label.module).join("tmp").join(plugin.label.name.as_str());
+    loader.environment.set("TMPDIR", tmp);
+    loader.load_layer(&own)?;
+    Ok((PluginEnvironment { plugin, environment: loader.environment }, others))
 }
 
 const LAYERS_PATH: &str = "LAYERAPI2_LAYERS_PATH";

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::plugin::Label;
-use crate::python::{Interpreter, Lock, Pin, Wheel};
+use crate::python::{Interpreter, Lock, Needs, Pin, Wheel};
 use crate::site::Site;
 use crate::text;
 use crate::tools::Tools;
@@ -58,7 +58,10 @@ pub(super) fn wheels(tree: &Path, file: &Path, site: &Site) -> Result<Option<Whe
         interpreter.accepts(wheel).map_err(|reason| {
             let name = wheel.path.file_name().unwrap_or_default().as_encoded_bytes();
             Error::input(format!("{}: `{}` {reason}", text::path(file), text::visible_bytes(name)))
-                .hint("make the release with the python3 and on the kind of machine that it is for")
+                .hint(format!(
+                    "the release needs {}; make it with the python3 and on the kind of machine that it is for",
+                    text::visible(&Needs::of(&wheels).to_string())
+                ))
         })?;
     }
     Ok(Some(Wheels { interpreter, wheels, lock }))

@@ -19,6 +19,7 @@
 //! Our own files in the base are in `.mwp/`, which is no plugin's name.
 
 mod base;
+mod bytecode;
 mod develop;
 mod home;
 mod jobs;
@@ -32,6 +33,7 @@ mod provision;
 mod recovery;
 mod rename;
 mod repackage;
+mod repair;
 mod runner;
 mod settings;
 mod transaction;
@@ -45,6 +47,7 @@ pub use jobs::{inspect_jobs, sync_jobs};
 pub use package::{Installation, install};
 pub use provision::{Outcome, Provisioned, provision};
 pub use repackage::repackage;
+pub use repair::repair;
 pub use runner::{NoRunner, Runner};
 pub use uninstall::uninstall;
 pub use verify::{Report, verify};

@@ -70,6 +70,7 @@ pub fn install(
         limits.bytes = limits.bytes.saturating_sub(unpacked.bytes);
         limits.members = limits.members.saturating_sub(unpacked.files);
         virtualenv::make(&tree, &wheels, &limits).map_err(|error| as_packed(error, &tree, file))?;
+        home::remember_virtualenv(&tree, &wheels.interpreter)?;
     }
     let overrides = OverrideFile::of(&label, site);
     transaction.touches(&overrides.path)?;

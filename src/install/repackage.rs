@@ -77,7 +77,7 @@ fn copy(from: &Path, to: &Path, name: &Path, made_after: &MadeAfter) -> Result<(
     for path in fs::list(&from.join(name))? {
         let Some(file_name) = path.file_name() else { continue };
         let inside = name.join(file_name);
-        if made_after.contains(&inside) || file_name == "__pycache__" {
+        if made_after.is_ours(&inside) || file_name == "__pycache__" {
             continue;
         }
         if path.is_symlink() {

@@ -1,22 +1,31 @@
 //! Installed plugins against their manifests.
 
 use super::base::{Installed, Standing};
+use super::bytecode;
 use super::home::MadeAfter;
+use super::virtualenv::VIRTUALENV;
 use crate::artifact::{self, Damage};
+use crate::env;
 use crate::error::Result;
 use crate::fs;
+use crate::site::Site;
 
 #[derive(Debug)]
 pub enum Report {
-    /// With the number of paths that `postinstall` made or changed, which are not checked.
-    Checked(Vec<Damage>, usize),
+    Checked {
+        damages: Vec<Damage>,
+        /// Why its virtualenv cannot be used.
+        fault: Option<String>,
+        /// How many paths `postinstall` made or changed, which are not checked.
+        by_postinstall: usize,
+    },
     /// There is nothing to check against, and why.
     Unchecked(&'static str),
     /// What is there is no plugin.
     Corrupt(String),
 }
 
-pub fn verify(installed: &Installed) -> Result<Report> {
+pub fn verify(installed: &Installed, site: &Site) -> Result<Report> {
     match &installed.standing {
         Standing::Devlink(_) => return Ok(Report::Unchecked("it is a devlink")),
         Standing::Broken(target) => {
@@ -29,6 +38,10 @@ pub fn verify(installed: &Installed) -> Result<Report> {
         return Ok(Report::Unchecked("it was packed by upstream's tools, without a manifest"));
     }
     let made_after = MadeAfter::of(&installed.home)?;
-    let damages = artifact::verify(&installed.home, &|path| made_after.contains(path))?;
-    Ok(Report::Checked(damages, made_after.by_postinstall()))
+    let mut damages =
+        artifact::verify(&installed.home, made_after.members(), &|path| made_after.contains(path))?;
+    damages.extend(bytecode::foreign(&installed.home, &|path| made_after.contains(path), site)?);
+    damages.sort();
+    let fault = env::virtualenv_fault(&installed.home.join(VIRTUALENV));
+    Ok(Report::Checked { damages, fault, by_postinstall: made_after.by_postinstall() })
 }

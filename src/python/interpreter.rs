@@ -117,29 +117,47 @@ impl Interpreter {
             return true;
         }
         let Some(system) = platform.strip_suffix(&format!("_{}", self.machine)) else { return false };
-        let needed = match system {
-            "linux" => return true,
-            "manylinux1" => (2, 5),
-            "manylinux2010" => (2, 12),
-            "manylinux2014" => (2, 17),
-            _ => {
-                let (kind, version) = system.split_once('_').unwrap_or((system, ""));
-                let version =
-                    version.split_once('_').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-                match (kind, version) {
-                    ("manylinux", Some(version)) => version,
-                    ("musllinux", Some(_)) => return self.glibc.is_none(),
-                    _ => return false,
-                }
-            }
-        };
-        self.glibc.is_some_and(|glibc| glibc >= needed)
+        match glibc_of(system) {
+            _ if system == "linux" => true,
+            Some(needed) => self.glibc.is_some_and(|glibc| glibc >= needed),
+            None => system.starts_with("musllinux_") && self.glibc.is_none(),
+        }
+    }
+}
+
+/// Which glibc the system of a platform tag is about.
+pub(super) fn glibc_of(system: &str) -> Option<(u32, u32)> {
+    match system {
+        "manylinux1" => Some((2, 5)),
+        "manylinux2010" => Some((2, 12)),
+        "manylinux2014" => Some((2, 17)),
+        _ => {
+            let (major, minor) = system.strip_prefix("manylinux_")?.split_once('_')?;
+            Some((major.parse().ok()?, minor.parse().ok()?))
+        }
     }
 }
 
 /// `cp311` → 11
-fn cpython_minor(tag: &str) -> Option<u32> {
+pub(super) fn cpython_minor(tag: &str) -> Option<u32> {
     tag.strip_prefix("cp3")?.parse().ok()
+}
+
+#[cfg(test)]
+impl Interpreter {
+    /// CPython 3.11 on Debian 12, which is this file.
+    pub(super) fn stand_in(executable: &std::path::Path) -> Interpreter {
+        Interpreter {
+            executable: executable.to_owned(),
+            version: "3.11.2".into(),
+            short_version: "3.11".into(),
+            abi: "cpython-311-x86_64-linux-gnu".into(),
+            has_pip: false,
+            machine: "x86_64".into(),
+            glibc: Some((2, 36)),
+            markers: markers(),
+        }
+    }
 }
 
 /// Those of CPython 3.11 on Linux.
@@ -158,16 +176,7 @@ mod tests {
 
     #[test]
     fn a_wheel_for_another_python_or_another_machine_is_refused() {
-        let interpreter = Interpreter {
-            executable: "/usr/bin/python3.11".into(),
-            version: "3.11.2".into(),
-            short_version: "3.11".into(),
-            abi: "cpython-311-x86_64-linux-gnu".into(),
-            has_pip: false,
-            machine: "x86_64".into(),
-            glibc: Some((2, 36)),
-            markers: markers(),
-        };
+        let interpreter = Interpreter::stand_in(Path::new("/usr/bin/python3.11"));
         let accepts = |tags: &str| {
             interpreter.accepts(&Wheel::of(Path::new(&format!("a-1-{tags}.whl"))).unwrap()).err()
         };

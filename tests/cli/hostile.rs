@@ -243,7 +243,7 @@ fn no_link_leads_the_installation_itself_astray() {
     let sandbox = Sandbox::new();
     std::fs::create_dir(sandbox.work().join("staging")).unwrap();
     let limits = Limits { external_links: true, ..Limits::default() };
-    for name in ["local", "local/bin", ".mwp", ".mwp_manifest.json", "config.ini", ".configuration_cache2"] {
+    for name in ["local", "local/bin", ".mwp_manifest.json", "config.ini", ".configuration_cache2"] {
         let archive = Tar::plugin().link(&format!("metwork_plugin/{name}"), "/tmp/elsewhere").end();
         let file = sandbox.write("x.plugin", archive);
         let error = unpack(&file, &sandbox.work().join("staging/hello"), &limits).unwrap_err();

@@ -9,35 +9,29 @@ const RAN: &str = "#!/bin/sh\necho ran > \"$(dirname \"$0\")/../ran-from-here\"\
 
 #[test]
 fn relative_entries_of_path_do_not_count() {
-    for first in ["", ".", "./tools", "tools", "../p", "::"] {
-        let sandbox = Sandbox::new();
-        let dir = sandbox.python_plugin("p", "--no-index\n--find-links vendor\nalpha\n");
-        crate::support::wheel::wheel(
-            &dir.join("python3_virtualenv_sources/vendor"),
-            "alpha",
-            "1.0",
-            "a",
-            &[],
-        );
-        sandbox.write(
-            "p/mwp.toml",
-            "[tasks.say]\ninputs = [\"config.ini\"]\noutputs = [\"said\"]\ntools = [\"python3\"]\ncommand = [\"python3\", \"-c\", \"open('said', 'w')\"]\n",
-        );
-        for place in ["p", "p/tools"] {
-            for program in ["python3", "pip", "uv", "sh"] {
-                sandbox.write_executable(&format!("{place}/{program}"), RAN);
-            }
+    // One that is empty comes first, and one in the middle.
+    let relative = ":.:./tools::tools:../p";
+    let sandbox = Sandbox::new();
+    let dir = sandbox.python_plugin("p", "--no-index\n--find-links vendor\nalpha\n");
+    crate::support::wheel::wheel(&dir.join("python3_virtualenv_sources/vendor"), "alpha", "1.0", "a", &[]);
+    sandbox.write(
+        "p/mwp.toml",
+        "[tasks.say]\ninputs = [\"config.ini\"]\noutputs = [\"said\"]\ntools = [\"python3\"]\ncommand = [\"python3\", \"-c\", \"open('said', 'w')\"]\n",
+    );
+    for place in ["p", "p/tools"] {
+        for program in ["python3", "pip", "uv", "sh"] {
+            sandbox.write_executable(&format!("{place}/{program}"), RAN);
         }
-        let run = |arguments: &[&str], from: &Path| {
-            let mut command: Command = sandbox.mwp(arguments);
-            let path = std::env::var("PATH").unwrap();
-            Done::of(command.current_dir(from).env("PATH", format!("{first}:{path}"))).succeeded();
-            let ran = ["ran-from-here", "p/ran-from-here"].map(|file| sandbox.work().join(file).exists());
-            assert_eq!(ran, [false, false], "{first:?} {arguments:?}");
-        };
-        run(&["explain", "-C", "p"], &sandbox.work());
-        run(&["build", "--dry-run"], &dir);
-        run(&["build"], &dir);
-        run(&["exec", ".", "--", "python3", "-c", ""], &dir);
     }
+    let run = |arguments: &[&str], from: &Path| {
+        let mut command: Command = sandbox.mwp(arguments);
+        let path = std::env::var("PATH").unwrap();
+        Done::of(command.current_dir(from).env("PATH", format!("{relative}:{path}"))).succeeded();
+        let ran = ["ran-from-here", "p/ran-from-here"].map(|file| sandbox.work().join(file).exists());
+        assert_eq!(ran, [false, false], "{arguments:?}");
+    };
+    run(&["explain", "-C", "p"], &sandbox.work());
+    run(&["build", "--dry-run"], &dir);
+    run(&["build"], &dir);
+    run(&["exec", ".", "--", "python3", "-c", ""], &dir);
 }

@@ -254,7 +254,7 @@ fn our_own_files_come_out_as_they_went_in() {
             assert_eq!(fs::metadata(&from).unwrap().mtime(), fs::metadata(&to).unwrap().mtime(), "{path}");
         }
     }
-    assert_eq!(verify(&home, &|_| false).unwrap(), []);
+    assert_eq!(verify(&home, &[], &|_| false).unwrap(), []);
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn verify_tells_what_is_missing_altered_added_and_of_another_mode() {
     std::os::unix::fs::symlink("lib/b.py", home.join("link")).unwrap();
     fs::create_dir(home.join("local")).unwrap();
     fs::create_dir(home.join("lib/__pycache__")).unwrap();
-    let damages = verify(&home, &|path| path == Path::new("local")).unwrap();
+    let damages = verify(&home, &[], &|path| path == Path::new("local")).unwrap();
     let told: Vec<String> = damages.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
@@ -286,6 +286,6 @@ fn verify_tells_what_is_missing_altered_added_and_of_another_mode() {
     );
     assert_eq!(damages[0].kind, DamageKind::Missing);
     fs::remove_file(home.join(".mwp_manifest.json")).unwrap();
-    let error = verify(&home, &|_| false).unwrap_err();
+    let error = verify(&home, &[], &|_| false).unwrap_err();
     assert!(error.to_string().contains("has no `.mwp_manifest.json`"), "{error}");
 }

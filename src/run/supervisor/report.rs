@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::changes::Active;
 use super::{Supervisor, children, health};
+use crate::env;
 use crate::process::tree::Processes;
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, Test, WorkerStatus};
 use crate::run::{Kind, Plan, Service, ServiceId};
@@ -115,6 +116,12 @@ impl Supervisor {
                     routes,
                 });
             }
+        }
+        // What was started goes on with a Python that is gone; nothing else starts.
+        if !matches!(found, Some(Err(_)))
+            && let Some(fault) = plan.and_then(|plan| env::virtualenv_fault(&plan.plugin.dir.join("local")))
+        {
+            problems.push(format!("its virtualenv cannot be used: {fault}"));
         }
         PluginStatus {
             name: name.to_owned(),
