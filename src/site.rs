@@ -7,8 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use crate::error::{Error, Result};
 use crate::fs;
 use crate::plugin::Module;
+use crate::text;
 
 /// A snapshot of the process environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -123,6 +125,20 @@ impl Site {
             home,
             etc,
             environment,
+        }
+    }
+
+    /// Refuses homes that would be elsewhere from every directory.
+    pub fn refuse_relative_homes(&self) -> Result<()> {
+        let names = ["HOME", "MFMODULE_RUNTIME_HOME", "MFMODULE_PLUGINS_BASE_DIR"];
+        let relative = |name: &str| self.environment.path(name).filter(|path| path.is_relative());
+        match names.into_iter().find_map(|name| Some((name, relative(name)?))) {
+            None => Ok(()),
+            Some((name, path)) => Err(Error::machine(format!(
+                "the variable {name} is {}; an absolute path is allowed",
+                text::path(&path)
+            ))
+            .hint(format!("set {name} to the directory's whole path"))),
         }
     }
 

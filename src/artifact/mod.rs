@@ -62,7 +62,7 @@ pub use manifest::{Entry, Manifest, MemberKind};
 pub use metadata::Metadata;
 pub use node::DevPackages;
 pub use pack::{Inspection, Options, Packed, inspect, pack};
-pub use read::Artifact;
+pub use read::{Artifact, manifest_of};
 pub use remade::Remade;
 pub use stream::Compression;
 pub use unpack::{Unpacked, unpack};

@@ -122,11 +122,18 @@ impl<'a> Policy<'a> {
             Type::Link { .. } => Seen::Link,
             Type::Other(what) => return Err(refuse(&member.path, &format!("which is {what}"))),
         };
+        let top = path.split('/').next().unwrap_or(path).to_ascii_lowercase();
+        if top.starts_with(".mwp") && path != MANIFEST {
+            return Err(refuse(&member.path, "a name that belongs to mwp"));
+        }
         self.enter(path, kind, &member.path)?;
+        // In whatever form: a file, a link, a directory and what is in it.
+        if top == EXECUTED_CACHE {
+            return Ok(Accepted::LeftOut);
+        }
         let path = path.to_owned();
         Ok(match &member.kind {
             Type::Directory => Accepted::Directory { path, mode: member.mode & 0o755 | 0o700 },
-            Type::File if path == EXECUTED_CACHE => Accepted::LeftOut,
             // Who may read stays as it is; nobody else may write, and set-user-ID and the like are dropped.
             Type::File => Accepted::File { path, mode: member.mode & 0o755 | 0o600 },
             Type::Link { target } => {

@@ -5,12 +5,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ROOT;
 use super::head::{Head, Identity, refuse};
 use super::limits::Limits;
 use super::members::{Members, Refusal};
 use super::metadata::Metadata;
 use super::stream::{Compression, Extent, Stream};
+use super::{MANIFEST, ROOT};
 use crate::error::Result;
 use crate::plugin::Label;
 
@@ -52,6 +52,26 @@ impl Artifact {
         &self.identity.files
     }
 }
+
+/// The manifest of a `.plugin` file as it stands there, `None` where it has none.
+pub fn manifest_of(path: &Path, limits: &Limits) -> Result<Option<Vec<u8>>> {
+    let failed = |refusal| refuse(path, refusal);
+    let (stream, _) = Stream::open(path, Extent::Start, limits)?;
+    let mut members = Members::new(stream);
+    // It is behind what describes the plugin and before everything else.
+    for _ in 0..BEFORE_MANIFEST {
+        let Some(member) = members.next().map_err(failed)? else { break };
+        let is_manifest =
+            member.path.strip_prefix(ROOT.as_bytes()) == Some(format!("/{MANIFEST}").as_bytes());
+        if is_manifest && member.size <= Limits::DESCRIPTION {
+            return members.whole(member.size).map(Some).map_err(failed);
+        }
+    }
+    Ok(None)
+}
+
+/// The directory, three that describe it, and the manifest.
+const BEFORE_MANIFEST: usize = 5;
 
 fn read(mut members: Members<Stream>, limits: &Limits) -> Result<Head, Refusal> {
     let mut head = Head::default();

@@ -301,6 +301,9 @@ pub(super) struct RepackageArguments {
     /// Where to write the file [default: the current directory]
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// Pack a damaged plugin as it is, and over a file that is there
+    #[arg(long)]
+    force: bool,
     /// The plugin's name
     #[arg(value_name = "NAME")]
     name: String,
@@ -311,7 +314,8 @@ pub(super) fn repackage(arguments: &RepackageArguments, context: &Context) -> Re
     let (base, _, _) = find(&arguments.name, &arguments.base, context)?;
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));
     let on_event = &mut |event: Event<'_>| tell(context, event);
-    let packed = install::repackage(&base, &arguments.name, &output, &context.site, on_event)?;
+    let packed =
+        install::repackage(&base, &arguments.name, &output, arguments.force, &context.site, on_event)?;
     for warning in &packed.warnings {
         context.output.warning(&warning.message);
     }

@@ -112,12 +112,28 @@ struct Context {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    never_write_for_everybody();
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut site = Site::new(Environment::of_process());
     site.program = std::env::current_exe().ok();
     let context = Context { site, output: Output::of_process() };
+    if let Err(error) = context.site.refuse_relative_homes() {
+        context.output.error(&error);
+        return ExitCode::from(error.fault.exit_code());
+    }
     // Under the name of an existing command, be that command.
     ExitCode::from(shim::run(&words, &context).unwrap_or_else(|| execute(&words, &context)))
+}
+
+/// What is made is nobody else's to write, whatever the umask; a group may share where the umask takes something off.
+fn never_write_for_everybody() {
+    use rustix::fs::Mode;
+    let given = rustix::process::umask(Mode::from_raw_mode(0o022));
+    if given.bits() & 0o022 != 0 {
+        rustix::process::umask(given | Mode::WOTH);
+    } else {
+        rustix::process::umask(given | Mode::WGRP | Mode::WOTH);
+    }
 }
 
 /// Runs a command line of `mwp` and returns its exit code.

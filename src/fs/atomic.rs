@@ -12,7 +12,8 @@ use tempfile::NamedTempFile;
 
 use crate::error::{At, Error, Result};
 
-const PREFIX: &str = ".mwp-tmp-";
+/// What names of files begin with that are not whole yet.
+pub const TEMPORARY: &str = ".mwp-tmp-";
 
 /// A file that appears under its name only when [`commit`](AtomicFile::commit) is called.
 pub struct AtomicFile {
@@ -34,7 +35,7 @@ impl AtomicFile {
 
     fn create_in(dir: &Path, target: &Path, mode: u32) -> Result<AtomicFile> {
         let temporary = tempfile::Builder::new()
-            .prefix(PREFIX)
+            .prefix(TEMPORARY)
             .permissions(std::fs::Permissions::from_mode(mode))
             .tempfile_in(dir)
             .at("write", target)?;
@@ -86,7 +87,7 @@ impl AtomicFile {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     // A link cannot replace anything, a rename can.
                     let named = tempfile::Builder::new()
-                        .prefix(PREFIX)
+                        .prefix(TEMPORARY)
                         .make_in(aside(target), |path| link(&file, path))
                         .map_err(|error| failed(&error))?;
                     named.persist(target).map(drop).map_err(|persist| failed(&persist.error))

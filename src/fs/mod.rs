@@ -13,7 +13,7 @@ mod rotate;
 mod swap;
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -22,7 +22,7 @@ use rustix::fs::OFlags;
 use crate::error::{At, Error, Result};
 use crate::text;
 
-pub use atomic::{AtomicFile, write_atomic, write_atomic_with_mode};
+pub use atomic::{AtomicFile, TEMPORARY, write_atomic, write_atomic_with_mode};
 pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
 pub use mounts::mounts_below;
@@ -30,12 +30,35 @@ pub use rotate::RotatingFile;
 pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
 
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).at("read", path)
+    read_all(path).at("read", path)
+}
+
+/// Of a file: neither waits for a pipe nor reads a device that never ends.
+fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = open_waiting_for_nobody(path)?;
+    let mut content = Vec::new();
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn open_waiting_for_nobody(path: &Path) -> io::Result<fs::File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let metadata = file.metadata()?;
+    let is_fine = metadata.is_file() || metadata.is_dir() || is_null(&metadata);
+    let odd =
+        || io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe, a socket or a device, and no file");
+    if is_fine { Ok(file) } else { Err(odd()) }
+}
+
+/// `/dev/null`: a file that is always empty.
+fn is_null(metadata: &fs::Metadata) -> bool {
+    fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == metadata.rdev() && null.dev() == metadata.dev())
 }
 
 /// The content, or `None` where there is no such file.
 pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
+    match read_all(path) {
         Ok(content) => Ok(Some(content)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io("read", path, &error)),
@@ -110,7 +133,7 @@ pub fn in_writable<T>(dir: &Path, work: impl FnOnce() -> Result<T>) -> Result<T>
 }
 
 pub fn open(path: &Path) -> Result<fs::File> {
-    fs::File::open(path).at("open", path)
+    open_waiting_for_nobody(path).at("open", path)
 }
 
 /// Creates or truncates a file that nothing else reads before it is complete; else use [`AtomicFile`]. A link in its

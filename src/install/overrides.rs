@@ -1,5 +1,7 @@
 //! The override file `config/plugins/{name}.ini`: what an administrator may change, ready to be uncommented.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
@@ -49,7 +51,14 @@ impl OverrideFile {
         if self.is_edited()? {
             return fs::write_atomic(&self.beside, content.as_bytes());
         }
-        fs::write_atomic(&self.path, content.as_bytes())?;
+        match self.path.metadata() {
+            // Whoever made it private keeps it so.
+            Ok(metadata) => {
+                let mode = metadata.permissions().mode() & 0o777;
+                fs::write_atomic_with_mode(&self.path, content.as_bytes(), mode)?;
+            }
+            Err(_) => fs::write_atomic(&self.path, content.as_bytes())?,
+        }
         fs::remove_file(&self.beside)
     }
 }
@@ -64,39 +73,57 @@ fn template(config: &str, of: &Path, name: &PluginName) -> String {
          # /etc/metwork.config.d overrides this file.\n",
         of.display()
     );
+    let (document, _) = Document::parse(config);
+    let mut kinds = BTreeMap::new();
+    for section in &document.sections {
+        kinds.insert(section.line, Line::Heading(&section.name));
+        for entry in &section.entries {
+            kinds.insert(entry.line, Line::Key(&entry.key));
+            kinds.extend(entry.continuations.iter().map(|(line, _)| (*line, Line::Continued)));
+        }
+    }
     let mut wanted = false;
     let mut key_is_wanted = true;
     // Comments belong to what follows them.
     let mut pending = String::new();
-    for line in config.lines() {
-        let trimmed = line.trim();
-        if let Some(section) =
-            trimmed.strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name)
-        {
-            wanted = section != "general" && !section.starts_with('_');
-            if wanted {
-                text.push_str(&std::mem::take(&mut pending));
-                text.push_str(&format!("[{section}]\n"));
+    for (index, line) in document.lines().enumerate() {
+        let line = line.trim_end();
+        match kinds.get(&(index + 1)) {
+            Some(Line::Heading(name)) => {
+                wanted = *name != "general" && !name.starts_with('_');
+                if wanted {
+                    text.push_str(&std::mem::take(&mut pending));
+                    text.push_str(&format!("[{name}]\n"));
+                }
+                pending.clear();
             }
-            pending.clear();
-        } else if trimmed.is_empty() || trimmed.starts_with('#') {
-            pending.push_str(line.trim_end());
-            pending.push('\n');
-        } else {
-            if !line.starts_with([' ', '\t']) {
-                key_is_wanted = wanted && !trimmed.starts_with('_');
+            Some(kind) => {
+                if let Line::Key(key) = kind {
+                    key_is_wanted = wanted && !key.starts_with('_');
+                }
+                if key_is_wanted {
+                    text.push_str(&std::mem::take(&mut pending));
+                    text.push_str(&format!("# {line}\n"));
+                }
+                pending.clear();
             }
-            if key_is_wanted {
-                text.push_str(&std::mem::take(&mut pending));
-                text.push_str(&format!("# {}\n", line.trim_end()));
+            None => {
+                pending.push_str(line);
+                pending.push('\n');
             }
-            pending.clear();
         }
     }
     if wanted {
         text.push_str(&pending);
     }
     text
+}
+
+/// What a line of the configuration is that is neither empty nor a comment.
+enum Line<'a> {
+    Heading(&'a str),
+    Key(&'a str),
+    Continued,
 }
 
 #[cfg(test)]
@@ -115,5 +142,89 @@ mod tests {
         );
         let (document, mistakes) = Document::parse(&text);
         assert!(mistakes.is_empty() && document.sections.iter().all(|section| section.entries.is_empty()));
+    }
+
+    /// Sections and live keys, as Python's configparser reads them; an empty list where it refuses the file.
+    const PYTHON: &str = "
+import configparser, json, sys
+found = []
+for text in json.load(sys.stdin):
+    parser = configparser.ConfigParser(delimiters=('=',), comment_prefixes=('#',), interpolation=None,
+                                       strict=True, default_section=None)
+    parser.optionxform = str
+    parser.read_string(text)
+    found.append([[name, len(parser[name])] for name in parser.sections()])
+json.dump(found, sys.stdout)
+";
+
+    #[test]
+    fn a_written_override_file_is_read_as_sections_without_a_live_key_by_python_too() {
+        use std::io::Write;
+        use std::process::{Command, Stdio};
+
+        let pieces = [
+            "[custom]",
+            "[app_x] tail",
+            "[a]b]",
+            "[general]",
+            "[_x]",
+            "k = 1",
+            "_k = 1",
+            "list =",
+            "  [1, 2]",
+            "\t[x]",
+            "  more = 2",
+            "# c",
+            "  # c",
+            "# c\rpwn = 1",
+            "#\r[pwn]\rk = 1",
+            "",
+            "  ",
+            "k[DEV]=x\u{85}y",
+            "z = \u{2028}[q]",
+            "\u{a0}[nbsp]",
+            "k2=v\r  [3]",
+            "=x",
+            "no delimiter",
+            "k3 = a\u{b}b\u{1c}[z]",
+        ];
+        let mut random = fastrand::Rng::with_seed(7);
+        let name = PluginName::parse("p").unwrap();
+        let mut written = Vec::new();
+        let mut expected = Vec::new();
+        for _ in 0..2000 {
+            let mut config = "[custom_0]\n".to_owned();
+            for _ in 0..random.usize(0..12) {
+                config.push_str(random.choice(pieces).unwrap());
+                config.push_str(random.choice(["\n", "\r\n", "\r", "\n\n"]).unwrap());
+            }
+            let (document, mistakes) = Document::parse(&config);
+            // What check refuses is never installed.
+            if !mistakes.is_empty() {
+                continue;
+            }
+            let is_wanted = |name: &str| name != "general" && !name.starts_with('_');
+            let names = document.sections.iter().map(|section| section.name.clone());
+            expected.push(names.filter(|name| is_wanted(name)).map(|name| (name, 0)).collect::<Vec<_>>());
+            written.push(template(&config, Path::new("/p/config.ini"), &name));
+        }
+        assert!(written.len() > 200, "{}", written.len());
+        let mut python = Command::new("python3")
+            .args(["-c", PYTHON])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        python.stdin.take().unwrap().write_all(&serde_json::to_vec(&written).unwrap()).unwrap();
+        let output = python.wait_with_output().unwrap();
+        assert!(output.status.success());
+        let found: Vec<Vec<(String, usize)>> = serde_json::from_slice(&output.stdout).unwrap();
+        for (index, text) in written.iter().enumerate() {
+            assert_eq!(found[index], expected[index], "{text:?}");
+            let (document, mistakes) = Document::parse(text);
+            assert!(
+                mistakes.is_empty() && document.sections.iter().all(|section| section.entries.is_empty())
+            );
+        }
     }
 }

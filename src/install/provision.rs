@@ -6,7 +6,7 @@ use super::Event;
 use super::base::{Base, Standing};
 use super::package::{Installation, install};
 use super::runner::Runner;
-use crate::artifact::Artifact;
+use crate::artifact::{self, Artifact};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::plugin::{Module, PluginName};
@@ -22,7 +22,7 @@ pub struct Provisioned {
 pub enum Outcome {
     Installed,
     Replaced,
-    /// The installed one has the same hash.
+    /// The installed one has the same hash and, where there are manifests, the same manifest.
     Unchanged,
     /// A devlink is left alone.
     Devlinked,
@@ -79,7 +79,10 @@ fn one(
     let outcome = match base.get(name.as_str()).map(|installed| installed.standing) {
         Err(_) => Outcome::Installed,
         Ok(Standing::Devlink(_)) => return Ok((name, Outcome::Devlinked)),
-        Ok(Standing::Installed(metadata)) if metadata.plugin_hash() == artifact.metadata().plugin_hash() => {
+        Ok(Standing::Installed(metadata))
+            if metadata.plugin_hash() == artifact.metadata().plugin_hash()
+                && has_same_content(file, &base.home(&name), site)? =>
+        {
             return Ok((name, Outcome::Unchanged));
         }
         Ok(_) => Outcome::Replaced,
@@ -96,4 +99,12 @@ fn one(
     };
     install(&installation, site, on_event)?;
     Ok((name, outcome))
+}
+
+/// The hash is of metadata alone, as upstream has it; manifests tell the files. What was packed without one is known by
+/// the hash.
+fn has_same_content(file: &Path, home: &Path, site: &Site) -> Result<bool> {
+    let shipped = artifact::manifest_of(file, &artifact::Limits::of(site)?)?;
+    let installed = fs::read_optional(&home.join(artifact::MANIFEST))?;
+    Ok(shipped.is_none() || installed.is_none() || shipped == installed)
 }

@@ -4,6 +4,7 @@
 //! begins with [`SET_ASIDE`], is told once, and is not looked at again. `mwp status` lists it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::base::Base;
 use super::jobs;
@@ -39,6 +40,7 @@ pub(super) fn recover(base: &Base, site: &Site) -> Vec<Error> {
             told.push(with_place(error, &kept));
         }
     }
+    sweep(base);
     for path in fs::list(&base.own_dir()).unwrap_or_default() {
         if is_debris(&path) {
             told.extend(discard(&path));
@@ -46,6 +48,28 @@ pub(super) fn recover(base: &Base, site: &Site) -> Vec<Error> {
     }
     told
 }
+
+/// Half-written files that a killed command left beside override files and in `var/`.
+fn sweep(base: &Base) {
+    let var = base.dir.parent().filter(|var| var.ends_with("var"));
+    let config = var.and_then(Path::parent).map(|home| home.join("config/plugins"));
+    for dir in var.into_iter().chain(config.as_deref()) {
+        for path in fs::list(dir).unwrap_or_default() {
+            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+            // One that is younger may be somebody's who is at work.
+            let is_old = || {
+                let modified = path.symlink_metadata().and_then(|metadata| metadata.modified());
+                modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > LEFT_BEHIND))
+            };
+            if name.starts_with(fs::TEMPORARY.as_bytes()) && is_old() {
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+}
+
+/// No file takes that long to be written.
+const LEFT_BEHIND: Duration = Duration::from_secs(600);
 
 fn is_debris(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();

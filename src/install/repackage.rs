@@ -7,19 +7,22 @@ use std::path::Path;
 use super::Event;
 use super::base::{Base, OWN, Standing};
 use super::home::MadeAfter;
-use crate::artifact::{self, Description, Packed};
-use crate::error::{At, Error, Result};
+use super::verify::{Report, verify};
+use crate::artifact::{self, Damage, Description, Packed};
+use crate::error::{At, Error, Fault, Problem, Result};
 use crate::fs::{self, Staging};
 use crate::plugin::Plugin;
 use crate::plugin::config::{CONFIG_FILE, Document, NewValue};
 use crate::site::Site;
 use crate::text;
 
-/// Packs the plugin into `output`. A devlink is refused: its directory is to be released.
+/// Packs the plugin into `output`. A devlink is refused: its directory is to be released. Without `force` so are a
+/// damaged plugin and a file that is there already: it may be the only good one.
 pub fn repackage(
     base: &Base,
     name: &str,
     output: &Path,
+    force: bool,
     site: &Site,
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<Packed> {
@@ -48,6 +51,21 @@ pub fn repackage(
                 .hint("install it again from its .plugin file"));
         }
     }
+    if let Report::Checked(damages, _) = verify(&installed)?
+        && !damages.is_empty()
+    {
+        let damaged = |damage: &Damage| Problem {
+            message: format!("{}: {damage}", text::path(&installed.home)),
+            hint: None,
+        };
+        let damages = Error::many(Fault::Input, damages.iter().map(damaged).collect());
+        if !force {
+            return Err(
+                damages.hint("install the plugin again from its file, or pack it as it is with --force")
+            );
+        }
+        on_event(Event::Warning(&damages));
+    }
     let plugin = Plugin::load(&installed.home, site)?;
     let staging = Staging::new_in(&base.dir.join(OWN))?;
     let tree = staging.join("plugin");
@@ -58,6 +76,11 @@ pub fn repackage(
     fs::write_atomic(&tree.join(CONFIG_FILE), config.as_bytes())?;
     fs::set_mode(&tree.join(CONFIG_FILE), 0o644)?;
     let description = Description::of(&plugin);
+    let target = output.join(description.file_name());
+    if fs::exists(&target) && !force {
+        return Err(Error::input(format!("{} is there already", text::path(&target)))
+            .hint("write to another directory with --output, or over it with --force"));
+    }
     let limits = artifact::Limits::of(site)?;
     let options = artifact::Options {
         limits: &limits,
@@ -108,44 +131,15 @@ fn with_overrides(home: &Path, plugin: &Plugin, site: &Site) -> Result<String> {
             }
         }
     }
-    let (mut replaced, mut added) = (Vec::new(), BTreeMap::<String, Vec<(String, String)>>::new());
+    let (mut replaced, mut added) = (Vec::new(), Vec::new());
     for ((section, key), value) in values {
         let is_there = document.section(&section).is_some_and(|found| found.entry(&key).is_some());
         if is_there {
             replaced.push(NewValue { section, key, value });
         } else {
-            added.entry(section).or_default().push((key, value));
+            added.push(NewValue { section, key, value });
         }
     }
     let text = document.rewrite(&replaced)?;
-    Ok(with_keys(&text, &added))
-}
-
-/// Adds keys behind the headers of their sections, and sections that are not there at the end.
-fn with_keys(text: &str, added: &BTreeMap<String, Vec<(String, String)>>) -> String {
-    let mut result = String::with_capacity(text.len());
-    let mut left = added.clone();
-    let lines = |keys: &[(String, String)]| {
-        keys.iter()
-            .map(|(key, value)| format!("{key} = {}\n", value.replace('\n', "\n  ")))
-            .collect::<String>()
-    };
-    for line in text.split_inclusive('\n') {
-        result.push_str(line);
-        let header =
-            line.trim().strip_prefix('[').and_then(|rest| rest.split_once(']')).map(|(name, _)| name);
-        if let Some(keys) = header.and_then(|name| left.remove(name)) {
-            if !line.ends_with('\n') {
-                result.push('\n');
-            }
-            result.push_str(&lines(&keys));
-        }
-    }
-    for (section, keys) in left {
-        if !result.ends_with('\n') {
-            result.push('\n');
-        }
-        result.push_str(&format!("\n[{section}]\n{}", lines(&keys)));
-    }
-    result
+    Document::parse(&text).0.with_keys(&added)
 }

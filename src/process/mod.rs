@@ -287,7 +287,8 @@ const KEPT: usize = 4 << 20;
 impl Log {
     pub fn create(path: &Path) -> Result<Log> {
         Ok(Log {
-            file: crate::fs::create_file(path)?,
+            // What tools say is not for everybody.
+            file: crate::fs::create_file_with_mode(path, 0o640)?,
             path: path.to_owned(),
             content: Vec::new(),
             position: 0,

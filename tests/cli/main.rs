@@ -40,6 +40,7 @@ mod shims;
 mod shipped;
 mod support;
 mod systemd;
+mod trust;
 mod unpack;
 mod up;
 mod verify;

@@ -308,7 +308,8 @@ pub(super) fn repackage(words: &[OsString], context: &Context) -> u8 {
         if is_refused_inside(context) {
             return OTHERS.input;
         }
-        Words::new("repackage").base(&arguments.base).operand(&arguments.name).run(&OTHERS, context)
+        let words = Words::new("repackage").flag("--force", true).base(&arguments.base);
+        words.operand(&arguments.name).run(&OTHERS, context)
     })
 }
 

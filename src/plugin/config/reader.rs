@@ -98,6 +98,11 @@ impl Document {
         self.sections.get(*self.places.get(name)?)
     }
 
+    /// The lines without their ends, as they are counted here: `\r` ends one, too.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(|range| &self.text[range.clone()])
+    }
+
     /// The column of a place in the text, in characters from 1.
     pub fn column(&self, offset: usize) -> usize {
         let before = &self.text[..offset];

@@ -1,5 +1,7 @@
 //! Replaces values in a document and leaves everything else as it was: comments, order, layout.
 
+use std::collections::BTreeMap;
+
 use super::reader::{Document, is_space};
 use crate::error::{Error, Result};
 use crate::text;
@@ -38,6 +40,42 @@ impl Document {
         }
         rewritten.push_str(&self.text[copied..]);
         Ok(rewritten)
+    }
+}
+
+impl Document {
+    /// The text with these keys behind the headings of their sections, and sections that are not there at the end.
+    /// Refuses a value that could not be read back as it is.
+    pub fn with_keys(&self, keys: &[NewValue]) -> Result<String> {
+        let mut added: BTreeMap<&str, String> = BTreeMap::new();
+        for new in keys {
+            let line = format!("{} = {}\n", new.key, written(new)?);
+            added.entry(&new.section).or_default().push_str(&line);
+        }
+        let mut result = String::with_capacity(self.text.len());
+        let mut copied = 0;
+        for section in &self.sections {
+            let Some(lines) = added.remove(section.name.as_str()) else { continue };
+            let rest = &self.text[section.name_span.end..];
+            let end = rest
+                .find(['\n', '\r'])
+                .map_or(rest.len(), |end| if rest[end..].starts_with("\r\n") { end + 2 } else { end + 1 });
+            let end = section.name_span.end + end;
+            result.push_str(&self.text[copied..end]);
+            if !result.ends_with(['\n', '\r']) {
+                result.push('\n');
+            }
+            result.push_str(&lines);
+            copied = end;
+        }
+        result.push_str(&self.text[copied..]);
+        for (section, lines) in added {
+            if !result.ends_with('\n') {
+                result.push('\n');
+            }
+            result.push_str(&format!("\n[{section}]\n{lines}"));
+        }
+        Ok(result)
     }
 }
 

@@ -54,6 +54,14 @@ impl Validator<'_> {
                 );
             findings.problem(problem);
         }
+        if instance.is_some_and(|name| name.len() > LONGEST_INSTANCE) {
+            let reason = format!(
+                "the name after the `_` has {} bytes; at most {LONGEST_INSTANCE} are allowed, because it becomes part \
+                 of file names",
+                instance.map_or(0, str::len)
+            );
+            findings.problem(ConfigProblem::new(&place, &reason).hint("choose a shorter name"));
+        }
         let mut entries: Vec<Entry> =
             given.keys.iter().filter_map(|key| self.entry(given, schema, key, findings)).collect();
         for (name, key) in &schema.keys {
@@ -219,6 +227,9 @@ fn warn_of_the_unseen(given: &GivenSection<'_>, schema: &SectionSchema, findings
         }
     }
 }
+
+/// The names of units, sockets and logs have the plugin's name and more beside it, and 255 bytes in all.
+const LONGEST_INSTANCE: usize = 100;
 
 /// Names of apps, daemons and steps become parts of the names of sockets and log files.
 fn is_instance_name(name: &str) -> bool {
