@@ -113,7 +113,8 @@ impl<'a> Policy<'a> {
                 Ok(Accepted::Root)
             };
         };
-        if path.split('/').next().is_some_and(|top| top.starts_with(".mwp") && path != MANIFEST) {
+        let top = path.split('/').next().unwrap_or(path).to_ascii_lowercase();
+        if top.starts_with(".mwp") && path != MANIFEST {
             return Err(refuse(&member.path, "a name that mwp keeps for itself"));
         }
         let kind = match &member.kind {
@@ -122,10 +123,6 @@ impl<'a> Policy<'a> {
             Type::Link { .. } => Seen::Link,
             Type::Other(what) => return Err(refuse(&member.path, &format!("which is {what}"))),
         };
-        let top = path.split('/').next().unwrap_or(path).to_ascii_lowercase();
-        if top.starts_with(".mwp") && path != MANIFEST {
-            return Err(refuse(&member.path, "a name that belongs to mwp"));
-        }
         self.enter(path, kind, &member.path)?;
         // In whatever form: a file, a link, a directory and what is in it.
         if top == EXECUTED_CACHE {

@@ -51,7 +51,7 @@ pub fn repackage(
                 .hint("install it again from its .plugin file"));
         }
     }
-    if let Report::Checked(damages, _) = verify(&installed)?
+    if let Report::Checked { damages, .. } = verify(&installed, site)?
         && !damages.is_empty()
     {
         let damaged = |damage: &Damage| Problem {

@@ -27,12 +27,12 @@ fn released() -> Sandbox {
 fn names_of_ours_never_come_in_an_archive() {
     let file = |name: &str| Tar::plugin().file(format!("metwork_plugin/{name}"), "[\"\"]").end();
     all_refused(vec![
-        ("what postinstall made", file(".mwp_postinstall.json"), "belongs to mwp"),
-        ("state", file(".mwp/state.json"), "belongs to mwp"),
-        ("the mark", file(".mwp_new"), "belongs to mwp"),
-        ("in capitals", file(".MWP/x"), "belongs to mwp"),
-        ("a directory", Tar::plugin().directory("metwork_plugin/.mwp/").end(), "belongs to mwp"),
-        ("a link", Tar::plugin().link("metwork_plugin/.mwp", "x").end(), "belongs to mwp"),
+        ("what postinstall made", file(".mwp_postinstall.json"), "that mwp keeps for itself"),
+        ("state", file(".mwp/state.json"), "that mwp keeps for itself"),
+        ("the mark", file(".mwp_new"), "that mwp keeps for itself"),
+        ("in capitals", file(".MWP/x"), "that mwp keeps for itself"),
+        ("a directory", Tar::plugin().directory("metwork_plugin/.mwp/").end(), "that mwp keeps for itself"),
+        ("a link", Tar::plugin().link("metwork_plugin/.mwp", "x").end(), "that mwp keeps for itself"),
     ]);
 }
 
