@@ -197,7 +197,7 @@ pub(super) fn refuse_links(dir: &Path, task: &Task, recorded: Option<&Snapshot>)
     )
 }
 
-/// The first half of [`refuse_links`]: what is removed as a link may be one.
+/// The first half of `refuse_links`: what is removed as a link may be one.
 pub fn refuse_linked_directories(dir: &Path, task: &Task) -> Result<()> {
     for output in task.outputs.iter().map(Path::new) {
         let mut above = output.ancestors().skip(1).filter(|name| *name != Path::new(""));
