@@ -169,3 +169,6 @@ fn own(owned: &mut BTreeSet<PathBuf>, root: &Path, prefix: &Path, path: &Path) {
         owned.insert(prefix.join(inside));
     }
 }
+
+#[cfg(test)]
+mod tests;
