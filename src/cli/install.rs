@@ -46,7 +46,7 @@ struct Taking {
     /// Take symbolic links that lead out of the plugin (`[install] allow_external_links` for a whole module)
     #[arg(long)]
     allow_external_links: bool,
-    /// Take more than usual: members, bytes, ratio, names, depth or path, as in `bytes=64G`
+    /// Take more than usual: members, wheels, bytes, ratio, names, depth or path, as in `bytes=64G`
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     limits: Vec<String>,
 }

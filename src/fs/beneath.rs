@@ -3,10 +3,11 @@
 //! Every name is created relative to an open directory, one component at a time, never through a link and never
 //! over something that is there. Whatever the names are, nothing outside is touched.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,14 +25,14 @@ pub struct Beneath {
     path: PathBuf,
     root: Arc<OwnedFd>,
     /// The directories on the way to the one used last, by name.
-    open: Vec<(String, Arc<OwnedFd>)>,
+    open: Vec<(OsString, Arc<OwnedFd>)>,
 }
 
 /// A file that is about to be created; may be sent to another thread.
 #[derive(Debug)]
 pub struct NewFile {
     directory: Arc<OwnedFd>,
-    name: String,
+    name: OsString,
     shown: PathBuf,
 }
 
@@ -68,25 +69,28 @@ impl Beneath {
     }
 
     /// Makes a directory and those above it; one that is there already only gets the mode.
-    pub fn directory(&mut self, path: &str, mode: u32) -> Result<()> {
+    pub fn directory(&mut self, path: impl AsRef<OsStr>, mode: u32) -> Result<()> {
+        let path = path.as_ref();
         let directory = self.enter(path)?;
         let mode = Mode::from_raw_mode(mode & 0o777);
         rustix::fs::fchmod(&directory, mode).map_err(|errno| self.failed("create directory", path, errno))
     }
 
     /// Prepares a file; its directory is made where needed.
-    pub fn file(&mut self, path: &str) -> Result<NewFile> {
+    pub fn file(&mut self, path: impl AsRef<OsStr>) -> Result<NewFile> {
+        let path = path.as_ref();
         let (parent, name) = split(path);
         let directory = self.enter(parent)?;
         Ok(NewFile { directory, name: name.to_owned(), shown: self.path.join(path) })
     }
 
-    pub fn symlink(&mut self, path: &str, target: &str) -> Result<()> {
+    pub fn symlink(&mut self, path: impl AsRef<OsStr>, target: &str) -> Result<()> {
         self.link(path, Path::new(target))
     }
 
     /// As [`symlink`](Beneath::symlink), to a path of this machine.
-    pub fn link(&mut self, path: &str, target: &Path) -> Result<()> {
+    pub fn link(&mut self, path: impl AsRef<OsStr>, target: &Path) -> Result<()> {
+        let path = path.as_ref();
         let (parent, name) = split(path);
         let directory = self.enter(parent)?;
         rustix::fs::symlinkat(target, &directory, name)
@@ -95,6 +99,7 @@ impl Beneath {
 
     /// Gives the file at `original`, made before, a second name.
     pub fn hard_link(&mut self, path: &str, original: &str) -> Result<()> {
+        let (path, original) = (OsStr::new(path), OsStr::new(original));
         let (original_parent, original_name) = split(original);
         let from = self.enter(original_parent)?;
         let (parent, name) = split(path);
@@ -104,8 +109,9 @@ impl Beneath {
     }
 
     /// Opens a directory, making it and those above it where needed.
-    fn enter(&mut self, path: &str) -> Result<Arc<OwnedFd>> {
-        let wanted: Vec<&str> = path.split('/').filter(|name| !name.is_empty()).collect();
+    fn enter(&mut self, path: &OsStr) -> Result<Arc<OwnedFd>> {
+        let names = path.as_bytes().split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        let wanted: Vec<&OsStr> = names.map(OsStr::from_bytes).collect();
         let common = self.open.iter().zip(&wanted).take_while(|((name, _), wanted)| name == *wanted).count();
         self.open.truncate(common);
         for name in &wanted[common..] {
@@ -121,7 +127,7 @@ impl Beneath {
         Ok(Arc::clone(self.open.last().map_or(&self.root, |(_, directory)| directory)))
     }
 
-    fn failed(&self, verb: &str, path: &str, errno: Errno) -> Error {
+    fn failed(&self, verb: &str, path: &OsStr, errno: Errno) -> Error {
         Error::io(verb, &self.path.join(path), &errno.into())
     }
 }
@@ -167,8 +173,12 @@ impl NewFile {
     }
 }
 
-fn split(path: &str) -> (&str, &str) {
-    path.rsplit_once('/').unwrap_or(("", path))
+fn split(path: &OsStr) -> (&OsStr, &OsStr) {
+    let bytes = path.as_bytes();
+    match bytes.iter().rposition(|byte| *byte == b'/') {
+        Some(slash) => (OsStr::from_bytes(&bytes[..slash]), OsStr::from_bytes(&bytes[slash + 1..])),
+        None => (OsStr::new(""), path),
+    }
 }
 
 #[cfg(test)]

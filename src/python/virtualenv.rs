@@ -39,12 +39,12 @@ pub fn create(
     place.file("pyvenv.cfg")?.write_new(settings.as_bytes(), 0o644)?;
     place.link("bin/python3", &interpreter.executable)?;
     place.symlink("bin/python", "python3")?;
-    place.symlink(&format!("bin/python{}", interpreter.short_version), "python3")?;
+    place.symlink(format!("bin/python{}", interpreter.short_version), "python3")?;
     // A project that installs `bin/pip` itself has its own.
     for name in ["bin/pip", "bin/pip3"].into_iter().filter(|name| !plan.has(name)) {
         place.file(name)?.write_new(PIP.as_bytes(), 0o755)?;
     }
-    place.directory(&layout.site_packages(), 0o755)?;
+    place.directory(layout.site_packages(), 0o755)?;
     let copy = format!("{}/requirements3.txt", layout.site_packages());
     if !plan.has(&copy) {
         place.file(&copy)?.write_new(lock.as_bytes(), 0o644)?;
@@ -169,3 +169,6 @@ fn own(owned: &mut BTreeSet<PathBuf>, root: &Path, prefix: &Path, path: &Path) {
         owned.insert(prefix.join(inside));
     }
 }
+
+#[cfg(test)]
+mod tests;

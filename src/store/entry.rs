@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -149,7 +150,7 @@ fn unpack(file: File, into: &Path) -> Result<Option<Vec<(PathBuf, u32)>>> {
         match entry.header().entry_type() {
             EntryType::Directory => {
                 place.directory(name, mode | 0o700)?;
-                directories.push((PathBuf::from(OsStr::new(name)), mode));
+                directories.push((PathBuf::from(name), mode));
             }
             EntryType::Symlink => {
                 let Ok(Some(link)) = entry.link_name() else { return Ok(None) };
@@ -169,10 +170,11 @@ fn unpack(file: File, into: &Path) -> Result<Option<Vec<(PathBuf, u32)>>> {
 }
 
 /// A name that stays inside, as it can be made piece by piece.
-fn plain(name: &Path) -> Option<&str> {
-    let name = name.to_str()?.trim_end_matches('/');
-    let is_plain = |part: &str| !matches!(part, "" | "." | ".." | UNPACKED);
-    name.split('/').all(is_plain).then_some(name)
+fn plain(name: &Path) -> Option<&OsStr> {
+    let bytes = name.as_os_str().as_bytes();
+    let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
+    let is_plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && part != UNPACKED.as_bytes();
+    bytes.split(|byte| *byte == b'/').all(is_plain).then(|| OsStr::from_bytes(bytes))
 }
 
 fn hand_over(from: &Path, into: &Path, directories: &[(PathBuf, u32)]) -> Result<()> {

@@ -176,3 +176,30 @@ fn a_cache_that_cannot_be_used_fails_nothing_and_is_told_once() {
         }
     }
 }
+
+#[test]
+fn links_modes_empty_directories_and_odd_names_come_back_as_they_were() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("p");
+    let script = "mkdir -p out/empty out/private out/deep/er && chmod 700 out/private && cp in/* out/ && \
+                  ln -s ../a.txt out/deep/link && ln -s nowhere out/deep/er/dangling && chmod 640 out/b.txt && \
+                  touch \"out/$(printf 'odd\\377\\nname')\" && chmod 500 out/deep/er && echo ran >> ../ran.log";
+    sandbox.write("p/make.sh", script);
+    sandbox.write(
+        "p/mwp.toml",
+        "[tasks.copy]\ninputs = [\"in/**\"]\noutputs = [\"out\"]\ncommand = [\"sh\", \"make.sh\"]\n",
+    );
+    let listing = || {
+        let mut find = std::process::Command::new("find");
+        find.args(["p/out", "-printf", "%p %y %m %l\\n"]).current_dir(sandbox.work());
+        let mut lines: Vec<String> =
+            Done::of(&mut find).succeeded().stdout.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    sandbox.ok(["build", "-C", "p"]);
+    let before = listing();
+    assert!(before.len() > 10, "{before:?}");
+    assert_eq!((sandbox.again().as_str(), sandbox.runs()), ("a\n", 1));
+    assert_eq!(listing(), before);
+}

@@ -254,3 +254,31 @@ fn a_member_is_as_long_as_it_says() {
         host.is_untouched();
     }
 }
+
+#[test]
+fn links_are_judged_where_they_finally_stand() {
+    let deep = (0..20).map(|level| format!("d{level}")).collect::<Vec<_>>().join("/");
+    let way_out = format!("{}etc/passwd", "../".repeat(20));
+    let host = Host::new();
+    let wheel = wheel(&host.sandbox.work().join("w"), "foo", "1.0", "foo", &[]);
+    let install = |local: &dyn Fn(Tar) -> Tar| {
+        let tar = Tar::plugin()
+            .file("metwork_plugin/config.ini", CONFIG)
+            .file("metwork_plugin/.plugin_format_version", "1.0.0\n")
+            .file(format!("{SRC}/foo-1.0-py3-none-any.whl"), fs::read(&wheel).unwrap())
+            .file("metwork_plugin/python3_virtualenv_sources/requirements3.txt", "foo==1.0\n");
+        host.sandbox.write("hello.plugin", gzip(&local(tar).end()));
+        Done::of(&mut host.mwp(["install", "hello.plugin"]))
+    };
+    // Twenty directories deep, the link stays inside; beside the virtualenv it would not.
+    let out = format!("metwork_plugin/{deep}/out");
+    let done = install(&|tar| tar.link(&out, &way_out).link("metwork_plugin/local", &deep));
+    done.exited(1).says("`local` of the plugin is a link, and its virtualenv goes there");
+    host.is_untouched();
+    // A directory there that is a link is put beside the virtualenv as the link that it was judged as.
+    let target = format!("../{deep}");
+    install(&|tar| tar.link(&out, &way_out).link("metwork_plugin/local/share", &target)).succeeded();
+    let share = host.sandbox.base().join("hello/local/share");
+    assert_eq!(fs::read_link(&share).unwrap(), Path::new(&target));
+    assert!(!share.join("out").exists());
+}

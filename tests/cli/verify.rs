@@ -204,3 +204,26 @@ fn bytecode_that_is_not_that_of_its_source_is_found() {
     import();
     sandbox.ok(["verify", "p"]);
 }
+
+#[test]
+fn status_tells_that_the_python_of_what_runs_is_gone() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.daemon_plugin("d", "exec sleep 1000\n");
+    let sources = "d/python3_virtualenv_sources";
+    sandbox
+        .write(&format!("{sources}/requirements-to-freeze.txt"), "--no-index\n--find-links vendor\nalpha\n");
+    sandbox.write(&format!("{sources}/allow_binary_packages"), "");
+    wheel(&dir.join("python3_virtualenv_sources/vendor"), "alpha", "1.0", "a", &[]);
+    sandbox.ok(["build", "-q", "-C", "d"]);
+    sandbox.ok(["install", sandbox.packed("d").to_str().unwrap()]);
+    let up = sandbox.up_without_nginx();
+    up.until_running("d", "foo");
+    sandbox.ok(["status"]);
+    let python = sandbox.base().join("d/local/bin/python3");
+    fs::remove_file(&python).unwrap();
+    symlink("/nonexistent/python3.11", &python).unwrap();
+    let said = "d: its virtualenv cannot be used: its interpreter `/nonexistent/python3.11` is gone";
+    sandbox.fails(1, ["status"]).says(said).says("hint: ");
+    sandbox.ok(["verify", "--repair", "d"]);
+    up.until("all is well again", || sandbox.mwp(["status"]).output().unwrap().status.success());
+}
