@@ -121,9 +121,10 @@ impl Store {
         let path = self.entry_path(bucket, key);
         let kept = path.parent().map_or(Ok(()), fs::create_dir_all);
         let kept = kept.and_then(|()| entry::write(&path, key, dir, names)).and_then(|()| self.make_room());
-        if kept.is_err() {
-            self.is_full.store(true, Ordering::Relaxed);
+        match kept {
+            // Of several at the same time, one tells.
+            Err(_) if self.is_full.swap(true, Ordering::Relaxed) => Ok(()),
+            kept => kept,
         }
-        kept
     }
 }
