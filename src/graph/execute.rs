@@ -176,18 +176,21 @@ fn put_in_place(project: &Project<'_>, task: &Task, stale: &Stale, staging: &Sta
 /// and comes back if it fails.
 fn run_in_place(project: &Project<'_>, task: &Task, stale: &Stale, job: &mut Job<'_>) -> Result<Made> {
     let recorded = stale.record.as_ref().map(|record| &record.outputs);
-    let aside = match recorded {
-        Some(recorded) if !task.keep_outputs => SetAside::outputs(&project.dir, task, recorded, job.staging)?,
-        _ => SetAside::nothing(),
-    };
-    let before = Made::before_command(&project.dir, task)?;
-    match task.action.run(job).and_then(|()| missing_output(project, task)) {
-        Ok(()) => Made::by_command(&project.dir, task, &before, recorded.filter(|_| task.keep_outputs)),
-        Err(error) => {
-            aside.put_back(&project.dir)?;
-            Err(error)
+    let mut aside = SetAside::nothing();
+    let mut run = || {
+        if let Some(recorded) = recorded.filter(|_| !task.keep_outputs) {
+            aside.take(&project.dir, task, recorded, job.staging)?;
         }
+        let before = Made::before_command(&project.dir, task)?;
+        task.action.run(job)?;
+        missing_output(project, task)?;
+        Made::by_command(&project.dir, task, &before, recorded.filter(|_| task.keep_outputs))
+    };
+    let result = run();
+    if result.is_err() {
+        aside.put_back(&project.dir)?;
     }
+    result
 }
 
 fn missing_output(project: &Project<'_>, task: &Task) -> Result<()> {

@@ -133,19 +133,29 @@ impl SetAside {
     }
 
     /// Only what is as the command left it: what a person has edited since is not ours to take away.
-    pub(super) fn outputs(dir: &Path, task: &Task, recorded: &Snapshot, staging: &Path) -> Result<SetAside> {
-        let mut aside = SetAside::nothing();
+    /// What was moved before an error is known, and can be put back.
+    pub(super) fn take(
+        &mut self,
+        dir: &Path,
+        task: &Task,
+        recorded: &Snapshot,
+        staging: &Path,
+    ) -> Result<()> {
         let mut emptied = BTreeSet::new();
         for (index, entry) in recorded.entries.iter().enumerate() {
             let name = entry.name.as_path();
-            let is_as_left = Stat::of(&dir.join(name))?.is_some_and(|stat| stat == entry.stat);
-            if !is_as_left || entry.stat.is_dir() {
+            if entry.stat.is_dir() {
+                emptied.insert(name.to_owned());
+                emptied.extend(output_directories(task, name).map(Path::to_owned));
+                continue;
+            }
+            if Stat::of(&dir.join(name))?.is_none_or(|stat| stat != entry.stat) {
                 continue;
             }
             let place = staging.join(index.to_string());
             let parent = name.parent().unwrap_or(Path::new(""));
             fs::in_writable(&dir.join(parent), || fs::rename(&dir.join(name), &place))?;
-            aside.files.push((name.to_owned(), place));
+            self.files.push((name.to_owned(), place));
             emptied.extend(output_directories(task, name).map(Path::to_owned));
         }
         // Inner ones first.
@@ -155,10 +165,10 @@ impl SetAside {
             if stat.is_dir() && fs::list(&path)?.is_empty() {
                 let parent = path.parent().unwrap_or(dir);
                 fs::in_writable(parent, || fs::remove_tree(&path))?;
-                aside.directories.push((name, stat.mode & 0o7777));
+                self.directories.push((name, stat.mode & 0o7777));
             }
         }
-        Ok(aside)
+        Ok(())
     }
 
     pub(super) fn put_back(self, dir: &Path) -> Result<()> {

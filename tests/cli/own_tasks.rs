@@ -115,6 +115,16 @@ fn outputs_without_write_permission_are_made_again_restored_and_cleaned() {
 }
 
 #[test]
+fn an_earlier_empty_directory_is_out_of_the_way_of_the_command() {
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out"]"#, "mkdir out out/empty; cp in out/file");
+    sandbox.write("p/in", "1");
+    sandbox.ok(["build", "-C", "p"]);
+    sandbox.write("p/in", "2");
+    sandbox.ok(["build", "-v", "-C", "p"]).never_says("File exists");
+    assert_eq!(tree(&dir.join("out")), ["empty", "file"]);
+}
+
+#[test]
 fn outputs_without_write_permission_come_back_when_the_command_fails() {
     let script = "test ! -e ../fail && mkdir out && cat in > out/file && chmod 555 out";
     let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out"]"#, script);
@@ -170,6 +180,7 @@ fn what_cannot_be_looked_at_is_an_error_and_nothing_is_lost() {
         .exited(3)
         .says("by-hand`: input/output error");
     assert_eq!(sandbox.read("p/static/by-hand"), "mine");
+    assert_eq!(sandbox.read("p/static/made"), "1");
     sandbox.ok(["build", "-C", "p"]);
     assert_eq!(
         (sandbox.read("p/static/by-hand"), sandbox.read("p/static/made")),
