@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use super::manifest::Value;
 use super::observer::{Event, Observer};
 use super::snapshot::Snapshot;
-use crate::digest::Digest;
 use crate::error::Result;
 use crate::process::{Finished, Log, Program};
 use crate::site::Site;
@@ -130,8 +129,6 @@ pub struct Reads {
     /// What a lock was made from and does not say itself: when it changes, the lock is made again even where it
     /// fits.
     pub lock_facts: BTreeMap<String, Value>,
-    /// Why nobody can tell all that it reads: it runs each time, and what it makes is not kept.
-    pub unknown: Option<String>,
     /// Something beside these facts goes into what it makes: that is not kept in the content store.
     pub uncacheable: bool,
 }
@@ -215,9 +212,4 @@ impl Report<'_> {
     pub fn warn(&self, text: &str) {
         self.observer.event(self.project, Event::Warning { task: self.task, text });
     }
-}
-
-/// A value that counts and is not shown: it may hold credentials.
-pub fn hidden(text: &str) -> Value {
-    Value::Hidden(Some(Digest::of(text.as_bytes())))
 }

@@ -153,11 +153,6 @@ pub(super) fn decide(
             }
         }
     }
-    if reasons.is_empty()
-        && let Some(why) = &reads.unknown
-    {
-        reasons = vec![Reason::Other { text: why.clone() }];
-    }
     if task.always {
         reasons = vec![Reason::AlwaysRuns];
     } else if project.mode.force && !task.action.makes_lock() {
@@ -180,10 +175,7 @@ pub(super) fn decide(
             record,
             patterns,
             inputs,
-            may_be_kept: task.cache
-                && !task.action.makes_lock()
-                && reads.unknown.is_none()
-                && !reads.uncacheable,
+            may_be_kept: task.cache && !task.action.makes_lock() && !reads.uncacheable,
             manifest,
         })),
     }

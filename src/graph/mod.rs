@@ -49,7 +49,7 @@ mod task;
 mod tests;
 mod texts;
 
-pub use action::{Action, Job, LockCheck, Reads, Report, Scope, Upgrade, hidden, upgraded_name};
+pub use action::{Action, Job, LockCheck, Reads, Report, Scope, Upgrade, upgraded_name};
 pub use draw::{GraphFormat, draw};
 pub use manifest::Value;
 pub use observer::{Event, Observer};

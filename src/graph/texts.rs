@@ -26,8 +26,7 @@ fn worth_keeping(inputs: &Snapshot) -> impl Iterator<Item = &Entry> {
     entries.iter().filter(|entry| entry.stat.is_file() && entry.stat.size <= LARGEST)
 }
 
-/// Keeps the texts of a record that was just made, and drops those of no record. A text that cannot be kept costs an
-/// explanation its line, nothing else.
+/// Keeps the texts of a record that was just made, and drops those of no record.
 pub(super) fn keep(dir: &Path, inputs: &Snapshot, state: &State) -> Result<()> {
     let texts = dir.join(STATE_DIR).join(DIRECTORY);
     for entry in worth_keeping(inputs) {
