@@ -43,7 +43,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     let base = arguments.base.plugins_base_dir.as_deref();
     let module = module_to_start(arguments.module.as_deref(), base, "mwp up", context)?;
-    if Control::connect(&module, &context.site)?.is_some() {
+    if Control::is_answered(&module, &context.site)? {
         return Err(Error::input(format!("{module} is up already"))
             .hint("`mwp status` shows it, `mwp reload` looks at everything again"));
     }

@@ -3,12 +3,12 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::status::ModuleStatus;
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Fault, Result};
 use crate::plugin::Module;
 use crate::process;
 use crate::site::Site;
@@ -61,6 +61,9 @@ pub fn socket(module: &Module, site: &Site) -> PathBuf {
 /// Between two looks whether somebody wants to go.
 const LISTENING: Duration = Duration::from_millis(100);
 
+/// A process that was killed is gone by then, however busy the machine is.
+pub(super) const DYING: Duration = Duration::from_secs(10);
+
 /// A connection to a supervisor.
 #[derive(Debug)]
 pub struct Control {
@@ -78,6 +81,20 @@ impl Control {
             Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Err(too_long(&path)),
             Err(error) => Err(Error::io("connect to", &path, &error)),
         }
+    }
+
+    /// Whether a supervisor answers. One that was killed may accept connections for a moment longer, until the last of
+    /// its threads is gone; that is waited for.
+    pub fn is_answered(module: &Module, site: &Site) -> Result<bool> {
+        let deadline = Instant::now() + DYING;
+        while let Some(control) = Control::connect(module, site)? {
+            match control.ask(&Request::Status { checks: false }) {
+                Err(error) if error.fault == Fault::Interrupted => return Err(error),
+                Err(_) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(20)),
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
     /// Asks and waits for the reply, however long that takes.

@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::control::DYING;
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Lock};
 use crate::plugin::Module;
@@ -66,7 +67,7 @@ pub fn guard(
 fn lock(module: &Module, site: &Site) -> Result<Lock> {
     let var = site.runtime_home(module).join("var");
     fs::create_dir_all(&var)?;
-    let lock = Lock::acquire_within(&var.join("mwp.lock"), "up", Duration::from_millis(500))?;
+    let lock = Lock::acquire_within(&var.join("mwp.lock"), "up", DYING)?;
     lock.ok_or_else(|| {
         Error::input(format!("{module} is up already")).hint("`mwp status` shows it, `mwp down` ends it")
     })

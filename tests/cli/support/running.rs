@@ -121,7 +121,9 @@ impl Sandbox {
     pub fn up_at(&self, port: u16) -> Up<'_> {
         let done = super::Done::of(&mut self.mwp(["up", "--detach", "--module", "mfserv"]));
         assert!(matches!(done.code, Some(0 | 1)), "{done:?}");
-        Up { sandbox: self, port }
+        let up = Up { sandbox: self, port };
+        assert_ne!(up.supervisor(), 0, "{done:?}");
+        up
     }
 }
 
