@@ -3,8 +3,7 @@
 use super::Findings;
 use crate::plugin::config::Section;
 use crate::plugin::{ConfigProblem, Plugin};
-use crate::run::nginx::check_socket;
-use crate::run::{CommandLine, Kind, Service};
+use crate::run::{CommandLine, Kind, Service, check_socket};
 use crate::shims;
 use crate::site::{Environment, Site};
 use crate::text;

@@ -3,7 +3,9 @@
 //! The library never installs signal handlers; the command line calls [`interrupt`] when it is told to stop. From
 //! then on every running group is ended and nothing new is started.
 
+pub(crate) mod facts;
 mod lines;
+pub mod sockets;
 pub(crate) mod tree;
 
 use std::collections::BTreeSet;

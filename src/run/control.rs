@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::status::ModuleStatus;
+use super::model::status::ModuleStatus;
 use crate::error::{At, Error, Fault, Result};
 use crate::plugin::Module;
 use crate::process;

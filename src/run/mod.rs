@@ -1,25 +1,22 @@
 //! The run stage: installed plugins do their work.
+//!
+//! `model` is what there is to run, as data. Three rooms are made of it, and of one another know nothing but what is
+//! told here: `supervisor` runs it, with `nginx` in front; `export` hands it to systemd or circus instead. `control` is
+//! the wire to a supervisor that is up.
 
-pub mod circus;
-mod command;
 pub mod control;
-mod foreign;
-mod guardian;
-mod model;
+mod export;
+pub mod model;
 pub mod nginx;
-mod plan;
 mod runner;
-mod settings;
-pub mod status;
 pub mod supervisor;
-pub mod systemd;
 pub mod tail;
 
-pub use command::CommandLine;
 pub use control::{Control, Reply, Request};
-pub use foreign::{Roster, Which, Worker, Written};
-pub use guardian::guard;
-pub use model::{HealthTest, Kind, Limits, Service, ServiceId, Stop};
-pub use plan::{Plan, Plans, plan, plans};
+pub use export::{Roster, Which, Worker, Written, circus, systemd};
+pub use model::{
+    CommandLine, HealthTest, Kind, Limits, LogSettings, NginxSettings, Plan, Plans, Service, ServiceId,
+    Settings, Stop, check_socket, plan, plans, status,
+};
 pub use runner::UpModule;
-pub use settings::{LogSettings, NginxSettings, Settings};
+pub use supervisor::guard;

@@ -2,12 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::connections::check_socket;
 use super::fragment::{Fragment, Fragments};
 use crate::error::{Error, Problem, Result};
 use crate::plugin::Plugin;
 use crate::plugin::config::Section;
-use crate::run::{Kind, Service};
+use crate::run::{Kind, Service, check_socket};
 use crate::site::Site;
 use crate::text;
 

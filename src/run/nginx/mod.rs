@@ -12,11 +12,11 @@
 mod apps;
 mod base;
 mod choice;
-mod connections;
 mod fragment;
 mod locations;
 mod program;
 mod routes;
+pub(super) mod running;
 mod syntax;
 mod view;
 
@@ -36,7 +36,6 @@ use choice::Choice;
 use fragment::Fragments;
 use routes::{Answer, Routes};
 
-pub use connections::{check_socket, connections, connections_of};
 pub use program::Nginx;
 
 /// What the configuration is made of.

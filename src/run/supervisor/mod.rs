@@ -18,6 +18,7 @@
 
 mod changes;
 mod children;
+mod guardian;
 mod health;
 mod journal;
 mod logs;
@@ -54,6 +55,7 @@ use crate::plugin::Module;
 use crate::process::tree;
 use crate::site::Site;
 
+pub use self::guardian::guard;
 pub use self::journal::Watcher;
 
 /// Which module to run.

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 
 use super::logs::{Logs, Said, SharedSaid};
 use crate::fs;
-use crate::run::nginx::connections;
+use crate::process::sockets::connections;
 use crate::run::{Limits, Service, Stop};
 use crate::site::Environment;
 use crate::text;

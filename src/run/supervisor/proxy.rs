@@ -6,21 +6,17 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::children::children_of;
 use super::service::stop_all;
 use super::slot::{Job, Order, Slot, Surroundings};
 use crate::error::{Error, Problem, Result};
 use crate::fs;
 use crate::plugin::{Module, Plugin};
-use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure};
+use crate::process::facts::children_of;
+use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure, running};
 use crate::run::status::{State, WorkerStatus};
 use crate::run::{CommandLine, Kind, Limits, LogSettings, Service, ServiceId, Settings, Stop};
 use crate::site::Site;
 use crate::text;
-
-const QUIT: i32 = 3;
-const HANG_UP: i32 = 1;
-const REOPEN_LOGS: i32 = 10;
 
 /// How long nginx has to take a new configuration.
 const RELOAD: Duration = Duration::from_secs(3);
@@ -34,12 +30,6 @@ pub(super) struct Proxy {
     module: Module,
     around: Rc<Surroundings>,
     state: RefCell<Front>,
-}
-
-/// nginx shows in its title that a worker takes no more requests.
-fn shuts_down(worker: i32) -> bool {
-    let title = fs::read(Path::new(&format!("/proc/{worker}/cmdline"))).unwrap_or_default();
-    String::from_utf8_lossy(&title).contains("is shutting down")
 }
 
 /// Workers of nginx from before a reload, which answer what they had taken.
@@ -204,7 +194,7 @@ impl Proxy {
             limits: Limits::default(),
             stop: Stop {
                 drain: Duration::ZERO,
-                signal: QUIT,
+                signal: running::QUIT,
                 delay: Duration::from_secs(settings.nginx.timeout),
             },
             max_age: None,
@@ -222,14 +212,14 @@ impl Proxy {
     async fn reload(&self, slot: &Slot) -> Result<OldWorkers> {
         let Some(master) = slot.status().pid else { return Ok(OldWorkers::default()) };
         let old = children_of(master);
-        slot.order(Order::Signal(HANG_UP));
+        slot.order(Order::Signal(running::READ_CONFIGURATION));
         let begun = Instant::now();
         while begun.elapsed() < RELOAD && slot.status().pid == Some(master) {
             tokio::time::sleep(Duration::from_millis(10)).await;
             let now = children_of(master);
             let is_taken = now.difference(&old).next().is_some();
             // Until they shut down, old workers go on taking requests by the old configuration.
-            if is_taken && now.intersection(&old).all(|worker| shuts_down(*worker)) {
+            if is_taken && now.intersection(&old).all(|worker| running::shuts_down(*worker)) {
                 return Ok(OldWorkers { master, workers: old });
             }
         }
@@ -237,13 +227,8 @@ impl Proxy {
             // It ended, and the next one reads the new configuration.
             return Ok(OldWorkers::default());
         }
-        let log = self.around.log.join("nginx_error.log");
-        let said = fs::read(&log).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said).into_owned();
-        let why = said.lines().rev().find_map(|line| {
-            line.split_once("[emerg]").map(|(_, why)| why).filter(|why| !why.contains("still could not bind"))
-        });
-        let why = why.map(|why| format!(": {}", text::visible(why.trim()))).unwrap_or_default();
+        let log = self.around.log.join(running::ERROR_LOG);
+        let why = running::last_complaint(&log).map(|why| format!(": {why}")).unwrap_or_default();
         Err(Error::machine(format!(
             "nginx did not take its new configuration, and goes on with the old one{why}"
         ))
@@ -305,7 +290,7 @@ impl Proxy {
     pub(super) fn look_after_logs(&self, settings: &LogSettings) {
         let Some(slot) = self.state.borrow().slot.clone() else { return };
         let mut is_moved = false;
-        for name in ["nginx_access.log", "nginx_error.log"] {
+        for name in [running::ACCESS_LOG, running::ERROR_LOG] {
             let path = self.around.log.join(name);
             let Ok(metadata) = path.metadata() else { continue };
             let limit = settings.max_size_before_rotation;
@@ -320,7 +305,7 @@ impl Proxy {
             }
         }
         if is_moved {
-            slot.order(Order::Signal(REOPEN_LOGS));
+            slot.order(Order::Signal(running::REOPEN_LOGS));
         }
     }
 }

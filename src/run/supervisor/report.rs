@@ -8,8 +8,9 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::changes::Active;
-use super::{Supervisor, children, health};
+use super::{Supervisor, health};
 use crate::env;
+use crate::process::facts::memory_of;
 use crate::process::tree::Processes;
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, Test, WorkerStatus};
 use crate::run::{Kind, Plan, Service, ServiceId};
@@ -179,7 +180,7 @@ fn is_well(service: &ServiceStatus) -> bool {
 }
 
 fn with_memory(mut worker: WorkerStatus, processes: &Processes) -> WorkerStatus {
-    worker.memory = worker.pid.and_then(|pid| children::memory_of(pid, processes));
+    worker.memory = worker.pid.and_then(|pid| memory_of(pid, processes));
     worker
 }
 

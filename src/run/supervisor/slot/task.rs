@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 use super::{Ended, Job, Order, Outcome, Process, SharedSaid, Start, Surroundings, health};
 use crate::fs;
+use crate::process::facts::children_of;
 use crate::run::Kind;
 use crate::run::status::{State, WorkerStatus};
-use crate::run::supervisor::children::children_of;
 use crate::text;
 
 /// What becomes of a candidate that is ready.

@@ -144,6 +144,22 @@ const MOST_WORKERS: i64 = 1000;
 /// SIGTERM, SIGKILL and the like are at most this.
 const LAST_SIGNAL: i64 = 64;
 
+/// What a path of a socket may have, less the end of text and what the supervisor appends while a new worker starts.
+const MAX_PATH: usize = 107 - 8;
+
+/// Whether a worker's socket may have this path.
+pub fn check_socket(path: &Path) -> Result<()> {
+    let length = path.as_os_str().len();
+    if length <= MAX_PATH {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "the path of the socket {} has {length} bytes; at most {MAX_PATH} are allowed",
+        text::path(path)
+    ))
+    .hint("use a shorter runtime home (MFMODULE_RUNTIME_HOME), or shorter names"))
+}
+
 impl Service {
     /// Every service of a plugin, in the order of its configuration; those without a command (static apps) have no
     /// processes and are left out.
@@ -377,5 +393,12 @@ mod tests {
     fn a_signal_that_is_none_is_refused() {
         let error = services("mfserv", "[app_main]\n_cmd_and_args=x\nsmart_stop_signal=99\n").unwrap_err();
         assert!(error.to_string().contains("[app_main] smart_stop_signal: found 99; the number of a signal"));
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_for_a_socket_is_refused() {
+        assert!(check_socket(&PathBuf::from("x".repeat(99))).is_ok());
+        let error = check_socket(&PathBuf::from("x".repeat(100))).unwrap_err();
+        assert!(error.to_string().contains("has 100 bytes; at most 99 are allowed"), "{error}");
     }
 }

@@ -4,8 +4,10 @@
 //! its command, its environment – it finds out itself each time it starts ([`Worker`]): updates and overrides hold
 //! from the next start on, and no word of a plugin has to survive another program's quoting.
 
+pub mod circus;
 mod files;
 mod roster;
+pub mod systemd;
 mod worker;
 
 pub use files::Written;

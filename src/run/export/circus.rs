@@ -7,11 +7,11 @@ use std::path::Path;
 
 use ini::{EscapePolicy, Ini, LineSeparator, WriteOption};
 
-use super::control::too_long;
-use super::foreign::{Front, OurFiles, Roster, Target, Written, utf8};
-use super::{LogSettings, Service};
+use super::{Front, OurFiles, Roster, Target, Written, utf8};
 use crate::env::quoted;
 use crate::error::{At, Error, Problem, Result};
+use crate::run::control::too_long;
+use crate::run::{LogSettings, Service};
 use crate::text;
 
 const PREAMBLE: &str = "\

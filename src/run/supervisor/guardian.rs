@@ -16,11 +16,11 @@ use rustix::process::{Pid, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use super::control::DYING;
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Lock};
 use crate::plugin::Module;
 use crate::process::tree;
+use crate::run::control::DYING;
 use crate::site::Site;
 
 /// A supervisor that ends as soon as this did not get far.

@@ -91,7 +91,7 @@ impl CommandLine {
     }
 
     /// Words that are complete.
-    pub(super) fn of_words(words: Vec<String>) -> CommandLine {
+    pub(in crate::run) fn of_words(words: Vec<String>) -> CommandLine {
         CommandLine(words)
     }
 

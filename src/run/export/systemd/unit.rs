@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Manager, quote};
 use crate::error::Result;
 use crate::run::Service;
-use crate::run::foreign::{Front, Roster, Target};
+use crate::run::export::{Front, Roster, Target};
 
 /// A service that ends is started again after so many seconds, however often it fails.
 const PAUSE: u64 = 1;

@@ -56,13 +56,13 @@ pub struct WorkerStatus {
     /// Why its log cannot be written.
     pub log_error: Option<String>,
     #[serde(skip)]
-    pub(super) started: Option<Instant>,
+    pub(in crate::run) started: Option<Instant>,
     #[serde(skip)]
-    pub(super) stopped: bool,
+    pub(in crate::run) stopped: bool,
 }
 
 impl WorkerStatus {
-    pub(super) fn new(worker: u32) -> WorkerStatus {
+    pub(in crate::run) fn new(worker: u32) -> WorkerStatus {
         WorkerStatus {
             worker,
             state: State::Stopped,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::run::foreign::utf8;
+use crate::run::export::utf8;
 use crate::text;
 
 /// The words of a command; `%i` in `last` stays what it is.

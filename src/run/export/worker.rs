@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::install::Base;
 use crate::plugin::Module;
-use crate::run::nginx::connections;
+use crate::process::sockets::connections;
 use crate::run::{Control, Plan, Service, Settings, plan};
 use crate::site::{Environment, Site};
 use crate::text;

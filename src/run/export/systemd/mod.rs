@@ -18,10 +18,10 @@ mod unit;
 
 use std::path::{Path, PathBuf};
 
-use super::Service;
-use super::foreign::{OurFiles, Roster, Target, Written};
+use super::{OurFiles, Roster, Target, Written};
 use crate::error::Result;
 use crate::fs;
+use crate::run::Service;
 use crate::site::Site;
 
 /// Whose systemd is to run the units.

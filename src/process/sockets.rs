@@ -4,12 +4,9 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fs;
-use crate::text;
 
-/// What a path of a socket may have, less the end of text and what the supervisor appends while a new worker starts.
-const MAX_PATH: usize = 107 - 8;
 /// `__SO_ACCEPTCON`: a socket that listens.
 const LISTENS: u32 = 0x0001_0000;
 
@@ -22,19 +19,6 @@ pub fn connections(bound: &Path) -> Result<usize> {
 /// As [`connections`], for many sockets at the price of one.
 pub fn connections_of(bound: &[PathBuf]) -> Result<Vec<usize>> {
     Ok(count(&fs::read(Path::new("/proc/net/unix"))?, bound))
-}
-
-/// Whether a worker's socket may have this path.
-pub fn check_socket(path: &Path) -> Result<()> {
-    let length = path.as_os_str().len();
-    if length <= MAX_PATH {
-        return Ok(());
-    }
-    Err(Error::input(format!(
-        "the path of the socket {} has {length} bytes; at most {MAX_PATH} are allowed",
-        text::path(path)
-    ))
-    .hint("use a shorter runtime home (MFMODULE_RUNTIME_HOME), or shorter names"))
 }
 
 /// `Num RefCount Protocol Flags Type St Inode Path`
@@ -102,12 +86,5 @@ mod tests {
             0000: 00000003 00000000 00000000 0001 03 457658 /a b\n\
             0000: 00000003 00000000 00000000 0001 03 457659 /a bc\n";
         assert_eq!(count(table, &["/a b".into(), "/a".into()]), [2, 0]);
-    }
-
-    #[test]
-    fn a_path_that_is_too_long_for_a_socket_is_refused() {
-        assert!(check_socket(&PathBuf::from("x".repeat(99))).is_ok());
-        let error = check_socket(&PathBuf::from("x".repeat(100))).unwrap_err();
-        assert!(error.to_string().contains("has 100 bytes; at most 99 are allowed"), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::quote;
 use crate::error::Result;
 use crate::run::LogSettings;
-use crate::run::foreign::{Roster, Target, utf8};
+use crate::run::export::{Roster, Target, utf8};
 use crate::site::Site;
 
 /// Where Debian has it, which is not on everybody's PATH.

@@ -1,0 +1,14 @@
+//! What there is to run, as data: services and their plans, the module's settings, and how they are told to be.
+//!
+//! Whoever runs them – the supervisor, systemd, circus – and nginx in front of them are made of this.
+
+mod command;
+mod plan;
+mod service;
+mod settings;
+pub mod status;
+
+pub use command::CommandLine;
+pub use plan::{Plan, Plans, plan, plans};
+pub use service::{HealthTest, Kind, Limits, Service, ServiceId, Stop, check_socket};
+pub use settings::{LogSettings, NginxSettings, Settings};
