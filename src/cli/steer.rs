@@ -32,13 +32,20 @@ pub(super) struct RestartArguments {
     /// `PLUGIN`, `PLUGIN/SERVICE`, `PLUGIN/SERVICE/WORKER`, or `nginx`
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
+    /// Return when the new processes serve, and fail where they do not
+    #[arg(short, long)]
+    wait: bool,
 }
 
 pub(super) fn restart(arguments: &RestartArguments, context: &Context) -> Result<()> {
     for name in &arguments.names {
         let (_, control) = running_module(arguments.module.as_deref(), context)?;
-        control.order(&Request::Restart { name: name.clone() })?;
-        context.output.note(&format!("restarting {}; `mwp status` says how it goes", text::visible(name)));
+        control.order(&Request::Restart { name: name.clone(), wait: arguments.wait })?;
+        let name = text::visible(name);
+        context.output.note(&match arguments.wait {
+            true => format!("restarted {name}"),
+            false => format!("restarting {name}; `mwp status` says how it goes"),
+        });
     }
     Ok(())
 }

@@ -24,8 +24,10 @@ pub enum Request {
     },
     /// Look at everything again; what changed takes effect.
     Reload,
+    /// `wait`: until the new processes serve.
     Restart {
         name: String,
+        wait: bool,
     },
     /// Everything but nginx, where there is no name.
     Stop {

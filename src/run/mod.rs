@@ -15,8 +15,8 @@ pub mod tail;
 pub use control::{Control, Reply, Request};
 pub use export::{Roster, Which, Worker, Written, circus, systemd};
 pub use model::{
-    CommandLine, HealthTest, Kind, Limits, LogSettings, NginxSettings, Plan, Plans, Service, ServiceId,
-    Settings, Stop, check_socket, plan, plans, status,
+    CommandLine, HealthTest, Kind, Limits, LogSettings, NginxSettings, Plan, Plans, Readiness, Service,
+    ServiceId, Settings, Stop, check_socket, plan, plans, status,
 };
 pub use runner::UpModule;
 pub use supervisor::guard;

@@ -10,5 +10,5 @@ pub mod status;
 
 pub use command::CommandLine;
 pub use plan::{Plan, Plans, plan, plans};
-pub use service::{HealthTest, Kind, Limits, Service, ServiceId, Stop, check_socket};
-pub use settings::{LogSettings, NginxSettings, Settings};
+pub use service::{HealthTest, Kind, Limits, Readiness, Service, ServiceId, Stop, check_socket};
+pub use settings::{LogSettings, NginxSettings, Settings, SupervisorSettings};

@@ -53,6 +53,11 @@ impl Plan {
         self.plugin.label.name.as_str()
     }
 
+    /// Tells the home from another one at the same place.
+    pub fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+
     /// Whether processes of this plan are what `other` asks for, too.
     pub fn runs_like(&self, other: &Plan) -> bool {
         self.identity == other.identity

@@ -93,6 +93,9 @@ pub struct Service {
     pub debug: bool,
     pub limits: Limits,
     pub stop: Stop,
+    pub readiness: Readiness,
+    /// How long a new worker may take to listen; `None` for what the module says.
+    pub start_timeout: Option<Duration>,
     /// A worker is replaced at an age between this and twice this.
     pub max_age: Option<Duration>,
     /// Standard output and standard error go to two files.
@@ -126,6 +129,17 @@ pub struct Stop {
     pub signal: i32,
     /// Between the signal and the kill.
     pub delay: Duration,
+}
+
+/// When a worker does its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// As soon as it runs; two of them would do the work twice.
+    AtOnce,
+    /// Once it accepts connections on a socket of its own; it can run beside its successor.
+    Socket,
+    /// Once it has started processes of its own.
+    Children,
 }
 
 /// A request that a well app answers as expected.
@@ -214,6 +228,7 @@ impl Service {
         } else {
             Stop { drain: Duration::ZERO, signal: 15, delay: seconds("graceful_timeout") }
         };
+        let readiness = if command.uses_socket() { Readiness::Socket } else { Readiness::AtOnce };
         let health = is_web_app.then(|| HealthTest::of_section(&label.name, name, section)).flatten();
         Ok(Service {
             id: ServiceId { plugin: label.name.to_string(), kind, name: name.to_owned() },
@@ -228,6 +243,9 @@ impl Service {
                 file_size: limit("rlimit_fsize"),
             },
             stop,
+            readiness,
+            start_timeout: Some(seconds("smart_start_timeout"))
+                .filter(|timeout| is_web_app && !timeout.is_zero()),
             max_age: Some(seconds("max_age")).filter(|age| !age.is_zero()),
             split_streams: section.bool("log_split_stdout_stderr"),
             split_workers: section.bool("log_split_multiple_workers"),

@@ -16,6 +16,7 @@ use crate::text;
 pub struct Settings {
     pub nginx: NginxSettings,
     pub log: LogSettings,
+    pub supervisor: SupervisorSettings,
     /// Whether edits of devlinked plugins restart them.
     pub autorestart: bool,
 }
@@ -52,6 +53,15 @@ pub struct NginxSettings {
     pub ssl_certificate_key: String,
     pub ssl_ciphers: String,
     pub ssl_protocols: String,
+}
+
+/// Section `[supervisor]`. Ours: MetWork has no such section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SupervisorSettings {
+    /// How long a worker that is to take another's place may take to listen.
+    pub start_timeout: Duration,
+    /// Between two starts that failed, at most.
+    pub backoff_max: Duration,
 }
 
 /// Section `[log]`.
@@ -156,7 +166,12 @@ impl Reader<'_> {
             try_to_split_stdout_stderr: self.flag("log", "try_to_split_stdout_stderr", false)?,
             try_to_split_multiple_workers: self.flag("log", "try_to_split_multiple_workers", false)?,
         };
-        Ok(Settings { nginx, log, autorestart: self.flag("autorestart", "flag", true)? })
+        let seconds = |key| self.number("supervisor", key, 60).map(Duration::from_secs);
+        let supervisor = SupervisorSettings {
+            start_timeout: seconds("start_timeout")?,
+            backoff_max: seconds("backoff_max")?,
+        };
+        Ok(Settings { nginx, log, supervisor, autorestart: self.flag("autorestart", "flag", true)? })
     }
 
     /// The value and where it was found.

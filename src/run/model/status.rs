@@ -1,6 +1,6 @@
 //! What runs, as data: for `mwp status` and for machines.
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,10 +55,8 @@ pub struct WorkerStatus {
     pub outdated: bool,
     /// Why its log cannot be written.
     pub log_error: Option<String>,
-    #[serde(skip)]
-    pub(in crate::run) started: Option<Instant>,
-    #[serde(skip)]
-    pub(in crate::run) stopped: bool,
+    /// Processes that were replaced or stopped, and have not ended yet.
+    pub draining: Vec<u32>,
 }
 
 impl WorkerStatus {
@@ -70,12 +68,11 @@ impl WorkerStatus {
             restarts: 0,
             since: None,
             uptime: None,
-            started: None,
             memory: None,
             last_error: None,
             outdated: false,
             log_error: None,
-            stopped: true,
+            draining: Vec::new(),
         }
     }
 }

@@ -40,6 +40,8 @@ pub fn guard(
     on_death: &dyn Fn(&str),
 ) -> Result<u8> {
     let _lock = lock(module, site)?;
+    // Whoever brings a module up wants all of it; a supervisor that was killed comes back as it was.
+    super::desired::forget(&site.runtime_home(module).join("var"))?;
     tree::adopt_orphans();
     let child = Arc::new(AtomicI32::new(0));
     forward_signals(Arc::clone(&child))?;

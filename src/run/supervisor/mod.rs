@@ -6,8 +6,8 @@
 //!
 //! # How a change takes effect
 //!
-//! `changes` compares what is installed with what runs, and acts on the difference, plugin by plugin. It is
-//! asked to by whatever changes something: a command, the file `var/conf_monitor`, an edited override, an edit of
+//! `reconcile` compares what is installed with what runs, and acts on the difference, plugin by plugin, where what is
+//! `desired` does not say otherwise. It is asked to, through one `queue`, by whatever changes something: a command, the file `var/conf_monitor`, an edited override, an edit of
 //! a devlinked plugin (`watch`). What cannot be read or does not start leaves what runs in place.
 //!
 //! # What is left behind
@@ -16,35 +16,40 @@
 //! by its mark in the environment (`children`). The guardian, a process above this one, ends what is left and starts the
 //! supervisor again where it was killed.
 
-mod changes;
 mod children;
+mod desired;
 mod guardian;
 mod health;
 mod journal;
 mod logs;
+mod orders;
 mod process;
 mod proxy;
+mod queue;
+mod reconcile;
 mod report;
 mod server;
 mod service;
 mod slot;
+mod swap;
 mod watch;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::sync::mpsc::UnboundedSender;
 
-use self::changes::Active;
 use self::children::Undertaker;
+use self::desired::Desired;
 use self::journal::Journal;
 use self::logs::{Logs, Writer};
 use self::proxy::Proxy;
+use self::queue::Queue;
+use self::reconcile::Active;
 use self::slot::Surroundings;
 use super::control::{self, Reply, Request};
 use super::{Plans, Settings};
@@ -74,12 +79,8 @@ pub(crate) struct Supervisor {
     around: Rc<Surroundings>,
     /// The plugins that run, by name.
     active: RefCell<BTreeMap<String, Active>>,
-    /// Plugins that an operation is at work on: others leave them alone.
-    busy: RefCell<BTreeSet<String>>,
-    /// Plugins that somebody stopped.
-    stopped: RefCell<BTreeSet<String>>,
-    /// Plugins that are about to be removed, since when.
-    withdrawn: RefCell<BTreeMap<String, Instant>>,
+    desired: Rc<Desired>,
+    queue: Queue,
     /// What was found at the last look.
     plans: RefCell<Plans>,
     proxy: Proxy,
@@ -93,7 +94,8 @@ pub(crate) struct Supervisor {
     has_looked: Cell<bool>,
     change_is_near: Cell<bool>,
     down: Notify,
-    changed: Notify,
+    /// Everything was looked at once more.
+    looked: Notify,
 }
 
 /// Between two looks at what needs looking after.
@@ -129,17 +131,17 @@ impl Supervisor {
         let logs = Logs::start(settings.log.clone())?;
         let own_log = Writer::new(log.join("supervisor.log"), settings.log.clone());
         let journal = Journal::new(own_log, watcher);
-        let around = Rc::new(Surroundings { var, log, logs, journal });
+        let desired = Rc::new(Desired::read(&var));
+        let around = Rc::new(Surroundings::new(var, log, logs, journal));
         Ok(Rc::new(Supervisor {
             options: options.clone(),
+            desired,
             site: site.clone(),
             proxy: Proxy::new(&options.module, &around),
             settings: RefCell::new(settings),
             around,
             active: RefCell::default(),
-            busy: RefCell::default(),
-            stopped: RefCell::default(),
-            withdrawn: RefCell::default(),
+            queue: Queue::new(),
             plans: RefCell::default(),
             problems: RefCell::default(),
             since: SystemTime::now(),
@@ -149,7 +151,7 @@ impl Supervisor {
             has_looked: Cell::new(false),
             change_is_near: Cell::new(false),
             down: Notify::new(),
-            changed: Notify::new(),
+            looked: Notify::new(),
         }))
     }
 
@@ -160,8 +162,8 @@ impl Supervisor {
         self.note(&format!("{} is coming up, process {}", self.options.module, std::process::id()));
         let (watch, mut changes) = watch::start(&self)?;
         tokio::task::spawn_local(server::serve(listener, Rc::clone(&self)));
-        let looking = tokio::task::spawn_local(Rc::clone(&self).look_whenever_changed(watch.sender()));
-        self.changed.notify_one();
+        let looking = tokio::task::spawn_local(Rc::clone(&self).look_whenever_asked());
+        self.queue.ask();
 
         let mut undertaker = Undertaker::default();
         let mut tick = tokio::time::interval(TICK);
@@ -170,7 +172,7 @@ impl Supervisor {
             tokio::select! {
                 stop = signals.next() => match stop {
                     // Reload, as daemons do.
-                    false => self.changed.notify_one(),
+                    false => drop(self.queue.ask()),
                     true if ending.is_none() => {
                         let this = Rc::clone(&self);
                         tokio::task::spawn_local(async move { this.go_down().await });
@@ -184,11 +186,12 @@ impl Supervisor {
                     }
                 },
                 Some(change) = changes.recv() => watch::take(&self, &watch, change),
+                () = self.looked.notified() => watch.follow(&self),
                 _ = tick.tick() => {
                     undertaker.look();
                     if self.proxy.error().is_some() {
                         // The port may be free by now, the disk no longer full.
-                        self.changed.notify_one();
+                        self.queue.ask();
                     }
                     self.listen_again(&socket);
                     self.proxy.look_after_logs(&self.settings.borrow().log);
@@ -211,21 +214,6 @@ impl Supervisor {
         }
     }
 
-    /// Looks at once, and then whenever something has changed; several changes in a row are one.
-    async fn look_whenever_changed(self: Rc<Self>, watch: UnboundedSender<watch::Change>) {
-        loop {
-            self.changed.notified().await;
-            if let Err(error) = self.reconcile().await {
-                self.note(&format!("cannot look at what is installed: {error}"));
-                *self.problems.borrow_mut() = vec![error.to_string()];
-            }
-            if !self.has_looked.replace(true) {
-                tokio::task::spawn_local(Rc::clone(&self).tell_when_settled());
-            }
-            let _ = watch.send(watch::Change::Plugins);
-        }
-    }
-
     async fn obey(self: &Rc<Self>, request: Request) -> Reply {
         let result = match request {
             Request::Status { checks } => return Reply::Status(Box::new(self.status(checks).await)),
@@ -233,8 +221,8 @@ impl Supervisor {
                 Err(Error::machine(format!("{} is going down", self.options.module))
                     .hint("bring it up again with `mwp up`"))
             }
-            Request::Reload => self.reconcile().await.and_then(|()| self.proxy.error().map_or(Ok(()), Err)),
-            Request::Restart { name } => self.restart(&name).await,
+            Request::Reload => self.reload().await,
+            Request::Restart { name, wait } => self.restart(&name, wait).await,
             Request::Stop { name } => self.stop(name.as_deref()).await,
             // What is installed elsewhere does not run here.
             Request::Swap { base, .. } | Request::Withdraw { base, .. } if base != self.base().dir => Ok(()),

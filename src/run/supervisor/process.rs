@@ -30,7 +30,7 @@ pub(super) struct Start<'a> {
     pub(super) service: &'a Service,
     pub(super) environment: &'a Environment,
     pub(super) worker: u32,
-    /// Tells processes of one worker apart.
+    /// Tells processes apart.
     pub(super) generation: u64,
     /// The module's directories for sockets and logs.
     pub(super) var: &'a Path,
@@ -156,8 +156,9 @@ impl Process {
         }
     }
 
-    /// Stops it gracefully: waits until nobody is connected any more, asks it to end, and ends it.
-    pub(super) async fn retire(mut self, stop: Stop) {
+    /// Stops it gracefully: waits until nobody is connected any more, asks it to end, and gives it time to. Whoever has not
+    /// ended then is to be killed.
+    pub(super) async fn retire(&mut self, stop: Stop) {
         if let Some(bound) = self.bound.clone() {
             let drained = drain(&bound);
             tokio::select! {
@@ -167,10 +168,7 @@ impl Process {
             }
         }
         self.signal(stop.signal);
-        if tokio::time::timeout(stop.delay, self.child.wait()).await.is_err() {
-            self.kill();
-        }
-        let _ = self.ended().await;
+        let _ = tokio::time::timeout(stop.delay, self.child.wait()).await;
     }
 }
 

@@ -7,14 +7,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::service::stop_all;
-use super::slot::{Job, Order, Slot, Surroundings};
+use super::slot::{Job, Slot, Surroundings};
 use crate::error::{Error, Problem, Result};
 use crate::fs;
 use crate::plugin::{Module, Plugin};
 use crate::process::facts::children_of;
 use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure, running};
 use crate::run::status::{State, WorkerStatus};
-use crate::run::{CommandLine, Kind, Limits, LogSettings, Service, ServiceId, Settings, Stop};
+use crate::run::{CommandLine, Kind, Limits, LogSettings, Readiness, Service, ServiceId, Settings, Stop};
 use crate::site::Site;
 use crate::text;
 
@@ -168,13 +168,13 @@ impl Proxy {
             Some(slot) if is_running => self.reload(&slot).await,
             Some(slot) => {
                 let job = self.job(nginx, &conf, settings, site);
-                slot.order(Order::Replace(job));
+                slot.replace(job);
                 Ok(OldWorkers::default())
             }
             None => {
                 let job = self.job(nginx, &conf, settings, site);
-                let slot = Rc::new(Slot::new(1, Rc::clone(&job), &self.around));
-                slot.order(Order::Replace(job));
+                let slot = Slot::new(1, Rc::clone(&job), &self.around);
+                slot.replace(job);
                 self.state.borrow_mut().slot = Some(slot);
                 Ok(OldWorkers::default())
             }
@@ -197,22 +197,30 @@ impl Proxy {
                 signal: running::QUIT,
                 delay: Duration::from_secs(settings.nginx.timeout),
             },
+            // It has workers once it listens.
+            readiness: Readiness::Children,
+            start_timeout: None,
             max_age: None,
             split_streams: false,
             split_workers: false,
             speaks_http: false,
             health: None,
         };
-        let job = Rc::new(Job { service, environment: site.environment.clone() });
+        let job = Rc::new(Job {
+            service,
+            environment: site.environment.clone(),
+            start_timeout: settings.supervisor.start_timeout,
+            longest_wait: settings.supervisor.backoff_max,
+        });
         self.state.borrow_mut().job = Some(Rc::clone(&job));
         job
     }
 
     /// Has nginx read its configuration, and waits until it has taken it.
-    async fn reload(&self, slot: &Slot) -> Result<OldWorkers> {
+    async fn reload(&self, slot: &Rc<Slot>) -> Result<OldWorkers> {
         let Some(master) = slot.status().pid else { return Ok(OldWorkers::default()) };
         let old = children_of(master);
-        slot.order(Order::Signal(running::READ_CONFIGURATION));
+        slot.signal(running::READ_CONFIGURATION);
         let begun = Instant::now();
         while begun.elapsed() < RELOAD && slot.status().pid == Some(master) {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -248,7 +256,7 @@ impl Proxy {
             // New workers take over from old ones without a gap; the ports stay open.
             return self.reload(&slot).await.map(drop);
         }
-        slot.order(Order::Replace(job));
+        slot.replace(job);
         Ok(())
     }
 
@@ -305,7 +313,7 @@ impl Proxy {
             }
         }
         if is_moved {
-            slot.order(Order::Signal(running::REOPEN_LOGS));
+            slot.signal(running::REOPEN_LOGS);
         }
     }
 }

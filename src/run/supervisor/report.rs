@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::changes::Active;
+use super::reconcile::Active;
 use super::{Supervisor, health};
 use crate::env;
 use crate::process::facts::memory_of;

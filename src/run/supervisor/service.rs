@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::join_all;
 
-use super::slot::{Job, Order, Outcome, Slot, Surroundings};
+use super::slot::{Job, Outcome, Slot, Surroundings};
 use crate::run::ServiceId;
 use crate::run::status::WorkerStatus;
 
@@ -17,8 +17,8 @@ pub(super) struct Supervised {
 impl Supervised {
     /// Nothing is started yet.
     pub(super) fn new(job: Rc<Job>, around: &Rc<Surroundings>) -> Supervised {
-        let mut service = Supervised { job, slots: Vec::new() };
-        service.fit(service.job.service.workers, around);
+        let mut service = Supervised::empty(Rc::clone(&job));
+        service.fit(job, around);
         service
     }
 
@@ -31,25 +31,10 @@ impl Supervised {
         &self.job.service.id
     }
 
-    /// Makes room for so many workers; slots beyond are returned, still at work.
-    fn fit(&mut self, workers: u32, around: &Rc<Surroundings>) -> Vec<Rc<Slot>> {
-        let wanted = workers as usize;
-        let surplus = self.slots.split_off(wanted.min(self.slots.len()));
-        for worker in self.slots.len()..wanted {
-            let number = u32::try_from(worker + 1).unwrap_or(u32::MAX);
-            self.slots.push(Rc::new(Slot::new(number, Rc::clone(&self.job), around)));
-        }
-        surplus
-    }
-
-    /// Starts, or replaces what runs; slots that are superfluous now are returned, still at work.
-    pub(super) fn replace(&mut self, job: Rc<Job>, around: &Rc<Surroundings>) -> Vec<Rc<Slot>> {
-        self.job = job;
-        let surplus = self.fit(self.job.service.workers, around);
-        for slot in &self.slots {
-            slot.order(Order::Replace(Rc::clone(&self.job)));
-        }
-        surplus
+    /// From now on this is its job. Makes room for its workers; slots beyond are returned, still at work.
+    pub(super) fn fit(&mut self, job: Rc<Job>, around: &Rc<Surroundings>) -> Vec<Rc<Slot>> {
+        let slots = self.slots_for(&job, around);
+        self.adopt(job, slots)
     }
 
     /// The slots for another job of this service: those that are there, and new ones.
@@ -58,7 +43,7 @@ impl Supervised {
         let mut slots: Vec<_> = self.slots.iter().take(wanted).cloned().collect();
         for worker in slots.len()..wanted {
             let number = u32::try_from(worker + 1).unwrap_or(u32::MAX);
-            slots.push(Rc::new(Slot::new(number, Rc::clone(job), around)));
+            slots.push(Slot::new(number, Rc::clone(job), around));
         }
         slots
     }
@@ -73,6 +58,11 @@ impl Supervised {
 
     pub(super) fn slots(&self) -> &[Rc<Slot>] {
         &self.slots
+    }
+
+    /// Each slot, with what is to serve there.
+    pub(super) fn pairs(&self) -> Vec<(Rc<Job>, Rc<Slot>)> {
+        self.slots.iter().map(|slot| (Rc::clone(&self.job), Rc::clone(slot))).collect()
     }
 
     pub(super) fn into_slots(self) -> Vec<Rc<Slot>> {

@@ -16,7 +16,6 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::Supervisor;
-use super::slot::Order;
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -46,8 +45,6 @@ const NEVER: [&str; 12] = [
 pub(super) enum Change {
     /// On the disk.
     Files(Vec<PathBuf>),
-    /// Other plugins may be devlinked now.
-    Plugins,
     /// The time has come to act upon edits of the plugin.
     Edited(String),
 }
@@ -127,16 +124,11 @@ pub(super) fn take(supervisor: &Rc<Supervisor>, watch: &Watch, change: Change) {
                 }
             }
         }
-        Change::Plugins => watch.follow(supervisor),
         Change::Edited(name) => watch.act(&name, supervisor),
     }
 }
 
 impl Watch {
-    pub(super) fn sender(&self) -> UnboundedSender<Change> {
-        self.sender.clone()
-    }
-
     fn add(&self, dir: &Path) {
         // Out of watches: edits there are not seen; `mwp reload` and `mwp restart` do the same by hand.
         let _ = self.watcher.borrow_mut().watch(dir, RecursiveMode::NonRecursive);
@@ -148,7 +140,7 @@ impl Watch {
     }
 
     /// Watches the directories of the plugins that are devlinked now, and of no others.
-    fn follow(&self, supervisor: &Rc<Supervisor>) {
+    pub(super) fn follow(&self, supervisor: &Rc<Supervisor>) {
         let mut wanted = BTreeMap::new();
         if supervisor.settings.borrow().autorestart {
             for (name, active) in supervisor.active.borrow().iter() {
@@ -260,7 +252,7 @@ impl Watch {
         }
         tree.waiting = false;
         if std::mem::take(&mut tree.configuration) {
-            supervisor.changed.notify_one();
+            supervisor.queue.ask();
         }
         if std::mem::take(&mut tree.code) {
             tree.restarts.push(Instant::now());
@@ -322,22 +314,24 @@ impl Supervisor {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(QUIET).await;
             supervisor.change_is_near.set(false);
-            supervisor.changed.notify_one();
+            supervisor.queue.ask();
         });
     }
 
     fn restart_edited(self: &Rc<Self>, name: &str) {
-        if self.stopped.borrow().contains(name) || self.busy.borrow().contains(name) {
+        if self.desired.is_busy(name) {
             return;
         }
         if let Some(active) = self.active.borrow().get(name) {
             for service in &active.services {
                 for slot in service.slots() {
-                    slot.order(Order::Replace(Rc::clone(&service.job)));
+                    if !self.desired.is_stopped(service.id(), slot.worker) {
+                        slot.replace(Rc::clone(&service.job));
+                    }
                 }
             }
         }
         // Its nginx fragments may have been what was edited.
-        self.changed.notify_one();
+        self.queue.ask();
     }
 }

@@ -1,40 +1,58 @@
 //! One worker of a service, over all the processes that it will ever be.
 //!
-//! A slot has at most one process in service and at most one candidate that is to take its place:
-//!
-//! ```text
-//! start ─► candidate ─(listens)─► in service ─► replaced by the next candidate, or stopped: drained, then ended
-//!              │                      └─(ends by itself)─► waits, longer each time, and starts again
-//!              └─(ends, or does not listen in time)─► what is in service stays
-//! ```
-//!
-//! A worker that listens is replaced by renaming the candidate's socket over the one that nginx knows; connections to
-//! the old process are waited for before it is stopped. One that does not listen – a daemon – ends before its
-//! successor starts, since two at once might do the work twice.
+//! `machine` decides, without doing anything; this carries its decisions out, and tells it what happens. Each process
+//! has a `keeper`, a task that sees it to its end by the terms that it was started with. A worker that listens is put
+//! into service by renaming its socket to the name that nginx knows; connections to its predecessor are waited for
+//! before that is stopped.
 
-mod task;
+mod keeper;
+mod machine;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
-use std::rc::Rc;
-use std::sync::PoisonError;
+use std::rc::{Rc, Weak};
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
-use super::health;
+use self::keeper::Keeper;
+pub(super) use self::machine::Outcome;
+use self::machine::{Effect, End, Event, Machine, Phase, ProcessId, Terms, Ticket};
 use super::journal::Journal;
 use super::logs::{Logs, SharedSaid};
-use super::process::{Ended, Process, Start};
-use crate::run::Service;
-use crate::run::status::WorkerStatus;
+use super::process::{Process, Start};
+use crate::fs;
+use crate::run::status::{State, WorkerStatus};
+use crate::run::{Readiness, Service};
 use crate::site::Environment;
 
-/// A service with the environment of its processes.
+/// A service, with what its processes are started with.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Job {
     pub(super) service: Service,
     pub(super) environment: Environment,
+    pub(super) start_timeout: Duration,
+    pub(super) longest_wait: Duration,
+}
+
+impl Terms for Rc<Job> {
+    fn overlaps(&self) -> bool {
+        self.service.readiness == Readiness::Socket
+    }
+
+    fn serves_at_once(&self) -> bool {
+        self.service.readiness == Readiness::AtOnce
+    }
+
+    fn start_timeout(&self) -> Duration {
+        self.start_timeout
+    }
+
+    fn longest_wait(&self) -> Duration {
+        self.longest_wait
+    }
 }
 
 /// What slots share.
@@ -44,84 +62,304 @@ pub(super) struct Surroundings {
     pub(super) log: PathBuf,
     pub(super) logs: Logs,
     pub(super) journal: Journal,
+    generation: Cell<u64>,
 }
 
-/// How a candidate came out.
-pub(super) type Outcome = Result<(), String>;
+impl Surroundings {
+    pub(super) fn new(var: PathBuf, log: PathBuf, logs: Logs, journal: Journal) -> Surroundings {
+        Surroundings { var, log, logs, journal, generation: Cell::new(0) }
+    }
 
-#[derive(Debug)]
-pub(super) enum Order {
-    /// Start a candidate and say when it is ready and well; it waits for `Commit` or `Abort`.
-    Prepare(Rc<Job>, oneshot::Sender<Outcome>),
-    /// Say when what was in service has ended.
-    Commit(oneshot::Sender<()>),
-    Abort,
-    /// Start a candidate that takes over when it is ready.
-    Replace(Rc<Job>),
-    Stop(oneshot::Sender<()>),
-    /// A signal to the process in service, for programs that reload by one.
-    Signal(i32),
+    /// Tells all processes apart that this supervisor ever starts.
+    fn next_generation(&self) -> u64 {
+        let next = self.generation.get() + 1;
+        self.generation.set(next);
+        next
+    }
 }
 
-/// The slot's owner has this end.
+/// A worker.
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) worker: u32,
-    orders: UnboundedSender<Order>,
-    status: Rc<RefCell<WorkerStatus>>,
-    /// What the process that the status shows says.
-    said: Rc<RefCell<Option<SharedSaid>>>,
-    task: tokio::task::JoinHandle<()>,
+    around: Rc<Surroundings>,
+    machine: RefCell<Machine<Rc<Job>>>,
+    processes: RefCell<BTreeMap<ProcessId, Running>>,
+    /// What has happened and is still to be told to the machine.
+    events: RefCell<VecDeque<Event<Rc<Job>>>>,
+    is_busy: Cell<bool>,
+    waiting: RefCell<BTreeMap<Ticket, oneshot::Sender<Outcome>>>,
+    last_ticket: Cell<Ticket>,
+    /// The machine waits for another moment now.
+    moved: Rc<Notify>,
+    reported: RefCell<(State, Option<String>)>,
+}
+
+/// A process of the slot, as long as it is there.
+#[derive(Debug)]
+struct Running {
+    keeper: Keeper,
+    job: Rc<Job>,
+    pid: u32,
+    started: Instant,
+    started_at: SystemTime,
+    said: SharedSaid,
+    /// Where it listens until it enters service.
+    bound: Option<PathBuf>,
 }
 
 impl Slot {
     /// Waits for orders.
-    pub(super) fn new(worker: u32, job: Rc<Job>, around: &Rc<Surroundings>) -> Slot {
-        let (orders, inbox) = unbounded_channel();
-        let status = Rc::new(RefCell::new(WorkerStatus::new(worker)));
-        let said = Rc::default();
-        let running =
-            task::Running::new(worker, job, Rc::clone(around), Rc::clone(&status), Rc::clone(&said));
-        let task = tokio::task::spawn_local(running.run(inbox));
-        Slot { worker, orders, status, said, task }
+    pub(super) fn new(worker: u32, job: Rc<Job>, around: &Rc<Surroundings>) -> Rc<Slot> {
+        let slot = Rc::new(Slot {
+            worker,
+            around: Rc::clone(around),
+            machine: RefCell::new(Machine::new(job)),
+            processes: RefCell::default(),
+            events: RefCell::default(),
+            is_busy: Cell::new(false),
+            waiting: RefCell::default(),
+            last_ticket: Cell::new(0),
+            moved: Rc::new(Notify::new()),
+            reported: RefCell::new((State::Stopped, None)),
+        });
+        tokio::task::spawn_local(keep_time(Rc::downgrade(&slot), Rc::clone(&slot.moved)));
+        slot
     }
 
-    pub(super) fn order(&self, order: Order) {
-        let _ = self.orders.send(order);
-    }
-
-    pub(super) async fn prepare(&self, job: Rc<Job>) -> Outcome {
-        let (reply, outcome) = oneshot::channel();
-        self.order(Order::Prepare(job, reply));
+    /// Starts a process of the job beside what runs; returns when it is ready to enter service, or why it is not.
+    pub(super) async fn prepare(self: &Rc<Self>, job: Rc<Job>) -> Outcome {
+        let (ticket, outcome) = self.ticket();
+        self.feed(Event::Prepare(job, ticket));
         outcome.await.unwrap_or_else(|_| Err("it was stopped".to_owned()))
     }
 
-    /// The candidate takes over at once; the reply comes when what was in service has ended.
-    pub(super) fn commit(&self) -> oneshot::Receiver<()> {
-        let (reply, done) = oneshot::channel();
-        self.order(Order::Commit(reply));
-        done
+    /// Whether what was prepared still is.
+    pub(super) fn is_ready(&self) -> Outcome {
+        self.machine.borrow().is_ready()
     }
 
-    pub(super) async fn stop(&self) {
-        let (reply, done) = oneshot::channel();
-        self.order(Order::Stop(reply));
+    /// What was prepared enters service; what was there leaves.
+    pub(super) fn commit(self: &Rc<Self>) -> Outcome {
+        let (ticket, mut outcome) = self.ticket();
+        self.feed(Event::Commit(ticket));
+        outcome.try_recv().unwrap_or_else(|_| Err("it did not enter service".to_owned()))
+    }
+
+    /// Ends what was prepared.
+    pub(super) fn abort(self: &Rc<Self>) {
+        self.feed(Event::Abort);
+    }
+
+    /// Starts, or replaces what runs as soon as its successor listens.
+    pub(super) fn replace(self: &Rc<Self>, job: Rc<Job>) {
+        self.feed(Event::Replace(job));
+    }
+
+    /// Returns when everything has ended.
+    pub(super) async fn stop(self: &Rc<Self>) {
+        let (ticket, done) = self.ticket();
+        self.feed(Event::Stop(ticket));
         let _ = done.await;
     }
 
+    /// Returns when whatever was replaced has ended.
+    pub(super) async fn drained(&self) {
+        while self.processes.borrow().values().any(|process| process.keeper.is_leaving()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// A signal to the process in service, for programs that reload by one.
+    pub(super) fn signal(self: &Rc<Self>, signal: i32) {
+        self.feed(Event::Signal(signal));
+    }
+
+    /// What is in service does not do its work: another is to take its place.
+    pub(super) fn is_unwell(self: &Rc<Self>, reason: String) {
+        let serving = self.machine.borrow().serving().map(|(id, _)| id);
+        if let Some(id) = serving {
+            self.feed(Event::Unwell(id, reason));
+        }
+    }
+
+    /// The job of the process that is in service.
+    pub(super) fn serving(&self) -> Option<Rc<Job>> {
+        self.machine.borrow().serving().map(|(_, job)| Rc::clone(job))
+    }
+
+    fn ticket(&self) -> (Ticket, oneshot::Receiver<Outcome>) {
+        let ticket = self.last_ticket.get() + 1;
+        self.last_ticket.set(ticket);
+        let (sender, receiver) = oneshot::channel();
+        self.waiting.borrow_mut().insert(ticket, sender);
+        (ticket, receiver)
+    }
+
+    /// Tells the machine, and does what follows; what that brings about is told in its turn.
+    fn feed(self: &Rc<Self>, event: Event<Rc<Job>>) {
+        self.events.borrow_mut().push_back(event);
+        if self.is_busy.replace(true) {
+            return;
+        }
+        loop {
+            let Some(event) = self.events.borrow_mut().pop_front() else { break };
+            let effects = self.machine.borrow_mut().step(event, Instant::now());
+            for effect in effects {
+                self.carry_out(effect);
+            }
+        }
+        self.is_busy.set(false);
+        self.moved.notify_one();
+        self.report();
+    }
+
+    fn carry_out(self: &Rc<Self>, effect: Effect<Rc<Job>>) {
+        match effect {
+            Effect::Start(id, job) => self.start(id, job),
+            Effect::Check(id) => {
+                let processes = self.processes.borrow();
+                if let Some(Running { job, bound: Some(bound), .. }) = processes.get(&id) {
+                    keeper::check(Rc::downgrade(self), id, Rc::clone(job), bound.clone());
+                }
+            }
+            Effect::Enter(id) => self.enter(id),
+            Effect::Retire(id) => self.tell(id, Keeper::retire),
+            Effect::Kill(id) => self.tell(id, Keeper::kill),
+            Effect::Signal(id, signal) => self.tell(id, |keeper| keeper.signal(signal)),
+            Effect::Answer(ticket, outcome) => {
+                if let Some(waiting) = self.waiting.borrow_mut().remove(&ticket) {
+                    let _ = waiting.send(outcome);
+                }
+            }
+        }
+    }
+
+    fn tell(&self, id: ProcessId, what: impl FnOnce(&Keeper)) {
+        if let Some(process) = self.processes.borrow().get(&id) {
+            what(&process.keeper);
+        }
+    }
+
+    fn start(self: &Rc<Self>, id: ProcessId, job: Rc<Job>) {
+        let start = Start {
+            service: &job.service,
+            environment: &job.environment,
+            worker: self.worker,
+            generation: self.around.next_generation(),
+            var: &self.around.var,
+            log: &self.around.log,
+        };
+        match Process::start(&start, &self.around.logs) {
+            Ok(process) => {
+                let running = Running {
+                    pid: process.pid,
+                    started: process.started,
+                    started_at: process.started_at,
+                    said: Arc::clone(&process.said),
+                    bound: process.bound.clone(),
+                    keeper: Keeper::start(Rc::downgrade(self), id, Rc::clone(&job), process),
+                    job,
+                };
+                self.processes.borrow_mut().insert(id, running);
+            }
+            Err(reason) => {
+                self.events.borrow_mut().push_back(Event::Ended(id, End { reason, is_from_outside: false }));
+            }
+        }
+    }
+
+    fn enter(&self, id: ProcessId) {
+        let processes = self.processes.borrow();
+        let Some(process) = processes.get(&id) else { return };
+        let service = &process.job.service;
+        let moved = match &process.bound {
+            Some(bound) => fs::rename(bound, &service.socket(self.worker, &self.around.var)),
+            None => Ok(()),
+        };
+        let event = match moved {
+            Ok(()) => {
+                // Workers that started together do not end together.
+                let lifetime = service.max_age.map(|age| age + age.mul_f64(fastrand::f64()));
+                Event::Entered(id, lifetime)
+            }
+            Err(error) => Event::Refused(id, error.to_string()),
+        };
+        self.events.borrow_mut().push_back(event);
+    }
+
+    fn ended(self: &Rc<Self>, id: ProcessId, end: End) {
+        self.processes.borrow_mut().remove(&id);
+        self.feed(Event::Ended(id, end));
+    }
+
     pub(super) fn status(&self) -> WorkerStatus {
-        let mut status = self.status.borrow().clone();
-        status.uptime = status.started.map(|started| started.elapsed().as_secs());
-        let said = self.said.borrow();
-        status.log_error = said
-            .as_ref()
-            .and_then(|said| said.lock().unwrap_or_else(PoisonError::into_inner).log_error.clone());
-        status
+        let machine = self.machine.borrow();
+        let processes = self.processes.borrow();
+        let shown = machine.shown().and_then(|id| Some((id, processes.get(&id)?)));
+        let said = shown.map(|(_, process)| process.said.lock().unwrap_or_else(PoisonError::into_inner));
+        let leaving = processes.iter().filter(|(_, process)| process.keeper.is_leaving());
+        WorkerStatus {
+            state: match machine.phase() {
+                Phase::Stopped => State::Stopped,
+                Phase::Starting => State::Starting,
+                Phase::Running => State::Running,
+                Phase::Waiting => State::Waiting,
+                Phase::Stopping => State::Stopping,
+            },
+            pid: shown.map(|(_, process)| process.pid),
+            restarts: machine.restarts,
+            since: shown.map(|(_, process)| process.started_at),
+            uptime: shown.map(|(_, process)| process.started.elapsed().as_secs()),
+            last_error: machine.last_error.clone(),
+            outdated: machine.outdated,
+            log_error: said.and_then(|said| said.log_error.clone()),
+            draining: leaving.map(|(_, process)| process.pid).collect(),
+            ..WorkerStatus::new(self.worker)
+        }
+    }
+
+    /// Notes what has changed.
+    fn report(&self) {
+        let status = self.status();
+        let now = (status.state, status.last_error);
+        let before = self.reported.replace(now.clone());
+        if now == before {
+            return;
+        }
+        let pid = status.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
+        let error = now.1.filter(|error| before.1.as_ref() != Some(error));
+        let error = error.map_or_else(String::new, |error| format!(": {error}"));
+        let id = self.machine.borrow().job().service.id.clone();
+        self.around.journal.note(&format!("{id} {}: {}{pid}{error}", self.worker, now.0.word()));
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.task.abort();
+        // Whoever keeps its time ends with it.
+        self.moved.notify_one();
+    }
+}
+
+/// Tells the slot's machine when the moment has come that it waits for.
+async fn keep_time(slot: Weak<Slot>, moved: Rc<Notify>) {
+    // The slot is not held while this sleeps: nobody else may need it any more.
+    while let Some(at) = slot.upgrade().map(|slot| slot.machine.borrow().deadline()) {
+        tokio::select! {
+            () = sleep_until(at) => {
+                if let Some(slot) = slot.upgrade() {
+                    slot.feed(Event::Tick);
+                }
+            }
+            () = moved.notified() => {}
+        }
+    }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment.into()).await,
+        None => std::future::pending().await,
     }
 }

@@ -1,0 +1,223 @@
+//! From what is installed to what runs.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Supervisor;
+use super::proxy::OldWorkers;
+use super::service::{Supervised, stop_all};
+use super::slot::{Job, Slot};
+use crate::error::{Error, Fault, Problem, Result};
+use crate::run::{Plan, Plans, Settings, plan, plans};
+use crate::text;
+
+/// Requests that nginx took by its old configuration are waited for so long before those they may go to are stopped;
+/// who is connected then is waited for by the worker itself.
+const OLD_REQUESTS: Duration = Duration::from_secs(5);
+
+/// A plugin that runs.
+pub(super) struct Active {
+    /// What its processes were started by.
+    pub(super) plan: Plan,
+    pub(super) services: Vec<Supervised>,
+}
+
+impl Active {
+    pub(super) fn into_slots(self) -> Vec<Rc<Slot>> {
+        self.services.into_iter().flat_map(Supervised::into_slots).collect()
+    }
+}
+
+impl Supervisor {
+    /// What the services of a plan are started with.
+    pub(super) fn jobs(&self, plan: &Plan) -> Vec<Rc<Job>> {
+        let settings = self.settings.borrow();
+        let job = |service: &crate::run::Service| {
+            let mut environment = plan.environment_of(service);
+            environment.set(super::children::VAR, self.around.var.as_os_str());
+            Rc::new(Job {
+                service: service.clone(),
+                environment,
+                start_timeout: service.start_timeout.unwrap_or(settings.supervisor.start_timeout),
+                longest_wait: settings.supervisor.backoff_max,
+            })
+        };
+        plan.services.iter().map(job).collect()
+    }
+
+    /// Looks at everything whenever somebody asks for it; requests that come meanwhile are one.
+    pub(super) async fn look_whenever_asked(self: Rc<Self>) {
+        loop {
+            let number = self.queue.next().await;
+            if let Err(error) = self.reconcile().await {
+                self.note(&format!("cannot look at what is installed: {error}"));
+                *self.problems.borrow_mut() = vec![error.to_string()];
+            }
+            if !self.has_looked.replace(true) {
+                tokio::task::spawn_local(Rc::clone(&self).tell_when_settled());
+            }
+            self.queue.finish(number);
+            self.looked.notify_waiters();
+        }
+    }
+
+    /// Looks at everything, and says what keeps it from taking effect.
+    pub(super) async fn reload(&self) -> Result<()> {
+        self.queue.answered(self.queue.ask()).await;
+        let problems = self.problems.borrow().clone();
+        if !problems.is_empty() {
+            let problem = |message| Problem { message, hint: None };
+            return Err(Error::many(Fault::Input, problems.into_iter().map(problem).collect()));
+        }
+        self.proxy.error().map_or(Ok(()), Err)
+    }
+
+    /// Looks at everything that is installed, and makes what runs agree with it. Does not wait until processes have
+    /// started or ended.
+    async fn reconcile(self: &Rc<Self>) -> Result<()> {
+        let _deciding = self.deciding.lock().await;
+        if self.going_down.get() {
+            return Ok(());
+        }
+        let (module, base, site) =
+            (self.options.module.clone(), self.options.plugins_base.clone(), self.site.clone());
+        let found = tokio::task::spawn_blocking(move || {
+            let settings = Settings::load(&module, &site)?;
+            let plans = plans(&module, base.as_deref(), &settings, &site)?;
+            Ok((settings, plans))
+        });
+        let (settings, plans): (Settings, Plans) = found.await.map_err(|error| panicked(&error))??;
+        self.problems.borrow_mut().clear();
+        *self.settings.borrow_mut() = settings;
+
+        // What is in the home of a plugin that is being changed is not final; whoever changes it will say so.
+        let unfinished = self.base().unfinished();
+        let homes =
+            plans.iter().filter_map(|(name, plan)| Some((name.clone(), plan.as_ref().ok()?.identity())));
+        let homes: BTreeMap<String, (u64, u64)> = homes.collect();
+        if self.desired.settle(&homes) || unfinished.is_some() {
+            self.look_again();
+        }
+        let is_left_alone = |name: &String| {
+            self.desired.is_busy(name)
+                || homes.get(name).is_some_and(|home| self.desired.is_withdrawn(name, *home))
+                || unfinished.as_ref() == Some(name)
+        };
+        let mut surplus = Vec::new();
+        for (name, plan) in &plans {
+            match plan {
+                Ok(_) if is_left_alone(name) => {}
+                Ok(plan) => surplus.extend(self.apply(plan)),
+                Err(error) => self.note(&format!("{}: {error}", text::visible(name))),
+            }
+        }
+        let is_gone = |name: &&String| !plans.contains_key(*name) && !is_left_alone(name);
+        let gone: Vec<String> = self.active.borrow().keys().filter(is_gone).cloned().collect();
+        for name in gone {
+            self.note(&format!("{name}: uninstalled"));
+            self.desired.drop_plugin(&name);
+            let active = self.active.borrow_mut().remove(&name);
+            surplus.extend(active.map(Active::into_slots).unwrap_or_default());
+        }
+        *self.plans.borrow_mut() = plans;
+        let old = self.route().await;
+        tokio::task::spawn_local(stop_once_unused(old, surplus));
+        Ok(())
+    }
+
+    fn look_again(self: &Rc<Self>) {
+        let supervisor = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            supervisor.queue.ask();
+        });
+    }
+
+    /// Starts the plugin, or replaces what runs of it where that differs; what somebody stopped stays stopped. Slots
+    /// that are no longer needed are returned, still at work.
+    pub(super) fn apply(&self, plan: &Plan) -> Vec<Rc<Slot>> {
+        let mut active = self.active.borrow_mut();
+        let known = active.get(plan.name());
+        if known.is_some_and(|known| known.plan.runs_like(plan)) {
+            if let Some(known) = active.get_mut(plan.name()) {
+                known.plan = plan.clone();
+            }
+            return Vec::new();
+        }
+        let mut old = active.remove(plan.name()).map(|active| active.services).unwrap_or_default();
+        let (mut services, mut surplus) = (Vec::new(), Vec::new());
+        for job in self.jobs(plan) {
+            let mut service = match take(&mut old, &job) {
+                Some(known) => known,
+                None => Supervised::new(Rc::clone(&job), &self.around),
+            };
+            surplus.extend(service.fit(Rc::clone(&job), &self.around));
+            for slot in service.slots() {
+                if !self.desired.is_stopped(&job.service.id, slot.worker) {
+                    slot.replace(Rc::clone(&job));
+                }
+            }
+            services.push(service);
+        }
+        surplus.extend(old.into_iter().flat_map(Supervised::into_slots));
+        active.insert(plan.name().to_owned(), Active { plan: plan.clone(), services });
+        surplus
+    }
+
+    /// Tells nginx who answers for what now. Whatever keeps it from following is in its status.
+    pub(super) async fn route(&self) -> OldWorkers {
+        let plans: Vec<_> = self
+            .active
+            .borrow()
+            .values()
+            .map(|active| (active.plan.plugin.clone(), active.plan.services.clone()))
+            .collect();
+        let settings = self.settings.borrow().clone();
+        let site = settings.applied_to(&self.site, &self.options.module);
+        self.proxy.apply(plans, settings, site).await.unwrap_or_else(|error| {
+            self.note(&format!("nginx: {error}"));
+            OldWorkers::default()
+        })
+    }
+
+    /// Whether nginx takes the plugin's new configuration together with that of all others.
+    pub(super) async fn proxy_accepts(&self, plan: &Plan) -> Result<(), String> {
+        let mut plans: BTreeMap<String, _> = self
+            .active
+            .borrow()
+            .iter()
+            .map(|(name, active)| (name.clone(), (active.plan.plugin.clone(), active.plan.services.clone())))
+            .collect();
+        plans.insert(plan.name().to_owned(), (plan.plugin.clone(), plan.services.clone()));
+        let settings = self.settings.borrow().clone();
+        let site = settings.applied_to(&self.site, &self.options.module);
+        self.proxy.accepts(plan.name(), plans.into_values().collect(), settings, site).await
+    }
+
+    pub(super) async fn plan_of(&self, name: &str) -> Result<Plan> {
+        let base = self.base();
+        let (module, site, name) = (self.options.module.clone(), self.site.clone(), name.to_owned());
+        let site = self.settings.borrow().applied_to(&site, &module);
+        let found = tokio::task::spawn_blocking(move || plan(&base.get(&name)?, &base, &module, &site));
+        found.await.map_err(|error| panicked(&error))?
+    }
+}
+
+/// The service of this job, out of those that are known.
+pub(super) fn take(known: &mut Vec<Supervised>, job: &Job) -> Option<Supervised> {
+    let at = known.iter().position(|service| *service.id() == job.service.id)?;
+    Some(known.swap_remove(at))
+}
+
+/// Stops slots that nginx no longer sends requests to.
+pub(super) async fn stop_once_unused(old: OldWorkers, slots: Vec<Rc<Slot>>) {
+    if !slots.is_empty() {
+        let _ = tokio::time::timeout(OLD_REQUESTS, old.gone()).await;
+        stop_all(&slots).await;
+    }
+}
+
+fn panicked(error: &tokio::task::JoinError) -> Error {
+    Error::machine(format!("a look at the plugins failed: {error}"))
+}
