@@ -82,6 +82,9 @@ impl Supervisor {
         }
         let (module, base, site) =
             (self.options.module.clone(), self.options.plugins_base.clone(), self.site.clone());
+        // What is in the home of a plugin that is being changed is not final; whoever changes it will say so. The change
+        // may be called off while we look: what was seen then is gone, so both before and after count.
+        let unfinished_before = self.base().unfinished();
         let found = tokio::task::spawn_blocking(move || {
             let settings = Settings::load(&module, &site)?;
             let plans = plans(&module, base.as_deref(), &settings, &site)?;
@@ -91,18 +94,17 @@ impl Supervisor {
         self.problems.borrow_mut().clear();
         *self.settings.borrow_mut() = settings;
 
-        // What is in the home of a plugin that is being changed is not final; whoever changes it will say so.
-        let unfinished = self.base().unfinished();
+        let unfinished: Vec<String> = unfinished_before.into_iter().chain(self.base().unfinished()).collect();
         let homes =
             plans.iter().filter_map(|(name, plan)| Some((name.clone(), plan.as_ref().ok()?.identity())));
         let homes: BTreeMap<String, (u64, u64)> = homes.collect();
-        if self.desired.settle(&homes) || unfinished.is_some() {
+        if self.desired.settle(&homes) || !unfinished.is_empty() {
             self.look_again();
         }
         let is_left_alone = |name: &String| {
             self.desired.is_busy(name)
                 || homes.get(name).is_some_and(|home| self.desired.is_withdrawn(name, *home))
-                || unfinished.as_ref() == Some(name)
+                || unfinished.contains(name)
         };
         let mut surplus = Vec::new();
         for (name, plan) in &plans {

@@ -269,7 +269,10 @@ impl Load {
                         Ok(200) => counted.answered += 1,
                         other => {
                             counted.lost += 1;
-                            counted.reasons.push(format!("{other:?}"));
+                            let reason = format!("{other:?}");
+                            if !counted.reasons.contains(&reason) {
+                                counted.reasons.push(reason);
+                            }
                             stream = None;
                         }
                     }
