@@ -6,12 +6,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::fs::RotatingFile;
+use crate::fs::{RotatingFile, Rotation};
 
-/// A log is put aside at this size …
-const LIMIT: u64 = 100_000_000;
-/// … and so many old ones are kept.
-const KEPT: usize = 5;
+const ROTATION: Rotation = Rotation { max_size: 100_000_000, max_age: Duration::ZERO, kept: 5 };
 
 /// The copying, which ends when nobody writes any more.
 #[derive(Debug)]
@@ -19,7 +16,7 @@ pub(super) struct Capture(Receiver<Result<()>>);
 
 impl Capture {
     pub(super) fn start(mut from: PipeReader, log: &Path) -> Result<Capture> {
-        let mut log = RotatingFile::open(log, LIMIT, KEPT)?;
+        let mut log = RotatingFile::open(log, ROTATION)?;
         let (ended, end) = channel();
         std::thread::spawn(move || {
             let mut result = Ok(());

@@ -26,7 +26,7 @@ pub use atomic::{AtomicFile, TEMPORARY, write_atomic, write_atomic_with_mode};
 pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
 pub use mounts::mounts_below;
-pub use rotate::RotatingFile;
+pub use rotate::{RotatingFile, Rotation, put_aside_when_due};
 pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
 
 pub fn read(path: &Path) -> Result<Vec<u8>> {
@@ -149,9 +149,24 @@ pub fn create_file_with_mode(path: &Path, mode: u32) -> Result<fs::File> {
     options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path).at("create", path)
 }
 
-/// Opens a file to append to it, and creates it where there is none.
+/// Opens a log to append to it, and creates it where there is none, for its owner and group alone. What is no file is
+/// not written to.
 pub fn append_to(path: &Path) -> Result<fs::File> {
-    fs::OpenOptions::new().append(true).create(true).open(path).at("open", path)
+    let refused = |what: &str| {
+        Error::machine(format!("{} is {what}; a log is a file", text::path(path)))
+            .hint("put it away, and link the whole directory where logs are to go elsewhere")
+    };
+    if path.is_symlink() {
+        return Err(refused("a link"));
+    }
+    let mut options = fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o640);
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = options.custom_flags(flags.bits().cast_signed()).open(path).at("open", path)?;
+    if !file.metadata().at("read", path)?.is_file() {
+        return Err(refused("a device or a pipe"));
+    }
+    Ok(file)
 }
 
 /// A second name for a file; a copy where the file system has no such thing.

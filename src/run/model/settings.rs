@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::fs::Rotation;
 use crate::plugin::Module;
 use crate::plugin::config::ModuleSettings;
 use crate::site::Site;
@@ -71,10 +72,20 @@ pub struct LogSettings {
     pub max_size_before_rotation: u64,
     /// Zero for no limit.
     pub max_age_before_rotation: Duration,
-    /// How many old logs are kept: one a day, unless they grow too large.
+    /// How many old logs are kept, at least one: one a day, unless they grow too large.
     pub retention: u64,
     pub try_to_split_stdout_stderr: bool,
     pub try_to_split_multiple_workers: bool,
+}
+
+impl LogSettings {
+    pub fn rotation(&self) -> Rotation {
+        Rotation {
+            max_size: self.max_size_before_rotation,
+            max_age: self.max_age_before_rotation,
+            kept: usize::try_from(self.retention.max(1)).unwrap_or(usize::MAX),
+        }
+    }
 }
 
 impl Settings {

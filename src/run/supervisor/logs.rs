@@ -5,23 +5,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
 
-use file_rotate::compression::Compression;
-use file_rotate::suffix::{AppendTimestamp, FileLimit};
-use file_rotate::{ContentLimit, FileRotate};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use crate::error::{At, Error, Result};
-use crate::fs;
+use crate::error::{Error, Result};
+use crate::fs::{RotatingFile, Rotation};
 use crate::run::LogSettings;
 use crate::text;
 
@@ -78,7 +72,7 @@ async fn copy_all(mut streams: UnboundedReceiver<Stream>, settings: LogSettings)
         let writers = Rc::clone(&writers);
         let settings = settings.clone();
         tokio::task::spawn_local(async move {
-            let open = || Rc::new(RefCell::new(Writer::new(stream.to.clone(), settings)));
+            let open = || Rc::new(RefCell::new(Writer::new(stream.to.clone(), &settings)));
             let writer = Rc::clone(writers.borrow_mut().entry(stream.to.clone()).or_insert_with(open));
             copy(stream.from, &writer, &stream.said).await;
             drop(writer);
@@ -119,77 +113,25 @@ fn last_line(bytes: &[u8]) -> Option<String> {
 /// A log file.
 pub(super) struct Writer {
     path: PathBuf,
-    settings: LogSettings,
-    current: Option<Current>,
-}
-
-struct Current {
-    file: FileRotate<AppendTimestamp>,
-    begun: SystemTime,
+    rotation: Rotation,
+    current: Option<RotatingFile>,
 }
 
 impl Writer {
-    pub(super) fn new(path: PathBuf, settings: LogSettings) -> Writer {
-        Writer { path, settings, current: None }
+    pub(super) fn new(path: PathBuf, settings: &LogSettings) -> Writer {
+        Writer { path, rotation: settings.rotation(), current: None }
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        // Somebody may have removed the file: what is written then goes into a new one.
-        if self.current.is_some() && !self.path.exists() {
-            self.current = None;
-        }
-        // The crate panics where somebody moves its files about while it rotates them: that must not end the copying,
-        // and with it the worker.
-        let written = std::panic::catch_unwind(AssertUnwindSafe(|| self.append_to_current(bytes)));
-        let written = written
-            .unwrap_or_else(|_| Err(Error::machine(format!("cannot rotate {}", text::path(&self.path)))));
+        let current = match &mut self.current {
+            Some(current) => current,
+            None => self.current.insert(RotatingFile::open(&self.path, self.rotation)?),
+        };
+        let written = current.append(bytes);
         if written.is_err() {
+            // The next line may find a disk with room, or a directory that is there again.
             self.current = None;
         }
         written
-    }
-
-    fn append_to_current(&mut self, bytes: &[u8]) -> Result<()> {
-        let current = match &mut self.current {
-            Some(current) => current,
-            None => self.current.insert(Current::open(&self.path, &self.settings)?),
-        };
-        current
-            .rotate_when_old(self.settings.max_age_before_rotation)
-            .and_then(|()| current.file.write_all(bytes))
-            .at("write", &self.path)
-    }
-}
-
-impl Current {
-    fn open(path: &Path, settings: &LogSettings) -> Result<Current> {
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let present = fs::append_to(path)?;
-        let begun = present.metadata().and_then(|metadata| metadata.created());
-        // One a day, as a rule: the days to keep are the files to keep, so that a flood has an end.
-        let kept = usize::try_from(settings.retention.max(1)).unwrap_or(usize::MAX);
-        let limit = match settings.max_size_before_rotation {
-            0 => ContentLimit::None,
-            bytes => ContentLimit::BytesSurpassed(usize::try_from(bytes).unwrap_or(usize::MAX)),
-        };
-        let kept = AppendTimestamp::default(FileLimit::MaxFiles(kept));
-        let file = FileRotate::new(path, kept, limit, Compression::None, None);
-        Ok(Current { file, begun: begun.unwrap_or_else(|_| SystemTime::now()) })
-    }
-
-    fn rotate_when_old(&mut self, limit: Duration) -> std::io::Result<()> {
-        let now = SystemTime::now();
-        let Ok(age) = now.duration_since(self.begun) else {
-            // The clock was set back.
-            self.begun = now;
-            return Ok(());
-        };
-        if !limit.is_zero() && age >= limit {
-            self.file.rotate()?;
-            self.begun = now;
-        }
-        Ok(())
     }
 }

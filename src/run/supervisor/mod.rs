@@ -129,7 +129,7 @@ impl Supervisor {
         children::end_leftovers(&var, &log);
         remove_old_sockets(&var);
         let logs = Logs::start(settings.log.clone())?;
-        let own_log = Writer::new(log.join("supervisor.log"), settings.log.clone());
+        let own_log = Writer::new(log.join("supervisor.log"), &settings.log);
         let journal = Journal::new(own_log, watcher);
         let desired = Rc::new(Desired::read(&var));
         let around = Rc::new(Surroundings::new(var, log, logs, journal));

@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::service::stop_all;
 use super::slot::{Job, Slot, Surroundings};
 use crate::error::{Error, Problem, Result};
-use crate::fs;
+use crate::fs::{self, put_aside_when_due};
 use crate::plugin::{Module, Plugin};
 use crate::process::facts::children_of;
 use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure, running};
@@ -30,6 +31,8 @@ pub(super) struct Proxy {
     module: Module,
     around: Rc<Surroundings>,
     state: RefCell<Front>,
+    /// Which files its logs were at the last look.
+    logs: RefCell<BTreeMap<&'static str, (u64, u64)>>,
 }
 
 /// Workers of nginx from before a reload, which answer what they had taken.
@@ -66,7 +69,7 @@ struct Front {
 
 impl Proxy {
     pub(super) fn new(module: &Module, around: &Rc<Surroundings>) -> Proxy {
-        Proxy { module: module.clone(), around: Rc::clone(around), state: RefCell::default() }
+        Proxy { module: module.clone(), around: Rc::clone(around), state: RefCell::default(), logs: RefCell::default() }
     }
 
     /// Has nginx answer for these plugins from now on. Those of its workers that were told otherwise may go on for a while:
@@ -294,25 +297,24 @@ impl Proxy {
         self.state.borrow().routes.clone()
     }
 
-    /// nginx writes its logs itself: they are put aside for it when they are too large or too old.
+    /// nginx writes its logs itself: they are put aside for it when they are too large or too old, and it opens them
+    /// anew, too, where somebody else took them away.
     pub(super) fn look_after_logs(&self, settings: &LogSettings) {
         let Some(slot) = self.state.borrow().slot.clone() else { return };
-        let mut is_moved = false;
+        let mut is_to_reopen = false;
         for name in [running::ACCESS_LOG, running::ERROR_LOG] {
             let path = self.around.log.join(name);
-            let Ok(metadata) = path.metadata() else { continue };
-            let limit = settings.max_size_before_rotation;
-            let is_large = limit > 0 && metadata.len() > limit;
-            let age = metadata.created().ok().and_then(|begun| SystemTime::now().duration_since(begun).ok());
-            let oldest = settings.max_age_before_rotation;
-            let is_old = !oldest.is_zero() && metadata.len() > 0 && age.is_some_and(|age| age > oldest);
-            if is_large || is_old {
-                let aside = format!("{name}.{}", jiff::Zoned::now().strftime("%Y%m%dT%H%M%S"));
-                is_moved |= fs::rename(&path, &self.around.log.join(aside)).is_ok();
-                remove_older(&self.around.log, &format!("{name}."), settings.retention);
-            }
+            let known = self.logs.borrow().get(name).copied();
+            // A log that cannot be put aside goes on as it is.
+            let is_aside = put_aside_when_due(&path, &settings.rotation()).unwrap_or(false);
+            let now = path.metadata().ok().map(|file| (file.dev(), file.ino()));
+            is_to_reopen |= is_aside || known.is_some_and(|known| Some(known) != now);
+            match now {
+                Some(now) => self.logs.borrow_mut().insert(name, now),
+                None => self.logs.borrow_mut().remove(name),
+            };
         }
-        if is_moved {
+        if is_to_reopen {
             slot.signal(running::REOPEN_LOGS);
         }
     }
@@ -334,16 +336,4 @@ fn origin(settings: &Settings) -> String {
     let is_ipv6 = host.contains(':') && !host.starts_with('[');
     let host = if is_ipv6 { format!("[{host}]") } else { host.to_owned() };
     format!("http://{host}:{}", settings.nginx.port)
-}
-
-fn remove_older(dir: &Path, prefix: &str, days: u64) {
-    let limit = Duration::from_secs(days.max(1).saturating_mul(86_400));
-    for path in fs::list(dir).unwrap_or_default() {
-        let is_ours = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
-        let modified = path.metadata().and_then(|metadata| metadata.modified()).ok();
-        let age = modified.and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        if is_ours && age.is_some_and(|age| age > limit) {
-            let _ = fs::remove_file(&path);
-        }
-    }
 }
