@@ -226,7 +226,10 @@ impl Service {
                 delay: seconds("smart_stop_delay"),
             }
         } else {
-            Stop { drain: Duration::ZERO, signal: 15, delay: seconds("graceful_timeout") }
+            // A step may work on a file as long as its time-out says.
+            let own = seconds("timeout");
+            let delay = if kind == Kind::Step && !own.is_zero() { own } else { seconds("graceful_timeout") };
+            Stop { drain: Duration::ZERO, signal: 15, delay }
         };
         let readiness = if command.uses_socket() { Readiness::Socket } else { Readiness::AtOnce };
         let health = is_web_app.then(|| HealthTest::of_section(&label.name, name, section)).flatten();
@@ -384,12 +387,12 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_stopped_within_its_graceful_timeout() {
+    fn a_step_has_its_timeout_to_finish_what_it_works_on() {
         let found =
             services("mfdata", "[step_main]\n_cmd_and_args={plugin_dir}/main.py {step_name}\n").unwrap();
         assert_eq!(
             (found[0].id.file_stem().as_str(), found[0].stop.delay),
-            ("step_hello_main", Duration::from_secs(10))
+            ("step_hello_main", Duration::from_secs(600))
         );
     }
 

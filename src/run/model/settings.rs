@@ -63,6 +63,8 @@ pub struct SupervisorSettings {
     pub start_timeout: Duration,
     /// Between two starts that failed, at most.
     pub backoff_max: Duration,
+    /// How often apps that have a test are asked whether they hang; zero for never.
+    pub health_interval: Duration,
 }
 
 /// Section `[log]`.
@@ -177,10 +179,11 @@ impl Reader<'_> {
             try_to_split_stdout_stderr: self.flag("log", "try_to_split_stdout_stderr", false)?,
             try_to_split_multiple_workers: self.flag("log", "try_to_split_multiple_workers", false)?,
         };
-        let seconds = |key| self.number("supervisor", key, 60).map(Duration::from_secs);
+        let seconds = |key, default| self.number("supervisor", key, default).map(Duration::from_secs);
         let supervisor = SupervisorSettings {
-            start_timeout: seconds("start_timeout")?,
-            backoff_max: seconds("backoff_max")?,
+            start_timeout: seconds("start_timeout", 60)?,
+            backoff_max: seconds("backoff_max", 60)?,
+            health_interval: seconds("health_interval", 10)?,
         };
         Ok(Settings { nginx, log, supervisor, autorestart: self.flag("autorestart", "flag", true)? })
     }

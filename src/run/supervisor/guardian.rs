@@ -9,7 +9,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
@@ -26,7 +26,7 @@ use crate::site::Site;
 /// A supervisor that ends as soon as this did not get far.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
 /// Between two starts, at most.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What Rust has for a panic.
 const PANICKED: i32 = 101;
 
@@ -44,8 +44,10 @@ pub fn guard(
     super::desired::forget(&site.runtime_home(module).join("var"))?;
     tree::adopt_orphans();
     let child = Arc::new(AtomicI32::new(0));
-    forward_signals(Arc::clone(&child))?;
+    let terminated = Arc::new(AtomicBool::new(false));
+    forward_signals(Arc::clone(&child), Arc::clone(&terminated))?;
     let mut failures = 0;
+    let mut was_up = false;
     loop {
         let begun = Instant::now();
         let mut running = supervisor(program, arguments).spawn().at("run", program)?;
@@ -53,15 +55,29 @@ pub fn guard(
         let status = running.wait().at("wait for", program)?;
         child.store(0, Ordering::SeqCst);
         tree::kill_descendants();
+        was_up |= begun.elapsed() >= SHORT_LIFE;
         match status.code() {
-            Some(code) if code != PANICKED => return Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+            // An order, or a mistake that whoever starts the module is to know of.
+            Some(code) if code == 0 || (code != PANICKED && !was_up) => {
+                return Ok(u8::try_from(code).unwrap_or(u8::MAX));
+            }
+            _ if terminated.load(Ordering::SeqCst) => return Ok(crate::exit::INTERRUPTED),
             _ => {}
         }
+        // It has been up, and is to be up again whatever keeps it from that now: that may be mended.
+        was_up = true;
         failures = if begun.elapsed() < SHORT_LIFE { failures + 1 } else { 0 };
-        let how = status.signal().map_or_else(|| "it failed".to_owned(), |signal| format!("signal {signal}"));
+        let how = match (status.signal(), status.code()) {
+            (Some(signal), _) => format!("signal {signal}"),
+            (_, Some(code)) if code != PANICKED => format!("exit code {code}"),
+            _ => "a fault of its own".to_owned(),
+        };
         on_death(&format!("the supervisor of {module} was ended by {how}, and is started again"));
         let wait = Duration::from_millis(50) * 2u32.saturating_pow(failures.min(16));
         std::thread::sleep(wait.min(LONGEST_WAIT));
+        if terminated.load(Ordering::SeqCst) {
+            return Ok(crate::exit::INTERRUPTED);
+        }
     }
 }
 
@@ -90,7 +106,7 @@ fn supervisor(program: &Path, arguments: &[OsString]) -> Command {
     command
 }
 
-fn forward_signals(child: Arc<AtomicI32>) -> Result<()> {
+fn forward_signals(child: Arc<AtomicI32>, terminated: Arc<AtomicBool>) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Error::machine(format!("cannot listen to signals: {error}")))?;
     std::thread::spawn(move || {
@@ -98,6 +114,7 @@ fn forward_signals(child: Arc<AtomicI32>) -> Result<()> {
             // A terminal that closes ends what it started; without one, this signal is for reloading.
             let is_reload = signal == SIGHUP && !std::io::stdin().is_terminal();
             let signal = if is_reload { Signal::HUP } else { Signal::TERM };
+            terminated.fetch_or(!is_reload, Ordering::SeqCst);
             if let Some(pid) = Pid::from_raw(child.load(Ordering::SeqCst)) {
                 let _ = rustix::process::kill_process(pid, signal);
             }

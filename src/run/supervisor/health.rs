@@ -17,23 +17,39 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// No answer to such a question is longer.
 const LONGEST: usize = 1_000_000;
 
+/// Why an app is not well.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// It says nothing, or nothing that is HTTP.
+    NoAnswer(String),
+    /// It says something else than it should.
+    WrongAnswer(String),
+}
+
+/// As [`ask`], for people.
+pub(super) async fn check(socket: &Path, test: Option<&HealthTest>, path: &str) -> Result<(), String> {
+    ask(socket, test, path).await.map_err(|failure| match failure {
+        Failure::NoAnswer(reason) | Failure::WrongAnswer(reason) => reason,
+    })
+}
+
 /// Whether the app that listens there passes its test; without one, whether it answers in HTTP at all to a request for
 /// `path`.
-pub(super) async fn check(socket: &Path, test: Option<&HealthTest>, path: &str) -> Result<(), String> {
+pub(super) async fn ask(socket: &Path, test: Option<&HealthTest>, path: &str) -> Result<(), Failure> {
     let path = test.map_or(path, |test| &test.path);
     let patience = test.map(|test| test.timeout).filter(|timeout| !timeout.is_zero()).unwrap_or(PATIENCE);
-    let asked = tokio::time::timeout(patience, ask(socket, path)).await;
+    let asked = tokio::time::timeout(patience, request(socket, path)).await;
     let (status, body) = asked
         .unwrap_or_else(|_| Err(format!("no answer within {}", text::duration(patience))))
-        .map_err(|reason| format!("`GET {}`: {reason}", text::visible(path)))?;
+        .map_err(|reason| Failure::NoAnswer(format!("`GET {}`: {reason}", text::visible(path))))?;
     let Some(test) = test else { return Ok(()) };
     let found = |what: &str, found: &str, expected: &str| {
-        Err(format!(
+        Err(Failure::WrongAnswer(format!(
             "`GET {}`: found {what} {}; {} is expected",
             text::visible(path),
             text::visible(found),
             text::visible(expected)
-        ))
+        )))
     };
     if status != test.status {
         return found("status", &status.to_string(), &test.status.to_string());
@@ -46,7 +62,7 @@ pub(super) async fn check(socket: &Path, test: Option<&HealthTest>, path: &str) 
     Ok(())
 }
 
-async fn ask(socket: &Path, path: &str) -> Result<(u16, String), String> {
+async fn request(socket: &Path, path: &str) -> Result<(u16, String), String> {
     let stream = UnixStream::connect(socket).await.map_err(|error| text::io_reason(&error).to_string())?;
     let told = |error: hyper::Error| format!("no HTTP answer: {error}");
     let (mut sender, connection) =

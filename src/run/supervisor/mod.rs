@@ -23,6 +23,7 @@ mod health;
 mod journal;
 mod logs;
 mod orders;
+mod own_check;
 mod process;
 mod proxy;
 mod queue;
@@ -33,6 +34,7 @@ mod service;
 mod slot;
 mod swap;
 mod watch;
+mod wellness;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -51,6 +53,7 @@ use self::proxy::Proxy;
 use self::queue::Queue;
 use self::reconcile::Active;
 use self::slot::Surroundings;
+use self::wellness::Wellness;
 use super::control::{self, Reply, Request};
 use super::{Plans, Settings};
 use crate::error::{Error, Result};
@@ -81,6 +84,7 @@ pub(crate) struct Supervisor {
     active: RefCell<BTreeMap<String, Active>>,
     desired: Rc<Desired>,
     queue: Queue,
+    wellness: RefCell<Wellness>,
     /// What was found at the last look.
     plans: RefCell<Plans>,
     proxy: Proxy,
@@ -142,6 +146,7 @@ impl Supervisor {
             around,
             active: RefCell::default(),
             queue: Queue::new(),
+            wellness: RefCell::default(),
             plans: RefCell::default(),
             problems: RefCell::default(),
             since: SystemTime::now(),
@@ -189,6 +194,11 @@ impl Supervisor {
                 () = self.looked.notified() => watch.follow(&self),
                 _ = tick.tick() => {
                     undertaker.look();
+                    let this = Rc::clone(&self);
+                    tokio::task::spawn_local(async move {
+                        this.replace_unreachable().await;
+                        this.replace_hung().await;
+                    });
                     if self.proxy.error().is_some() {
                         // The port may be free by now, the disk no longer full.
                         self.queue.ask();

@@ -15,7 +15,7 @@ use tokio::process::{Child, Command};
 use super::logs::{Logs, Said, SharedSaid};
 use crate::fs;
 use crate::process::sockets::connections;
-use crate::run::{Limits, Service, Stop};
+use crate::run::{Kind, Limits, Service, Stop};
 use crate::site::Environment;
 use crate::text;
 
@@ -35,6 +35,8 @@ pub(super) struct Start<'a> {
     /// The module's directories for sockets and logs.
     pub(super) var: &'a Path,
     pub(super) log: &'a Path,
+    /// The soft limit that the supervisor was started with: its own is higher.
+    pub(super) open_files: Option<u64>,
 }
 
 /// How a process ended, as the operating system says.
@@ -50,7 +52,16 @@ pub(super) struct Process {
     pub(super) said: SharedSaid,
     /// Where it listens until its socket is put into service, and the name that the kernel knows it by for good.
     pub(super) bound: Option<PathBuf>,
+    /// The name that its socket has in service, which its successor may have by now.
+    socket: PathBuf,
     mark: String,
+}
+
+/// Whether both names are of one file.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path: &Path| path.symlink_metadata().ok().map(|file| (file.dev(), file.ino()));
+    identity(one).is_some() && identity(one) == identity(other)
 }
 
 impl Process {
@@ -76,10 +87,10 @@ impl Process {
         command.env(MARK, &mark).stdin(Stdio::null()).process_group(0);
         // Nobody drops one that runs; should it happen all the same, it must not run on unseen.
         command.kill_on_drop(true);
-        let pipe = || std::io::pipe().map_err(|error| format!("cannot make a pipe: {error}"));
+        let pipe = || std::io::pipe().map_err(|error| cannot_open(&error));
         let (from_out, to_log) = pipe()?;
         if out == err {
-            let twin = to_log.try_clone().map_err(|error| format!("cannot share a pipe: {error}"))?;
+            let twin = to_log.try_clone().map_err(|error| cannot_open(&error))?;
             command.stdout(Stdio::from(to_log)).stderr(Stdio::from(twin));
         } else {
             let (from_err, to_err_log) = pipe()?;
@@ -87,7 +98,9 @@ impl Process {
             logs.copy(from_err, &err, &said);
         }
         logs.copy(from_out, &out, &said);
-        before_exec(&mut command, service.limits);
+        // nginx, which has the connections of all, may have as many descriptors as we.
+        let open_files = if service.id.kind == Kind::Module { None } else { start.open_files };
+        before_exec(&mut command, service.limits, open_files);
         let child = command.spawn().map_err(|error| cannot_run(&words[0], &service.home, &error))?;
         let pid = child.id().unwrap_or_default();
         let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -99,6 +112,7 @@ impl Process {
             started_at: SystemTime::now(),
             said,
             bound,
+            socket: service.socket(start.worker, start.var),
             mark,
         })
     }
@@ -144,6 +158,9 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         if let Some(bound) = &self.bound {
+            if is_same_file(bound, &self.socket) {
+                let _ = fs::remove_file(&self.socket);
+            }
             let _ = fs::remove_file(bound);
         }
     }
@@ -183,7 +200,7 @@ async fn drain(bound: &Path) {
 }
 
 #[allow(unsafe_code)]
-fn before_exec(command: &mut Command, limits: Limits) {
+fn before_exec(command: &mut Command, limits: Limits, open_files: Option<u64>) {
     let limits = [
         (Resource::As, limits.address_space),
         (Resource::Nofile, limits.open_files),
@@ -195,6 +212,11 @@ fn before_exec(command: &mut Command, limits: Limits) {
     unsafe {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            if let Some(open_files) = open_files {
+                let present = rustix::process::getrlimit(Resource::Nofile);
+                let limit = Rlimit { current: Some(open_files), maximum: present.maximum };
+                rustix::process::setrlimit(Resource::Nofile, limit)?;
+            }
             for (resource, wanted) in limits {
                 let Some(wanted) = wanted else { continue };
                 let present = rustix::process::getrlimit(resource);
@@ -209,6 +231,18 @@ fn before_exec(command: &mut Command, limits: Limits) {
             }
             Ok(())
         });
+    }
+}
+
+/// Most likely there are too many descriptors open.
+fn cannot_open(error: &std::io::Error) -> String {
+    let limit = rustix::process::getrlimit(Resource::Nofile).current;
+    match (error.raw_os_error(), limit) {
+        (Some(number), Some(limit)) if number == rustix::io::Errno::MFILE.raw_os_error() => format!(
+            "no descriptor is left of the {limit} that `ulimit -n` allows; each worker needs up to three, a higher limit is \
+             needed"
+        ),
+        _ => format!("cannot make a pipe: {}", text::io_reason(error)),
     }
 }
 

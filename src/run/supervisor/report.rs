@@ -1,13 +1,11 @@
 //! What runs, told truthfully.
 
 use futures_util::future::join_all;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::Stdio;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::reconcile::Active;
+use super::own_check::own_check;
 use super::{Supervisor, health};
 use crate::env;
 use crate::process::facts::memory_of;
@@ -15,15 +13,15 @@ use crate::process::tree::Processes;
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, Test, WorkerStatus};
 use crate::run::{Kind, Plan, Service, ServiceId};
 
-/// A plugin's own check takes no longer.
-const OWN_CHECK: Duration = Duration::from_secs(30);
-
 /// Between two looks whether everything has started, at most.
 const SETTLING: Duration = Duration::from_secs(2);
 
 impl Supervisor {
     /// `checks`: whether apps and plugins are asked, which may take as long as they take to answer.
     pub(super) async fn status(self: &Rc<Self>, checks: bool) -> ModuleStatus {
+        if checks {
+            self.replace_unreachable().await;
+        }
         let processes = Processes::now();
         let mut plugins: Vec<PluginStatus> = {
             let active = self.active.borrow();
@@ -182,33 +180,4 @@ fn is_well(service: &ServiceStatus) -> bool {
 fn with_memory(mut worker: WorkerStatus, processes: &Processes) -> WorkerStatus {
     worker.memory = worker.pid.and_then(|pid| memory_of(pid, processes));
     worker
-}
-
-/// `bin/plugin.status`, where the plugin has one: well is who ends with 0.
-async fn own_check(plan: &Plan) -> Option<Test> {
-    let home = &plan.plugin.dir;
-    let program = home.join("bin/plugin.status");
-    if !is_executable(&program) {
-        return None;
-    }
-    let mut command = tokio::process::Command::new(&program);
-    command.current_dir(home).env_clear().envs(plan.environment.iter()).kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let failed =
-        |reason: String| Some(Test { ok: false, reason: Some(format!("bin/plugin.status: {reason}")) });
-    match tokio::time::timeout(OWN_CHECK, command.output()).await {
-        Err(_) => failed(format!("it did not end within {}", crate::text::duration(OWN_CHECK))),
-        Ok(Err(error)) => failed(crate::text::io_reason(&error).to_string()),
-        Ok(Ok(output)) if output.status.success() => Some(Test { ok: true, reason: None }),
-        Ok(Ok(output)) => {
-            let said = if output.stderr.is_empty() { output.stdout } else { output.stderr };
-            let said = String::from_utf8_lossy(&said);
-            let line = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
-            failed(crate::text::visible(line))
-        }
-    }
-}
-
-fn is_executable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }

@@ -10,11 +10,12 @@ mod machine;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{Notify, oneshot};
 
 use self::keeper::Keeper;
@@ -63,11 +64,12 @@ pub(super) struct Surroundings {
     pub(super) logs: Logs,
     pub(super) journal: Journal,
     generation: Cell<u64>,
+    open_files: Option<u64>,
 }
 
 impl Surroundings {
     pub(super) fn new(var: PathBuf, log: PathBuf, logs: Logs, journal: Journal) -> Surroundings {
-        Surroundings { var, log, logs, journal, generation: Cell::new(0) }
+        Surroundings { var, log, logs, journal, generation: Cell::new(0), open_files: raise_open_files() }
     }
 
     /// Tells all processes apart that this supervisor ever starts.
@@ -76,6 +78,14 @@ impl Surroundings {
         self.generation.set(next);
         next
     }
+}
+
+/// As many descriptors as the machine allows: each worker takes some. Returns the limit from before, which is theirs.
+fn raise_open_files() -> Option<u64> {
+    let before = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: before.maximum, maximum: before.maximum };
+    // Where it cannot be raised, whoever finds none left says so.
+    setrlimit(Resource::Nofile, raised).ok().and(before.current)
 }
 
 /// A worker.
@@ -249,6 +259,7 @@ impl Slot {
             generation: self.around.next_generation(),
             var: &self.around.var,
             log: &self.around.log,
+            open_files: self.around.open_files,
         };
         match Process::start(&start, &self.around.logs) {
             Ok(process) => {
@@ -274,7 +285,7 @@ impl Slot {
         let Some(process) = processes.get(&id) else { return };
         let service = &process.job.service;
         let moved = match &process.bound {
-            Some(bound) => fs::rename(bound, &service.socket(self.worker, &self.around.var)),
+            Some(bound) => put_in_service(bound, &service.socket(self.worker, &self.around.var)),
             None => Ok(()),
         };
         let event = match moved {
@@ -339,6 +350,19 @@ impl Drop for Slot {
     fn drop(&mut self) {
         // Whoever keeps its time ends with it.
         self.moved.notify_one();
+    }
+}
+
+/// Gives the socket the name that nginx knows. It keeps its own as well: servers remove the name that they made when
+/// they end, and complain where that is gone.
+fn put_in_service(bound: &Path, socket: &Path) -> crate::error::Result<()> {
+    let mut beside = bound.to_owned().into_os_string();
+    beside.push("+");
+    let beside = PathBuf::from(beside);
+    match std::fs::hard_link(bound, &beside) {
+        Ok(()) => fs::rename(&beside, socket),
+        // A file system without a second name for a socket.
+        Err(_) => fs::rename(bound, socket),
     }
 }
 
