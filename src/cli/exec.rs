@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Context;
-use crate::env::{Bases, PluginEnvironment, Under};
+use crate::env::{Bases, PluginEnvironment, Under, outside};
 use crate::error::{Error, Result};
 use crate::site::Environment;
 use crate::{exit, process, text};
@@ -50,7 +50,8 @@ impl BaseOption {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     let under = if arguments.empty { Under::Nothing } else { Under::Loaded };
-    let entered = arguments.base.enter(&arguments.plugin, under, context)?;
+    let mut entered = arguments.base.enter(&arguments.plugin, under, context)?;
+    outside::remember(&context.site.environment, &mut entered.environment);
     let directory = arguments.cwd.then_some(entered.plugin.dir.as_path());
     Ok(become_command(&arguments.command, directory, &entered.environment, context))
 }

@@ -11,7 +11,7 @@ use crate::exit;
 use crate::install::Base;
 use crate::plugin::Module;
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, WorkerStatus};
-use crate::run::{Control, Reply, Request};
+use crate::run::{Control, Reply, Request, control, other_runner};
 use crate::text;
 
 /// Show what runs: every plugin, service and worker; exit 0 only if all is well
@@ -43,6 +43,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
         context.output.json(&status);
     } else {
         show(&status, context);
+    }
+    if !arguments.json {
+        for warning in &status.warnings {
+            context.output.warning(warning);
+        }
     }
     for path in Base::new(None, &module, &context.site).set_aside() {
         context.output.warning(&format!("{} could be neither undone nor removed", text::path(&path)));
@@ -82,13 +87,34 @@ pub(super) fn running_module(named: Option<&str>, context: &Context) -> Result<(
             running.push((module.clone(), control));
         }
     }
-    // One runtime home can serve for all modules.
+    // One runtime home can be that of all modules: only the supervisor knows which of them is up.
+    let socket = |module: &Module| control::socket(module, &context.site);
+    if let [(first, _), (second, _), ..] = running.as_slice()
+        && socket(first) == socket(second)
+    {
+        let control = running.pop().map(|(_, control)| control);
+        if let Some(Reply::Status(status)) =
+            control.map(|control| control.ask(&Request::Status { checks: false })).transpose()?
+        {
+            running.retain(|(module, _)| module.as_str() == status.module);
+            if running.is_empty() {
+                let module = Module::parse(&status.module)?;
+                running.extend(Control::connect(&module, &context.site)?.map(|control| (module, control)));
+            }
+        }
+    }
     if running.len() > 1 {
         let names: Vec<&str> = running.iter().map(|(module, _)| module.as_str()).collect();
         return Err(Error::usage(format!("{} are up; which is meant?", names.join(" and ")))
             .hint(format!("name it: `--module {}`", names[0])));
     }
     running.pop().ok_or_else(|| {
+        let runner =
+            candidates.iter().find_map(|module| Some((module, other_runner(module, &context.site)?)));
+        if let Some((module, runner)) = runner {
+            return Error::input(format!("{module} is run by {}, and not by `mwp up`", runner.name()))
+                .hint(runner.how_to_look(module));
+        }
         let what = match candidates.as_slice() {
             [module] => format!("{module} is not up"),
             _ => "no module is up".to_owned(),
@@ -153,6 +179,9 @@ fn complaint(worker: &WorkerStatus) -> Option<String> {
     if let Some(error) = worker.log_error.as_ref().or(worker.last_error.as_ref().filter(|_| worker.outdated))
     {
         return Some(error.clone());
+    }
+    if worker.suspended {
+        return Some("it is stopped by a signal, and does nothing until it is sent SIGCONT".to_owned());
     }
     (worker.state != State::Running).then(|| match &worker.last_error {
         Some(error) => format!("{}: {error}", worker.state.word()),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,15 @@ use super::Context;
 use super::exec::BaseOption;
 use super::install::{modules, tell};
 use super::status::{problems, running_module};
+use crate::env::{enclosing_plugin, outside};
 use crate::error::{At, Error, Fault, Result};
 use crate::fs;
 use crate::install::{self, Base, NoRunner};
 use crate::plugin::Module;
 use crate::run::status::ModuleStatus;
 use crate::run::supervisor::{Options, supervise};
-use crate::run::{Control, Reply, Request, guard};
-use crate::text;
+use crate::run::{Control, Reply, Request, guard, other_runner};
+use crate::{process, text};
 
 /// Start a module: nginx and every app, step and daemon of the installed plugins, until ^C or `mwp down`
 #[derive(Debug, Args)]
@@ -41,16 +42,21 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
+    leave_plugin_environment(context)?;
     let base = arguments.base.plugins_base_dir.as_deref();
     let module = module_to_start(arguments.module.as_deref(), base, "mwp up", context)?;
     if Control::is_answered(&module, &context.site)? {
         return Err(Error::input(format!("{module} is up already"))
             .hint("`mwp status` shows it, `mwp reload` looks at everything again"));
     }
+    if let Some(runner) = other_runner(&module, &context.site) {
+        return Err(Error::input(format!("{module} is run by {} already", runner.name()))
+            .hint(format!("{}; end it there before `mwp up`", runner.how_to_look(&module))));
+    }
     if !arguments.no_provision {
         provision(&module, arguments, context)?;
     }
-    let program = std::env::current_exe().at("find", std::path::Path::new("mwp"))?;
+    let program = std::env::current_exe().at("find", Path::new("mwp"))?;
     if arguments.detach {
         return detach(&program, &module, arguments, context);
     }
@@ -60,6 +66,19 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
         words.push("--quiet".into());
     }
     guard(&program, &words, &module, &context.site, &|death| context.output.warning(death))
+}
+
+/// A module does not run in the environment of the plugin that somebody happens to look at: this starts anew outside.
+fn leave_plugin_environment(context: &Context) -> Result<()> {
+    let Some(name) = enclosing_plugin(&context.site.environment) else { return Ok(()) };
+    let inside = format!("this is the environment of the plugin `{}`", text::visible(&name));
+    let Some(environment) = outside::restore(&context.site.environment) else {
+        return Err(Error::input(inside).hint("leave it (`exit`): the module would inherit it"));
+    };
+    let program = std::env::current_exe().at("find", Path::new("mwp"))?;
+    let words: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let error = process::become_program(program.as_os_str(), &words, None, &environment);
+    Err(Error::io("run", &program, &error))
 }
 
 fn base_words(arguments: &Arguments) -> Result<Vec<OsString>> {
@@ -72,7 +91,7 @@ fn base_words(arguments: &Arguments) -> Result<Vec<OsString>> {
 /// The module that was named, or is loaded, or the only one that has something to run.
 pub(super) fn module_to_start(
     named: Option<&str>,
-    base: Option<&std::path::Path>,
+    base: Option<&Path>,
     command: &str,
     context: &Context,
 ) -> Result<Module> {
@@ -119,12 +138,7 @@ fn provision(module: &Module, arguments: &Arguments, context: &Context) -> Resul
 /// A module that has not settled by then is left to itself.
 const SETTLING: Duration = Duration::from_secs(120);
 
-fn detach(
-    program: &std::path::Path,
-    module: &Module,
-    arguments: &Arguments,
-    context: &Context,
-) -> Result<u8> {
+fn detach(program: &Path, module: &Module, arguments: &Arguments, context: &Context) -> Result<u8> {
     let said = said_at_start(module, context)?;
     let mut command = Command::new(program);
     command
@@ -161,7 +175,7 @@ fn said_at_start(module: &Module, context: &Context) -> Result<PathBuf> {
 fn wait_until_settled(
     child: &mut Child,
     module: &Module,
-    said: &std::path::Path,
+    said: &Path,
     context: &Context,
 ) -> Result<ModuleStatus> {
     let begun = Instant::now();

@@ -19,6 +19,7 @@ mod extra;
 mod find;
 mod layer;
 mod load;
+pub mod outside;
 mod plugin;
 mod requirements;
 mod search_path;

@@ -17,12 +17,44 @@ pub(crate) fn variable(pid: i32, name: &str) -> Option<String> {
 
 /// Children of this process that have ended and were not waited for.
 pub(crate) fn zombies() -> BTreeSet<i32> {
-    let is_dead = |pid: &i32| {
-        let stat = fs::read(Path::new(&format!("/proc/{pid}/stat"))).unwrap_or_default();
-        let end = stat.iter().rposition(|byte| *byte == b')').unwrap_or(0);
-        stat.get(end + 2) == Some(&b'Z')
-    };
+    let is_dead =
+        |pid: &i32| stat_of(*pid).is_some_and(|stat| stat.first().is_some_and(|state| state == "Z"));
     children_of(std::process::id()).into_iter().filter(is_dead).collect()
+}
+
+/// The words of `/proc/PID/stat` after the name, which may hold anything: state, parent, …
+fn stat_of(pid: i32) -> Option<Vec<String>> {
+    let stat = fs::read(Path::new(&format!("/proc/{pid}/stat"))).ok()?;
+    let end = stat.iter().rposition(|byte| *byte == b')')?;
+    Some(String::from_utf8_lossy(&stat[end + 1..]).split_whitespace().map(str::to_owned).collect())
+}
+
+pub(crate) fn parent_of(pid: i32) -> Option<i32> {
+    stat_of(pid)?.get(1)?.parse().ok()
+}
+
+/// Whether somebody stopped it by a signal.
+pub(crate) fn is_suspended(pid: u32) -> bool {
+    let stat = i32::try_from(pid).ok().and_then(stat_of);
+    stat.is_some_and(|stat| stat.first().is_some_and(|state| state == "T" || state == "t"))
+}
+
+/// Seconds of processor time of a process and its descendants, those included that it has waited for.
+pub(crate) fn processor_time_of(pid: u32, all: &Processes) -> Option<f64> {
+    let pid = i32::try_from(pid).ok()?;
+    let ticks = |pid: i32, columns: &[usize]| {
+        let stat = stat_of(pid)?;
+        Some(columns.iter().filter_map(|column| stat.get(*column)?.parse::<u64>().ok()).sum::<u64>())
+    };
+    // utime, stime, and those of children that have ended.
+    let own = ticks(pid, &[11, 12, 13, 14])?;
+    let others: u64 = all.descendants(pid).into_iter().filter_map(|pid| ticks(pid, &[11, 12, 13, 14])).sum();
+    #[allow(clippy::cast_precision_loss)]
+    Some((own + others) as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+pub(crate) fn open_files_of(pid: u32) -> Option<u64> {
+    Some(fs::list(Path::new(&format!("/proc/{pid}/fd"))).ok()?.len() as u64)
 }
 
 /// Bytes of memory that a process and its descendants hold.

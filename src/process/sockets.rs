@@ -1,6 +1,7 @@
 //! Connections to unix sockets, as the kernel lists them.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,19 @@ pub fn connections(bound: &Path) -> Result<usize> {
 /// As [`connections`], for many sockets at the price of one.
 pub fn connections_of(bound: &[PathBuf]) -> Result<Vec<usize>> {
     Ok(count(&fs::read(Path::new("/proc/net/unix"))?, bound))
+}
+
+/// Every path that a socket was bound to, with the number of its connections.
+pub(crate) fn all_connections() -> HashMap<PathBuf, usize> {
+    let mut counts = HashMap::new();
+    for line in fs::read(Path::new("/proc/net/unix")).unwrap_or_default().split(|byte| *byte == b'\n').skip(1)
+    {
+        if let Some((flags, path)) = fields(line) {
+            let count = counts.entry(PathBuf::from(OsStr::from_bytes(path))).or_default();
+            *count += usize::from(flags & LISTENS == 0);
+        }
+    }
+    counts
 }
 
 /// `Num RefCount Protocol Flags Type St Inode Path`

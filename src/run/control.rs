@@ -39,6 +39,10 @@ pub enum Request {
         plugin: String,
         base: PathBuf,
     },
+    /// Give up a swap that has not come to its end; fails where the new version serves already.
+    CallOff {
+        plugin: String,
+    },
     /// Take a plugin out of service, gracefully.
     Withdraw {
         plugin: String,
@@ -47,7 +51,7 @@ pub enum Request {
     Down,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     Done,
@@ -71,6 +75,7 @@ pub(super) const DYING: Duration = Duration::from_secs(10);
 pub struct Control {
     stream: UnixStream,
     path: PathBuf,
+    is_final: bool,
 }
 
 impl Control {
@@ -78,7 +83,7 @@ impl Control {
     pub fn connect(module: &Module, site: &Site) -> Result<Option<Control>> {
         let path = socket(module, site);
         match UnixStream::connect(&path) {
-            Ok(stream) => Ok(Some(Control { stream, path })),
+            Ok(stream) => Ok(Some(Control { stream, path, is_final: false })),
             Err(error) if is_absent(&error) => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => Err(too_long(&path)),
             Err(error) => Err(Error::io("connect to", &path, &error)),
@@ -117,16 +122,24 @@ impl Control {
         }
     }
 
+    /// As [`ask`](Control::ask) of somebody who was told to end: waits all the same, though not for long.
+    pub fn ask_at_the_end(mut self, request: &Request) -> Result<Reply> {
+        self.is_final = true;
+        self.ask(request)
+    }
+
     /// What the supervisor says before it hangs up; nothing where it died.
     fn hear(&mut self) -> Result<Vec<u8>> {
         self.stream.set_read_timeout(Some(LISTENING)).at("hear from", &self.path)?;
+        let begun = Instant::now();
         let (mut reply, mut buffer) = (Vec::new(), [0; 16 * 1024]);
         while !reply.ends_with(b"\n") {
             use std::io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
             match self.stream.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(length) => reply.extend_from_slice(&buffer[..length]),
-                Err(_) if process::is_interrupted() => return Err(Error::interrupted()),
+                Err(_) if self.is_final && begun.elapsed() > DYING => return Err(Error::interrupted()),
+                Err(_) if process::is_interrupted() && !self.is_final => return Err(Error::interrupted()),
                 Err(error) if matches!(error.kind(), Interrupted | TimedOut | WouldBlock) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
                 Err(error) => return Err(Error::io("hear from", &self.path, &error)),

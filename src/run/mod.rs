@@ -13,7 +13,7 @@ pub mod supervisor;
 pub mod tail;
 
 pub use control::{Control, Reply, Request};
-pub use export::{Roster, Which, Worker, Written, circus, systemd};
+pub use export::{Roster, Runner, Which, Worker, Written, circus, other_runner, systemd};
 pub use model::{
     CommandLine, HealthTest, Kind, Limits, LogSettings, NginxSettings, Plan, Plans, Readiness, Service,
     ServiceId, Settings, Stop, check_socket, plan, plans, status,

@@ -1,7 +1,7 @@
 //! The module that is up follows changes of its plugins base.
 
 use super::control::{Control, Request};
-use crate::error::Result;
+use crate::error::{Fault, Result};
 use crate::install::{Base, Runner};
 use crate::plugin::Label;
 use crate::site::Site;
@@ -20,8 +20,18 @@ impl UpModule<'_> {
 }
 
 impl Runner for UpModule<'_> {
+    /// A swap that was told to end while the new version served already is done.
     fn replace(&self, base: &Base, label: &Label) -> Result<()> {
-        self.tell(label, &Request::Swap { plugin: label.name.to_string(), base: base.dir.clone() })
+        let swap = Request::Swap { plugin: label.name.to_string(), base: base.dir.clone() };
+        let result = self.tell(label, &swap);
+        if !matches!(&result, Err(error) if error.fault == Fault::Interrupted) {
+            return result;
+        }
+        let call_off = Request::CallOff { plugin: label.name.to_string() };
+        match Control::connect(&label.module, self.0)?.map(|control| control.ask_at_the_end(&call_off)) {
+            Some(Err(error)) if error.fault == Fault::Input => Ok(()),
+            _ => result,
+        }
     }
 
     fn withdraw(&self, base: &Base, label: &Label) {

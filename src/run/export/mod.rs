@@ -6,12 +6,14 @@
 
 pub mod circus;
 mod files;
+mod others;
 mod roster;
 pub mod systemd;
 mod worker;
 
 pub use files::Written;
 pub(super) use files::{OurFiles, Target};
+pub use others::{Runner, other_runner};
 pub use roster::Roster;
 pub(super) use roster::{Front, utf8};
 pub use worker::{Which, Worker};

@@ -1,5 +1,6 @@
 //! One worker, as it is to be now: what units of systemd and watchers of circus start and stop.
 
+use super::others::MARK;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -74,7 +75,11 @@ impl Worker {
     }
 
     pub fn environment(&self) -> Environment {
-        self.plan.environment_of(&self.service)
+        let mut environment = self.plan.environment_of(&self.service);
+        if let Some(var) = self.socket.parent() {
+            environment.set(MARK, var);
+        }
+        environment
     }
 
     /// Where it starts.

@@ -35,7 +35,7 @@ impl State {
 }
 
 /// One worker.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// From 1.
     pub worker: u32,
@@ -55,6 +55,13 @@ pub struct WorkerStatus {
     pub outdated: bool,
     /// Why its log cannot be written.
     pub log_error: Option<String>,
+    /// Somebody stopped the process by a signal; it does nothing until it gets another.
+    pub suspended: bool,
+    /// Seconds of processor time, with those of its descendants.
+    pub cpu: Option<f64>,
+    pub open_files: Option<u64>,
+    /// Clients that are connected to its socket.
+    pub connections: Option<u64>,
     /// Processes that were replaced or stopped, and have not ended yet.
     pub draining: Vec<u32>,
 }
@@ -72,13 +79,17 @@ impl WorkerStatus {
             last_error: None,
             outdated: false,
             log_error: None,
+            suspended: false,
+            cpu: None,
+            open_files: None,
+            connections: None,
             draining: Vec::new(),
         }
     }
 }
 
 /// An app, a step or an extra daemon.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceStatus {
     pub kind: Kind,
     pub name: String,
@@ -97,7 +108,7 @@ pub struct Test {
     pub reason: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PluginStatus {
     pub name: String,
     pub version: String,
@@ -111,7 +122,7 @@ pub struct PluginStatus {
 }
 
 /// A module that is up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModuleStatus {
     pub module: String,
     pub ok: bool,
@@ -126,6 +137,8 @@ pub struct ModuleStatus {
     pub nginx: Option<WorkerStatus>,
     pub plugins: Vec<PluginStatus>,
     pub problems: Vec<String>,
+    /// What is as well as it can be, and worth knowing.
+    pub warnings: Vec<String>,
     /// Whether everything has come to its first start, or failed to.
     pub settled: bool,
 }

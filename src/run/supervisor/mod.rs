@@ -85,6 +85,10 @@ pub(crate) struct Supervisor {
     desired: Rc<Desired>,
     queue: Queue,
     wellness: RefCell<Wellness>,
+    /// Why edits are noticed late, where they are.
+    watch_trouble: RefCell<Option<String>>,
+    /// Swaps under way, by plugin, as long as they can be called off.
+    swaps: RefCell<BTreeMap<String, Rc<Notify>>>,
     /// What was found at the last look.
     plans: RefCell<Plans>,
     proxy: Proxy,
@@ -147,6 +151,8 @@ impl Supervisor {
             active: RefCell::default(),
             queue: Queue::new(),
             wellness: RefCell::default(),
+            watch_trouble: RefCell::default(),
+            swaps: RefCell::default(),
             plans: RefCell::default(),
             problems: RefCell::default(),
             since: SystemTime::now(),
@@ -194,6 +200,8 @@ impl Supervisor {
                 () = self.looked.notified() => watch.follow(&self),
                 _ = tick.tick() => {
                     undertaker.look();
+                    watch.look_at_roots(&self);
+                    *self.watch_trouble.borrow_mut() = watch.trouble();
                     let this = Rc::clone(&self);
                     tokio::task::spawn_local(async move {
                         this.replace_unreachable().await;
@@ -237,6 +245,7 @@ impl Supervisor {
             // What is installed elsewhere does not run here.
             Request::Swap { base, .. } | Request::Withdraw { base, .. } if base != self.base().dir => Ok(()),
             Request::Swap { plugin, .. } => self.swap(&plugin).await,
+            Request::CallOff { plugin } => self.call_off_swap(&plugin).await,
             Request::Withdraw { plugin, .. } => {
                 self.withdraw(&plugin).await;
                 Ok(())

@@ -69,7 +69,12 @@ struct Front {
 
 impl Proxy {
     pub(super) fn new(module: &Module, around: &Rc<Surroundings>) -> Proxy {
-        Proxy { module: module.clone(), around: Rc::clone(around), state: RefCell::default(), logs: RefCell::default() }
+        Proxy {
+            module: module.clone(),
+            around: Rc::clone(around),
+            state: RefCell::default(),
+            logs: RefCell::default(),
+        }
     }
 
     /// Has nginx answer for these plugins from now on. Those of its workers that were told otherwise may go on for a while:

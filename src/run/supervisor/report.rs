@@ -1,14 +1,18 @@
 //! What runs, told truthfully.
 
 use futures_util::future::join_all;
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::reconcile::Active;
 use super::own_check::own_check;
+use super::reconcile::Active;
+use super::slot::Slot;
 use super::{Supervisor, health};
 use crate::env;
-use crate::process::facts::memory_of;
+use crate::process::facts;
+use crate::process::sockets::all_connections;
 use crate::process::tree::Processes;
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, Test, WorkerStatus};
 use crate::run::{Kind, Plan, Service, ServiceId};
@@ -22,12 +26,12 @@ impl Supervisor {
         if checks {
             self.replace_unreachable().await;
         }
-        let processes = Processes::now();
+        let seen = Seen { processes: Processes::now(), connections: all_connections() };
         let mut plugins: Vec<PluginStatus> = {
             let active = self.active.borrow();
             let names: std::collections::BTreeSet<String> =
                 active.keys().chain(self.plans.borrow().keys()).cloned().collect();
-            names.into_iter().map(|name| self.plugin_status(&name, active.get(&name), &processes)).collect()
+            names.into_iter().map(|name| self.plugin_status(&name, active.get(&name), &seen)).collect()
         };
         if checks {
             self.check(&mut plugins).await;
@@ -37,7 +41,7 @@ impl Supervisor {
                 && plugin.test.as_ref().is_none_or(|test| test.ok)
                 && plugin.services.iter().all(is_well);
         }
-        let nginx = self.proxy.status().map(|nginx| with_memory(nginx, &processes));
+        let nginx = self.proxy.status().map(|nginx| with_figures(nginx, &seen));
         let mut problems = self.problems.borrow().clone();
         if self.going_down.get() {
             problems.push(format!("{} is going down", self.options.module));
@@ -64,6 +68,7 @@ impl Supervisor {
             nginx,
             plugins,
             problems,
+            warnings: self.watch_trouble.borrow().iter().cloned().collect(),
         }
     }
 
@@ -79,7 +84,7 @@ impl Supervisor {
         }
     }
 
-    fn plugin_status(&self, name: &str, active: Option<&Active>, processes: &Processes) -> PluginStatus {
+    fn plugin_status(&self, name: &str, active: Option<&Active>, seen: &Seen) -> PluginStatus {
         let plans = self.plans.borrow();
         let found = plans.get(name);
         let mut problems = Vec::new();
@@ -97,7 +102,7 @@ impl Supervisor {
             services.push(ServiceStatus {
                 kind: id.kind,
                 name: id.name.clone(),
-                workers: service.status().into_iter().map(|worker| with_memory(worker, processes)).collect(),
+                workers: service.slots().iter().map(|slot| seen.worker(slot)).collect(),
                 test: None,
                 routes: routes.get(id).cloned().unwrap_or_default(),
             });
@@ -171,13 +176,33 @@ impl Supervisor {
 
 fn is_well(service: &ServiceStatus) -> bool {
     service.test.as_ref().is_none_or(|test| test.ok)
-        && service
-            .workers
-            .iter()
-            .all(|worker| worker.state == State::Running && !worker.outdated && worker.log_error.is_none())
+        && service.workers.iter().all(|worker| {
+            worker.state == State::Running
+                && !worker.outdated
+                && !worker.suspended
+                && worker.log_error.is_none()
+        })
 }
 
-fn with_memory(mut worker: WorkerStatus, processes: &Processes) -> WorkerStatus {
-    worker.memory = worker.pid.and_then(|pid| memory_of(pid, processes));
+/// The machine at one moment.
+struct Seen {
+    processes: Processes,
+    connections: HashMap<PathBuf, usize>,
+}
+
+impl Seen {
+    fn worker(&self, slot: &Slot) -> WorkerStatus {
+        let connections = slot.bound().and_then(|bound| self.connections.get(&bound).copied());
+        let status = WorkerStatus { connections: connections.map(|count| count as u64), ..slot.status() };
+        with_figures(status, self)
+    }
+}
+
+fn with_figures(mut worker: WorkerStatus, seen: &Seen) -> WorkerStatus {
+    let Some(pid) = worker.pid else { return worker };
+    worker.memory = facts::memory_of(pid, &seen.processes);
+    worker.cpu = facts::processor_time_of(pid, &seen.processes);
+    worker.open_files = facts::open_files_of(pid);
+    worker.suspended = facts::is_suspended(pid);
     worker
 }

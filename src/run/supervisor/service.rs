@@ -6,7 +6,6 @@ use futures_util::future::join_all;
 
 use super::slot::{Job, Outcome, Slot, Surroundings};
 use crate::run::ServiceId;
-use crate::run::status::WorkerStatus;
 
 #[derive(Debug)]
 pub(super) struct Supervised {
@@ -67,10 +66,6 @@ impl Supervised {
 
     pub(super) fn into_slots(self) -> Vec<Rc<Slot>> {
         self.slots
-    }
-
-    pub(super) fn status(&self) -> Vec<WorkerStatus> {
-        self.slots.iter().map(|slot| slot.status()).collect()
     }
 }
 

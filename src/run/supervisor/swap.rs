@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Supervisor;
@@ -34,6 +35,7 @@ impl Supervisor {
         };
         self.desired.come_back(name);
         let result = self.swap_alone(name, &busy).await;
+        self.swaps.borrow_mut().remove(name);
         drop(busy);
         // What happened meanwhile was left for now.
         self.queue.ask();
@@ -58,7 +60,13 @@ impl Supervisor {
         drop(deciding);
 
         let (services, pairs) = self.room_for(&plan);
-        if let Err(reason) = prepare_in_turn(&pairs).await {
+        let called_off = Rc::new(Notify::new());
+        self.swaps.borrow_mut().insert(name.to_owned(), Rc::clone(&called_off));
+        let prepared = tokio::select! {
+            prepared = prepare_in_turn(&pairs) => prepared,
+            () = called_off.notified() => Err("it was called off".to_owned()),
+        };
+        if let Err(reason) = prepared {
             return Err(self.call_off(name, pairs, &reason).await);
         }
         let deciding = self.deciding.lock().await;
@@ -69,6 +77,9 @@ impl Supervisor {
             }
             Err(reason) => Some(reason),
         };
+        // From here on it is too late to call it off.
+        let is_called_off = self.swaps.borrow_mut().remove(name).is_none();
+        let refused = refused.or(is_called_off.then(|| "it was called off".to_owned()));
         if let Some(reason) = refused {
             return Err(self.call_off(name, pairs, &reason).await);
         }
@@ -91,6 +102,17 @@ impl Supervisor {
         tokio::task::spawn_local(stop_once_unused(old, surplus));
         let rest = if has_ended { "has ended" } else { "answers what is under way, then ends" };
         self.note(&format!("{name}: the new version serves; the old one {rest}"));
+        Ok(())
+    }
+
+    /// Gives up the plugin's swap, where it can be given up; returns when what ran has the place for itself.
+    pub(super) async fn call_off_swap(&self, name: &str) -> Result<()> {
+        let Some(called_off) = self.swaps.borrow_mut().remove(name) else {
+            return Err(Error::input(format!("the new version of `{}` serves already", text::visible(name)))
+                .hint("install the old one again to go back"));
+        };
+        called_off.notify_one();
+        drop(self.desired.occupied(name).await);
         Ok(())
     }
 

@@ -5,18 +5,21 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use notify::event::{AccessKind, AccessMode, EventKind, MetadataKind, ModifyKind};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
+use rustix::io::Errno;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::Supervisor;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::text;
 
 /// Nothing has changed for so long: the edit is complete.
@@ -25,9 +28,11 @@ const QUIET: Duration = Duration::from_millis(100);
 const OFTEN: usize = 10;
 const OFTEN_WITHIN: Duration = Duration::from_secs(30);
 
-/// Never a reason to restart.
-const NEVER: [&str; 12] = [
+/// Never a reason to restart: what tools and editors leave in a directory for themselves.
+const NEVER: [&str; 22] = [
     ".git/",
+    ".hg/",
+    ".svn/",
     ".mwp/",
     ".mwp-tmp-*",
     // What the kernel calls a file without a name.
@@ -37,10 +42,22 @@ const NEVER: [&str; 12] = [
     "/local/",
     "*.pyc",
     "*.plugin",
+    ".mypy_cache/",
+    ".pytest_cache/",
+    ".ruff_cache/",
+    ".idea/",
+    // vim, emacs, JetBrains.
     "*.sw?",
     "*~",
     "4913",
+    ".\\#*",
+    "\\#*\\#",
+    "*___jb_tmp___",
+    "*___jb_old___",
 ];
+
+/// Where the kernel has no watches left, files are looked at so often.
+const POLLING: Duration = Duration::from_secs(2);
 
 pub(super) enum Change {
     /// On the disk.
@@ -50,7 +67,14 @@ pub(super) enum Change {
 }
 
 pub(super) struct Watch {
-    watcher: RefCell<RecommendedWatcher>,
+    /// None where the kernel gives no more of them to this user.
+    native: RefCell<Option<RecommendedWatcher>>,
+    /// For what the other one cannot watch; made when it is needed.
+    polling: RefCell<Option<PollWatcher>>,
+    /// Why files are polled.
+    trouble: RefCell<Option<String>>,
+    /// What is watched, by the names that it had.
+    watched: RefCell<BTreeMap<PathBuf, (u64, u64)>>,
     sender: UnboundedSender<Change>,
     trees: RefCell<BTreeMap<String, Tree>>,
     /// Files and directories of the module itself.
@@ -73,16 +97,8 @@ struct Tree {
 
 pub(super) fn start(supervisor: &Rc<Supervisor>) -> Result<(Watch, UnboundedReceiver<Change>)> {
     let (sender, receiver) = unbounded_channel();
-    let events = sender.clone();
-    let on_event = move |event: notify::Result<notify::Event>| {
-        if let Ok(event) = event
-            && is_change(event.kind)
-        {
-            let _ = events.send(Change::Files(event.paths));
-        }
-    };
-    let watcher = RecommendedWatcher::new(on_event, notify::Config::default())
-        .map_err(|error| Error::machine(format!("cannot watch files: {error}")))?;
+    let native = RecommendedWatcher::new(on_event(&sender), notify::Config::default());
+    let trouble = native.as_ref().err().map(because);
     let home = supervisor.runtime_home();
     let etc = supervisor.site.etc.join("metwork.config.d").join(supervisor.options.module.as_str());
     let of_module = vec![
@@ -92,15 +108,44 @@ pub(super) fn start(supervisor: &Rc<Supervisor>) -> Result<(Watch, UnboundedRece
         etc.clone(),
         etc.join("plugins"),
     ];
-    let watch = Watch { watcher: RefCell::new(watcher), sender, trees: RefCell::default(), of_module };
-    // conf_monitor is replaced as a whole, so its directory is watched.
-    watch.add(&home.join("var"));
-    for dir in &watch.of_module[1..] {
-        if dir.is_dir() {
-            watch.add(dir);
+    let watch = Watch {
+        native: RefCell::new(native.ok()),
+        polling: RefCell::default(),
+        trouble: RefCell::new(trouble),
+        watched: RefCell::default(),
+        sender,
+        trees: RefCell::default(),
+        of_module,
+    };
+    watch.look_at_roots(supervisor);
+    Ok((watch, receiver))
+}
+
+fn on_event(sender: &UnboundedSender<Change>) -> impl Fn(notify::Result<notify::Event>) + Send + 'static {
+    let events = sender.clone();
+    move |event: notify::Result<notify::Event>| {
+        if let Ok(event) = event
+            && is_change(event.kind)
+        {
+            let _ = events.send(Change::Files(event.paths));
         }
     }
-    Ok((watch, receiver))
+}
+
+/// The limits that a user runs into have names.
+fn because(error: &notify::Error) -> String {
+    let limit = match &error.kind {
+        notify::ErrorKind::MaxFilesWatch => "fs.inotify.max_user_watches",
+        notify::ErrorKind::Io(error) if error.raw_os_error() == Some(Errno::MFILE.raw_os_error()) => {
+            "fs.inotify.max_user_instances"
+        }
+        _ => return error.to_string(),
+    };
+    format!("the kernel's limit {limit} is reached")
+}
+
+fn identity(dir: &Path) -> Option<(u64, u64)> {
+    dir.metadata().ok().filter(Metadata::is_dir).map(|dir| (dir.dev(), dir.ino()))
 }
 
 fn is_change(kind: EventKind) -> bool {
@@ -108,7 +153,10 @@ fn is_change(kind: EventKind) -> bool {
         EventKind::Create(_) | EventKind::Remove(_) => true,
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
         EventKind::Modify(ModifyKind::Name(_)) => true,
-        EventKind::Modify(ModifyKind::Metadata(kind)) => kind == MetadataKind::Permissions,
+        // The time of writing is what polling sees.
+        EventKind::Modify(ModifyKind::Metadata(kind)) => {
+            matches!(kind, MetadataKind::Permissions | MetadataKind::WriteTime)
+        }
         _ => false,
     }
 }
@@ -129,9 +177,85 @@ pub(super) fn take(supervisor: &Rc<Supervisor>, watch: &Watch, change: Change) {
 }
 
 impl Watch {
+    /// Why files are polled, where they are.
+    pub(super) fn trouble(&self) -> Option<String> {
+        self.trouble.borrow().as_ref().map(|why| {
+            format!("edits are noticed after up to {}: {why}, so files are polled", text::duration(POLLING))
+        })
+    }
+
     fn add(&self, dir: &Path) {
-        // Out of watches: edits there are not seen; `mwp reload` and `mwp restart` do the same by hand.
-        let _ = self.watcher.borrow_mut().watch(dir, RecursiveMode::NonRecursive);
+        let Some(identity) = identity(dir) else { return };
+        self.watched.borrow_mut().insert(dir.to_owned(), identity);
+        let added = match self.native.borrow_mut().as_mut() {
+            Some(native) => native.watch(dir, RecursiveMode::NonRecursive),
+            None => return self.poll(dir),
+        };
+        match added {
+            Err(error) if !matches!(error.kind, notify::ErrorKind::PathNotFound) => {
+                self.trouble.borrow_mut().get_or_insert_with(|| because(&error));
+                self.poll(dir);
+            }
+            _ => {}
+        }
+    }
+
+    fn poll(&self, dir: &Path) {
+        let mut polling = self.polling.borrow_mut();
+        if polling.is_none() {
+            let settings = notify::Config::default().with_poll_interval(POLLING);
+            *polling = PollWatcher::new(on_event(&self.sender), settings).ok();
+        }
+        if let Some(polling) = polling.as_mut() {
+            // One that is gone by now is nobody's to watch.
+            let _ = polling.watch(dir, RecursiveMode::NonRecursive);
+        }
+    }
+
+    fn remove(&self, dir: &Path) {
+        self.watched.borrow_mut().remove(dir);
+        // It may be gone, and be watched by one of them only.
+        let _ = self.native.borrow_mut().as_mut().map(|native| native.unwatch(dir));
+        let _ = self.polling.borrow_mut().as_mut().map(|polling| polling.unwatch(dir));
+    }
+
+    /// Watches the directories that are there only now, or are others by now: what is in them is a change.
+    pub(super) fn look_at_roots(&self, supervisor: &Rc<Supervisor>) {
+        // conf_monitor is replaced as a whole, so its directory is watched.
+        let var = supervisor.runtime_home().join("var");
+        let dirs = self.of_module[1..].iter().chain([&var]);
+        let is_new = dirs.filter(|dir| self.has_changed(dir)).map(|dir| self.add_anew(dir)).count() > 0;
+        let mut trees = self.trees.borrow_mut();
+        let replaced = trees.iter_mut().filter(|(_, tree)| self.has_changed(&tree.root));
+        let mut names = Vec::new();
+        for (name, tree) in replaced {
+            for dir in std::mem::take(&mut tree.dirs) {
+                self.remove(&dir);
+            }
+            let root = tree.root.clone();
+            self.add_below(tree, &root);
+            (tree.includes, tree.excludes) = patterns(&root);
+            (tree.code, tree.configuration, tree.last) = (true, true, Some(Instant::now()));
+            if !std::mem::replace(&mut tree.waiting, true) {
+                names.push(name.clone());
+            }
+        }
+        for name in names {
+            self.act_after(QUIET, &name);
+        }
+        if is_new {
+            supervisor.change_soon();
+        }
+    }
+
+    /// Whether there is something at this path that is not watched.
+    fn has_changed(&self, dir: &Path) -> bool {
+        identity(dir).is_some_and(|now| self.watched.borrow().get(dir) != Some(&now))
+    }
+
+    fn add_anew(&self, dir: &Path) {
+        self.remove(dir);
+        self.add(dir);
     }
 
     fn is_of_module(&self, path: &Path) -> bool {
@@ -154,7 +278,7 @@ impl Watch {
             let stays = wanted.get(name) == Some(&tree.root);
             if !stays {
                 for dir in &tree.dirs {
-                    let _ = self.watcher.borrow_mut().unwatch(dir);
+                    self.remove(dir);
                 }
             }
             stays
@@ -180,8 +304,8 @@ impl Watch {
             if dir != tree.root && tree.is_excluded(&dir, true) {
                 continue;
             }
-            if tree.dirs.insert(dir.clone()) {
-                self.add(&dir);
+            if tree.dirs.insert(dir.clone()) || self.has_changed(&dir) {
+                self.add_anew(&dir);
             }
             let entries = crate::fs::list(&dir).unwrap_or_default();
             waiting.extend(entries.into_iter().filter(|path| path.is_dir() && !path.is_symlink()));

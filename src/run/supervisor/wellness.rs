@@ -36,7 +36,10 @@ impl Supervisor {
             let socket = job.service.socket(slot.worker, &self.around.var);
             let connecting = tokio::time::timeout(CONNECTING, UnixStream::connect(&socket)).await;
             if let Ok(Err(error)) = connecting
-                && matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
+                && matches!(
+                    error.kind(),
+                    std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused
+                )
             {
                 slot.is_unwell(format!(
                     "nobody can connect to {}: {}",
@@ -58,7 +61,9 @@ impl Supervisor {
         }
         self.wellness.borrow_mut().next = Some(Instant::now() + interval);
         let asked = self.serving_slots().into_iter().filter(|(job, _)| {
-            job.service.readiness == Readiness::Socket && job.service.speaks_http && job.service.health.is_some()
+            job.service.readiness == Readiness::Socket
+                && job.service.speaks_http
+                && job.service.health.is_some()
         });
         let asked: Vec<(Rc<Job>, Rc<Slot>)> = asked.collect();
         let outcomes = join_all(asked.iter().map(|(job, slot)| async move {

@@ -304,6 +304,12 @@ impl Slot {
         self.feed(Event::Ended(id, end));
     }
 
+    /// What the socket of the process that the status shows was bound to.
+    pub(super) fn bound(&self) -> Option<PathBuf> {
+        let id = self.machine.borrow().shown()?;
+        self.processes.borrow().get(&id)?.bound.clone()
+    }
+
     pub(super) fn status(&self) -> WorkerStatus {
         let machine = self.machine.borrow();
         let processes = self.processes.borrow();

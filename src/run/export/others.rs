@@ -1,0 +1,78 @@
+//! Whether somebody else than `mwp up` runs a module: systemd or circus, with what was written for them.
+
+use std::path::Path;
+
+use crate::fs;
+use crate::plugin::Module;
+use crate::process::facts;
+use crate::run::nginx::running::is_nginx_of;
+use crate::site::Site;
+
+/// In the environment of each worker that another supervisor started: the `var` directory of the module.
+pub(in crate::run) const MARK: &str = "MWP_WORKER_OF";
+
+/// Who runs a module instead of us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runner {
+    Systemd,
+    Circus,
+    /// It cannot be told which.
+    Unknown,
+}
+
+impl Runner {
+    pub fn name(self) -> &'static str {
+        match self {
+            Runner::Systemd => "systemd",
+            Runner::Circus => "circus",
+            Runner::Unknown => "another supervisor",
+        }
+    }
+
+    /// What people type to see how it is.
+    pub fn how_to_look(self, module: &Module) -> String {
+        match self {
+            Runner::Systemd => {
+                format!("`systemctl status 'mwp-{module}*'` shows it, in --user where it is a user's")
+            }
+            Runner::Circus => "`circusctl status` shows it".to_owned(),
+            Runner::Unknown => "end that one first".to_owned(),
+        }
+    }
+}
+
+/// Who runs the module, where its processes are not ours: workers by their mark, nginx by its logs.
+pub fn other_runner(module: &Module, site: &Site) -> Option<Runner> {
+    let home = site.runtime_home(module);
+    let (var, log) = (home.join("var"), home.join("log"));
+    for dir in fs::list(Path::new("/proc")).unwrap_or_default() {
+        let Some(pid) = dir.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let is_theirs = facts::variable(pid, MARK).is_some_and(|of| Path::new(&of) == var);
+        // An nginx of ours that lost its supervisor belongs to nobody.
+        let runner = runner_of(pid);
+        if is_theirs || (runner != Runner::Unknown && is_nginx_of(pid, &log)) {
+            return Some(runner);
+        }
+    }
+    None
+}
+
+/// By its control group or its parents.
+fn runner_of(pid: i32) -> Runner {
+    let group = fs::read(&Path::new("/proc").join(pid.to_string()).join("cgroup")).unwrap_or_default();
+    if String::from_utf8_lossy(&group).contains("/mwp-") {
+        return Runner::Systemd;
+    }
+    let mut ancestor = pid;
+    while let Some(parent) = facts::parent_of(ancestor).filter(|parent| *parent > 1) {
+        let line = fs::read(&Path::new("/proc").join(parent.to_string()).join("cmdline")).unwrap_or_default();
+        if String::from_utf8_lossy(&line).contains("circusd") {
+            return Runner::Circus;
+        }
+        ancestor = parent;
+    }
+    Runner::Unknown
+}
