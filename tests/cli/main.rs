@@ -39,6 +39,7 @@ mod serving;
 mod shims;
 mod shipped;
 mod support;
+mod swapping;
 mod systemd;
 mod trust;
 mod unpack;

@@ -98,8 +98,15 @@ impl Sandbox {
 
     /// `mwp` with these arguments, in `work`, with nothing of the caller's set-up but PATH and the registries.
     pub fn mwp<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mwp"));
-        command.args(arguments).current_dir(self.work()).env("HOME", self.path("home"));
+        let mut command = self.command(env!("CARGO_BIN_EXE_mwp"));
+        command.args(arguments);
+        command
+    }
+
+    /// Another program, in the environment that ours has.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.work()).env("HOME", self.path("home"));
         command.env("MWP_ETC_DIR", self.path("etc"));
         // The package managers' own caches are shared by all tests: what they download is not what is tested.
         for (variable, name) in
