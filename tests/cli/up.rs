@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::support::running::processes_of;
+use crate::support::running::{Up, processes_of};
 use crate::support::{Done, Sandbox};
 
 fn kill(pid: i64) {
@@ -473,4 +473,102 @@ fn a_removed_control_socket_comes_back() {
     let up = sandbox.up_without_nginx();
     fs::remove_file(sandbox.runtime_home().join("var/mwp.socket")).unwrap();
     up.until("it can be asked again", || up.supervisor() != 0);
+}
+
+#[test]
+fn what_tools_and_editors_leave_for_themselves_restarts_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.daemon_plugin("edited", "exec sleep 7500\n");
+    sandbox.ok(["develop", "-C", "edited"]);
+    let up = sandbox.up_without_nginx();
+    up.until_running("edited", "foo");
+    for name in [
+        ".#foo.sh",
+        "#foo.sh#",
+        "4913",
+        "foo.sh___jb_tmp___",
+        ".mypy_cache/x/y.json",
+        ".pytest_cache/v/z",
+        ".foo.sh.swp",
+    ] {
+        sandbox.write(&format!("edited/{name}"), "x");
+    }
+    sandbox.write("edited/bar.txt", "an edit");
+    up.until("the edit is noticed", || up.log("supervisor.log").contains("edited: edited"));
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(up.log("supervisor.log").matches("edited: edited").count(), 1, "{}", up.log("supervisor.log"));
+}
+
+#[test]
+fn directories_that_come_later_or_are_replaced_are_watched() {
+    let sandbox = Sandbox::new();
+    sandbox.daemon_plugin("edited", "exec sleep 7500\n");
+    sandbox.ok(["develop", "-C", "edited"]);
+    let up = sandbox.up_without_nginx();
+    up.until_running("edited", "foo");
+    let pid = up.pid("edited", "foo", 1);
+    // Cloned anew: another directory of the same name.
+    fs::rename(sandbox.path("work/edited"), sandbox.path("work/old")).unwrap();
+    sandbox.daemon_plugin("edited", "exec sleep 7501\n");
+    up.until("the new one runs", || ![0, pid].contains(&up.pid("edited", "foo", 1)));
+    let pid = up.pid("edited", "foo", 1);
+    sandbox.write("edited/deep/er/file.py", "x");
+    up.until("an edit in it is noticed", || ![0, pid].contains(&up.pid("edited", "foo", 1)));
+    // The operator's directory, made after the module came up.
+    let overrides = sandbox.path("etc/metwork.config.d/mfserv/plugins");
+    fs::create_dir_all(&overrides).unwrap();
+    fs::write(overrides.join("edited.ini"), "[extra_daemon_foo]\nnumprocesses=2\n").unwrap();
+    up.until("it counts", || up.worker("edited", "foo", 2)["state"] == "running");
+}
+
+#[test]
+fn a_log_that_somebody_moved_is_written_anew_and_one_that_cannot_be_written_is_told() {
+    let sandbox = Sandbox::new();
+    sandbox.daemon_plugin("talks", "i=0\nwhile :; do i=$((i+1)); echo line $i; sleep 0.05; done\n");
+    sandbox.ok(["install", sandbox.packed("talks").to_str().unwrap()]);
+    let up = sandbox.up_without_nginx();
+    let log = sandbox.runtime_home().join("log/extra_talks_foo.log");
+    up.until("it has spoken", || up.log("extra_talks_foo.log").contains("line 3"));
+    fs::rename(&log, sandbox.runtime_home().join("log/aside")).unwrap();
+    fs::write(&log, "").unwrap();
+    up.until("the new file is written", || up.log("extra_talks_foo.log").lines().count() > 3);
+    let all = up.log("aside") + &up.log("extra_talks_foo.log");
+    let numbers: Vec<u32> = all.lines().filter_map(|line| line.split(' ').nth(1)?.parse().ok()).collect();
+    assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "no line is lost: {all}");
+    // A link is nothing to write to, whatever it leads to.
+    fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+    up.until("it is told", || {
+        let status = sandbox.mwp(["status"]).output().unwrap();
+        status.status.code() == Some(1)
+            && String::from_utf8_lossy(&status.stderr).contains("is a link; a log is a file")
+    });
+}
+
+#[test]
+fn files_are_polled_where_the_kernel_has_no_watches_left() {
+    let sandbox = Sandbox::new();
+    sandbox.daemon_plugin("edited", "exec sleep 7500\n");
+    sandbox.ok(["develop", "-C", "edited"]);
+    sandbox.configure_module("[nginx]\nflag=0\n");
+    // In a user namespace of its own it has a limit of its own.
+    let limited =
+        "echo 0 > /proc/sys/user/max_inotify_instances || exit 99; exec \"$0\" up --detach --module mfserv";
+    let mut command = sandbox.command("unshare");
+    command.args(["-Ur", "sh", "-c", limited, env!("CARGO_BIN_EXE_mwp")]);
+    let done = Done::of(&mut command);
+    if done.code == Some(99) || done.stderr.contains("unshare failed") {
+        return eprintln!("no user namespaces here: {done:?}");
+    }
+    done.exited(0);
+    let up = Up { sandbox: &sandbox, port: 0 };
+    up.until_running("edited", "foo");
+    up.until("it is told", || {
+        let status = sandbox.mwp(["status"]).output().unwrap();
+        String::from_utf8_lossy(&status.stderr).contains("fs.inotify.max_user_instances is reached")
+    });
+    let pid = up.pid("edited", "foo", 1);
+    std::thread::sleep(Duration::from_millis(1100));
+    sandbox.write("edited/foo.sh", "exec sleep 7502\n");
+    up.until("the edit is noticed", || ![0, pid].contains(&up.pid("edited", "foo", 1)));
 }
