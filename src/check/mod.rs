@@ -35,7 +35,7 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
         let Findings { problems, warnings } = services::check(&plugin, &environment, site);
         found.checked.problems.extend(problems);
         found.checked.warnings.extend(warnings);
-        if plugin.label.module.as_str() == "mfserv" {
+        if plugin.label.module.has_nginx() {
             found.problems(nginx::check_fragments(&plugin, &environment, site));
         }
     }

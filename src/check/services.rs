@@ -13,11 +13,11 @@ const COMMAND: &str = "_cmd_and_args";
 pub(super) fn check(plugin: &Plugin, environment: &Environment, site: &Site) -> Findings {
     let mut findings = Findings::default();
     for (section, kind, service) in Service::sections(plugin) {
-        if kind == Kind::App && plugin.label.module.as_str() == "mfserv" {
+        if kind == Kind::App && plugin.label.module.has_nginx() {
             findings.warnings.extend(missing_directory(plugin, section));
         }
         match service {
-            None if kind == Kind::App && plugin.label.module.as_str() == "mfserv" => {}
+            None if kind == Kind::App && plugin.label.module.has_nginx() => {}
             None => findings.warnings.push(no_command(section)),
             Some(Err(error)) => {
                 findings.problems.extend(ConfigProblem::of_error(&section.origin.file, error));

@@ -82,7 +82,7 @@ impl ModuleOption {
     fn get(&self, context: &Context) -> Result<Module> {
         match &self.module {
             Some(name) => Module::parse(&name.to_ascii_lowercase()),
-            None => context.site.module.clone().map_or_else(|| Module::parse("mfserv"), Ok),
+            None => Ok(context.site.module.clone().unwrap_or(Module::Mfserv)),
         }
     }
 }

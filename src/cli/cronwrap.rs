@@ -91,7 +91,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
 
 fn job(arguments: &Arguments, context: &Context) -> Result<Job> {
     let site = &context.site;
-    let module = site.module.clone().map_or_else(|| Module::parse("mfserv"), Ok)?;
+    let module = site.module.clone().unwrap_or(Module::Mfserv);
     let runtime_home = site.runtime_home(&module);
     let seconds = Duration::from_secs;
     let settings = match arguments.load_env {

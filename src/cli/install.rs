@@ -209,5 +209,5 @@ pub(super) fn modules(named: Option<&str>, context: &Context) -> Result<Vec<Modu
     if let Some(module) = &context.site.module {
         return Ok(vec![module.clone()]);
     }
-    ["mfserv", "mfdata", "mfbase"].into_iter().map(Module::parse).collect()
+    Ok(Module::KNOWN.to_vec())
 }

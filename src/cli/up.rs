@@ -107,7 +107,7 @@ pub(super) fn module_to_start(
     };
     let with_plugins: Vec<&Module> = candidates.iter().filter(has_plugins).collect();
     match with_plugins.as_slice() {
-        [] => Module::parse("mfserv"),
+        [] => Ok(Module::Mfserv),
         [module] => Ok((*module).clone()),
         several => {
             let names: Vec<&str> = several.iter().map(|module| module.as_str()).collect();

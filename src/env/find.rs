@@ -9,9 +9,6 @@ use crate::plugin::Module;
 use crate::site::Site;
 use crate::text;
 
-/// The modules that have plugins.
-const MODULES: [&str; 3] = ["mfserv", "mfdata", "mfbase"];
-
 /// Where installed plugins are looked for.
 #[derive(Debug, Clone)]
 pub struct Bases(Vec<PathBuf>);
@@ -33,7 +30,7 @@ impl Bases {
         }
         let modules = match &site.module {
             Some(module) => vec![module.clone()],
-            None => MODULES.into_iter().filter_map(|name| Module::parse(name).ok()).collect(),
+            None => Module::KNOWN.to_vec(),
         };
         let mut bases: Vec<PathBuf> = modules.iter().map(|module| site.plugins_base(module)).collect();
         bases.dedup();

@@ -205,8 +205,7 @@ impl Journal {
     fn may_touch(&self, path: &Path, base: &Base, site: &Site) -> bool {
         let names = [format!("{}.ini", self.name), format!("{}.ini.new", self.name)];
         let is_named = path.file_name().is_some_and(|name| names.iter().any(|known| name == known.as_str()));
-        let modules = ["mfserv", "mfdata", "mfbase"].into_iter().filter_map(|name| Module::parse(name).ok());
-        let modules = modules.chain(site.module.clone());
+        let modules = Module::KNOWN.into_iter().chain(site.module.clone());
         let mut homes: Vec<PathBuf> = modules.map(|module| site.runtime_home(&module)).collect();
         homes.extend(base.dir.parent().and_then(Path::parent).map(Path::to_owned));
         let is_inside = homes.iter().any(|home| path.parent() == Some(&home.join("config/plugins")));

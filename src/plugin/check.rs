@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::config::{self, Config, ConfigProblem};
 use super::format_version::{FORMAT_VERSION_FILE, FormatVersion};
-use super::label::{LABEL_FILE, Label, Module};
+use super::label::{LABEL_FILE, Label};
+use super::module::Module;
 use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::site::Site;

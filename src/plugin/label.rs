@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::module::Module;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::text;
@@ -14,10 +15,6 @@ pub const LABEL_FILE: &str = ".layerapi2_label";
 /// A plugin's name: `^[A-Za-z0-9_-]+$`, no `plugin_` or `__` in front, neither `base` nor `config`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PluginName(String);
-
-/// The name of a MetWork module in lower case, such as `mfserv`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Module(String);
 
 /// A plugin's identity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,32 +59,6 @@ impl PluginName {
     }
 }
 
-impl Module {
-    pub fn parse(text: &str) -> Result<Module> {
-        let good = text.starts_with(|c: char| c.is_ascii_lowercase())
-            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        if good && text.len() <= 30 {
-            Ok(Module(text.to_owned()))
-        } else {
-            Err(Error::input(format!(
-                "the module `{}` is not a module's name; lower-case letters and digits are allowed",
-                text::visible(text)
-            ))
-            .hint("the modules with plugins are mfserv, mfdata and mfbase"))
-        }
-    }
-
-    /// As in `mfserv`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// As in `MFSERV`, the prefix of environment variables.
-    pub fn upper(&self) -> String {
-        self.0.to_ascii_uppercase()
-    }
-}
-
 impl Label {
     /// Reads the label of the plugin in `dir`.
     pub fn read(dir: &Path) -> Result<Label> {
@@ -124,12 +95,6 @@ impl FromStr for Label {
 }
 
 impl fmt::Display for PluginName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

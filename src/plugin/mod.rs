@@ -4,8 +4,10 @@ mod check;
 pub mod config;
 mod format_version;
 mod label;
+mod module;
 
 pub use check::{Checked, Plugin, check};
 pub use config::{Config, ConfigProblem};
 pub use format_version::FormatVersion;
-pub use label::{LABEL_FILE, Label, Module, PluginName};
+pub use label::{LABEL_FILE, Label, PluginName};
+pub use module::Module;

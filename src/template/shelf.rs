@@ -44,7 +44,7 @@ impl Shelf {
     pub fn of_module(module: &Module, site: &Site) -> Vec<Shelf> {
         let own = site.environment.path("MWP_TEMPLATES_DIR").filter(|path| path.is_absolute());
         let etc = site.etc.join("metwork.config.d").join(module.as_str()).join("templates");
-        let embedded = (module.as_str() == "mfserv").then_some(Shelf::Embedded(&MFSERV));
+        let embedded = (*module == Module::Mfserv).then_some(Shelf::Embedded(&MFSERV));
         let is_loaded = site.module.as_ref() == Some(module);
         let home = site.environment.path("MFMODULE_HOME").filter(|path| is_loaded && path.is_absolute());
         let home = home.map(|home| Shelf::Disk(home.join("share/templates/plugins")));

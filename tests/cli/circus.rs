@@ -110,6 +110,11 @@ fn circusd_runs_the_workers_and_ends_them() {
     wait_until("the logs of the daemon", || log("extra_hello_tick.stderr") == "err\n");
     assert_eq!(log("extra_hello_tick.stdout"), "out\n");
 
+    // There is never a second set of processes.
+    sandbox.fails(1, ["up", "--detach", "--module", "mfserv"]).says("mfserv is run by circus already");
+    sandbox.fails(1, ["status", "--module", "mfserv"]).says("mfserv is run by circus, and not by `mwp up`");
+    assert!(at_nginx().is_ok(), "its nginx goes on");
+
     circus.end();
     for worker in workers {
         assert!(!Path::new("/proc").join(worker).exists(), "{worker} is left");

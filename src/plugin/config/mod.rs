@@ -25,7 +25,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::label::{Label, Module};
+use super::label::Label;
+use super::module::Module;
 use crate::fs;
 use crate::site::Site;
 use interpolate::Interpolator;

@@ -73,11 +73,11 @@ pub enum Kind {
 impl Schema {
     /// The schema of a module's plugins; a module that is not known has the general one.
     pub fn of(module: &Module) -> Schema {
-        match module.as_str() {
-            "mfserv" => Schema::read(&[COMMON, MFSERV]),
-            "mfdata" => Schema::read(&[COMMON, MFDATA]),
-            "mfbase" => Schema::read(&[COMMON, MFBASE]),
-            _ => Schema::read(&[COMMON]),
+        match module {
+            Module::Mfserv => Schema::read(&[COMMON, MFSERV]),
+            Module::Mfdata => Schema::read(&[COMMON, MFDATA]),
+            Module::Mfbase => Schema::read(&[COMMON, MFBASE]),
+            Module::Other(_) => Schema::read(&[COMMON]),
         }
     }
 

@@ -101,7 +101,7 @@ impl Roster {
     }
 
     fn read_nginx(&mut self, plugins: &[(Plugin, Vec<Service>)], site: &Site) -> Result<()> {
-        if self.module.as_str() != "mfserv" || !self.settings.nginx.flag {
+        if !self.module.has_nginx() || !self.settings.nginx.flag {
             return Ok(());
         }
         self.make_directories()?;

@@ -213,7 +213,7 @@ impl Service {
         let command = CommandLine::parse(section.text("_cmd_and_args"), name, plugin, section)?;
         let seconds = |key: &str| Duration::from_secs(section.int(key).try_into().unwrap_or(0));
         let limit = |key: &str| u64::try_from(section.int(key)).ok().filter(|value| *value > 0);
-        let is_web_app = kind == Kind::App && label.module.as_str() == "mfserv";
+        let is_web_app = kind == Kind::App && label.module.has_nginx();
         let stop = if is_web_app {
             let signal = section.int("smart_stop_signal");
             if !(1..=LAST_SIGNAL).contains(&signal) {

@@ -104,7 +104,7 @@ impl Settings {
             site.environment.set(format!("{}_{name}", module.upper()), value);
         };
         let flag = |value: bool| i32::from(value).to_string();
-        if module.as_str() == "mfserv" {
+        if module.has_nginx() {
             set("NGINX_PORT", self.nginx.port.to_string());
             set("NGINX_TIMEOUT", self.nginx.timeout.to_string());
         }

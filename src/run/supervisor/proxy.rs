@@ -80,7 +80,7 @@ impl Proxy {
     /// Has nginx answer for these plugins from now on. Those of its workers that were told otherwise may go on for a while:
     /// who is no longer needed has to wait for them.
     pub(super) async fn apply(&self, plugins: Plugins, settings: Settings, site: Site) -> Result<OldWorkers> {
-        if self.module.as_str() != "mfserv" || !settings.nginx.flag {
+        if !self.module.has_nginx() || !settings.nginx.flag {
             self.stop().await;
             *self.state.borrow_mut() = Front::default();
             return Ok(OldWorkers::default());
@@ -108,7 +108,7 @@ impl Proxy {
         settings: Settings,
         site: Site,
     ) -> Result<(), String> {
-        if self.module.as_str() != "mfserv" || !settings.nginx.flag {
+        if !self.module.has_nginx() || !settings.nginx.flag {
             return Ok(());
         }
         let known = self.state.borrow().problems.get(name).cloned().unwrap_or_default();
