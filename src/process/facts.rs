@@ -17,9 +17,7 @@ pub(crate) fn variable(pid: i32, name: &str) -> Option<String> {
 
 /// Children of this process that have ended and were not waited for.
 pub(crate) fn zombies() -> BTreeSet<i32> {
-    let is_dead =
-        |pid: &i32| stat_of(*pid).is_some_and(|stat| stat.first().is_some_and(|state| state == "Z"));
-    children_of(std::process::id()).into_iter().filter(is_dead).collect()
+    children_of(std::process::id()).into_iter().filter(|pid| is_dead(*pid)).collect()
 }
 
 /// The words of `/proc/PID/stat` after the name, which may hold anything: state, parent, …
@@ -31,6 +29,18 @@ fn stat_of(pid: i32) -> Option<Vec<String>> {
 
 pub(crate) fn parent_of(pid: i32) -> Option<i32> {
     stat_of(pid)?.get(1)?.parse().ok()
+}
+
+/// Whether it has ended, and waits to be waited for.
+pub(crate) fn is_dead(pid: i32) -> bool {
+    stat_of(pid).is_none_or(|stat| stat.first().is_some_and(|state| state == "Z" || state == "X"))
+}
+
+/// The command line, as a person would type it.
+pub(crate) fn command_of(pid: i32) -> String {
+    let words = fs::read(Path::new(&format!("/proc/{pid}/cmdline"))).unwrap_or_default();
+    let words = words.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    words.map(crate::text::visible_bytes).collect::<Vec<_>>().join(" ")
 }
 
 /// Whether somebody stopped it by a signal.

@@ -3,11 +3,15 @@
 //! The library never installs signal handlers; the command line calls [`interrupt`] when it is told to stop. From
 //! then on every running group is ended and nothing new is started.
 
+// Control files are no files on a disk.
+#[allow(clippy::disallowed_methods)]
+pub(crate) mod cgroup;
 pub(crate) mod facts;
 mod lines;
 pub mod sockets;
 pub(crate) mod tree;
 
+pub use self::cgroup::GroupLimits;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;

@@ -353,3 +353,46 @@ fn few_descriptors_are_made_more() {
         up.log("extra_many_foo.log").lines().filter(|line| *line == "80").count() == 60
     });
 }
+
+#[test]
+fn who_hides_from_its_worker_ends_with_it_or_is_seen() {
+    let sandbox = Sandbox::new();
+    sandbox.daemon_plugin("hides", "setsid -f env -i sleep 7700\nexec sleep 7701\n");
+    sandbox.ok(["install", sandbox.packed("hides").to_str().unwrap()]);
+    let up = sandbox.up_without_nginx();
+    up.until_running("hides", "foo");
+    let hidden = || {
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        entries.into_iter().find_map(|entry| {
+            let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+            (line == "sleep\07700\0").then(|| entry.file_name().to_string_lossy().into_owned())
+        })
+    };
+    up.until("it hides", || hidden().is_some());
+    let has_groups = up.status()["plugins"][0]["cpu"].is_number();
+    sandbox.ok(["uninstall", "hides"]);
+    if has_groups {
+        up.until("it has ended", || hidden().is_none());
+    } else {
+        let pid = hidden().unwrap();
+        sandbox.ok(["status"]).says(&format!("process {pid} (`sleep 7700`) has left its worker behind"));
+        signal(pid.parse().unwrap(), Signal::KILL);
+    }
+}
+
+#[test]
+fn limits_of_a_whole_plugin_are_the_operators_to_set_and_told_where_they_have_no_effect() {
+    let sandbox = Sandbox::new();
+    installed(&sandbox, "hello", "one");
+    let overrides = sandbox.runtime_home().join("config/plugins");
+    fs::create_dir_all(&overrides).unwrap();
+    fs::write(overrides.join("hello.ini"), "[general]\nmemory_max=500000000\ncpu_max=1.5\n").unwrap();
+    let up = sandbox.up_without_nginx();
+    let status = up.status();
+    assert_eq!(status["ok"], true, "{status:#}");
+    if !fs::read_to_string("/sys/fs/cgroup/cgroup.controllers").unwrap_or_default().contains("memory") {
+        sandbox.ok(["status"]).says("warning: hello: ");
+    }
+    fs::write(overrides.join("hello.ini"), "[general]\n_version=7\n").unwrap();
+    sandbox.fails(1, ["status"]).says("only cpu_max and memory_max can be overridden");
+}

@@ -4,8 +4,8 @@
 //! files winning; then the best variant of each key is taken. So an override of `debug` does not reach a
 //! machine for which the plugin says `debug[DEV]`: that is upstream's rule, and we say so with a warning.
 //!
-//! An operator may override what is public: a key that starts with `_`, or anything in `[general]`, belongs to
-//! the plugin, and an override of it is refused. An override of a section that the plugin does not have (any
+//! An operator may override what is public: a key that starts with `_`, or anything in `[general]` but the limits of
+//! the whole plugin, belongs to the plugin, and an override of it is refused. An override of a section that the plugin does not have (any
 //! more) is ignored with a warning, except in free sections such as `[custom]`.
 
 use std::collections::HashMap;
@@ -160,12 +160,19 @@ fn is_overridable(
     }
     let place = source.place(section.line, &section.name, None);
     if section.name == "general" {
-        if !section.entries.is_empty() {
-            findings.problem(
-                ConfigProblem::new(&place, "this section belongs to the plugin and cannot be overridden")
-                    .hint("remove the section from the override file"),
-            );
+        let keys = schema.section("general").map(|general| &general.keys);
+        let public = |key: &str| !key.starts_with('_') && keys.is_some_and(|keys| keys.contains_key(key));
+        let is_operators = |entry: &Entry| public(Key::parse(&entry.key).name);
+        if section.entries.iter().all(is_operators) {
+            return true;
         }
+        let known =
+            keys.into_iter().flat_map(|keys| keys.keys()).map(String::as_str).filter(|key| public(key));
+        let known = known.collect::<Vec<_>>().join(" and ");
+        let reason = format!("this section belongs to the plugin; only {known} can be overridden");
+        findings.problem(
+            ConfigProblem::new(&place, &reason).hint("remove the other keys from the override file"),
+        );
         return false;
     }
     let is_free = schema.section(&section.name).is_none_or(|schema| schema.free);

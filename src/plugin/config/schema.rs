@@ -199,7 +199,7 @@ mod tests {
     fn a_module_adds_to_what_every_plugin_has() {
         let schema = |module: &str| Schema::of(&Module::parse(module).unwrap());
         let app = |module: &str| schema(module).section("app_main").unwrap().keys.len();
-        assert_eq!((app("mfbase"), app("mfserv"), app("mfunknown")), (11, 30, 11));
+        assert_eq!((app("mfbase"), app("mfserv"), app("mfunknown")), (11, 31, 11));
         assert!(schema("mfdata").section("step_main").unwrap().keys.contains_key("numprocesses"));
         assert!(schema("mfdata").section("switch_rules_a:b").unwrap().free);
         assert!(schema("mfdata").section("switch_rules:equal:x").unwrap().free);

@@ -10,6 +10,7 @@ use crate::env::Under;
 use crate::error::{Error, Fault, Problem, Result};
 use crate::install::{Base, Installed, Standing};
 use crate::plugin::{ConfigProblem, Module, Plugin};
+use crate::process::GroupLimits;
 use crate::shims;
 use crate::site::{Environment, Site};
 
@@ -24,6 +25,8 @@ pub struct Plan {
     /// Those that have a command.
     pub services: Vec<Service>,
     pub environment: Environment,
+    /// Of all its processes together.
+    pub limits: GroupLimits,
     /// The home itself, wherever it has been moved: device and inode.
     identity: (u64, u64),
 }
@@ -46,7 +49,8 @@ impl Plan {
             Some(_) => (plugin.config.general.version.clone(), plugin.config.general.release.clone()),
             None => (installed.version().to_owned(), installed.release().to_owned()),
         };
-        Ok(Plan { plugin, version, release, devlink, services, environment, identity })
+        let limits = limits(&plugin);
+        Ok(Plan { plugin, version, release, devlink, services, environment, limits, identity })
     }
 
     pub fn name(&self) -> &str {
@@ -77,6 +81,16 @@ impl Plan {
             );
         }
         environment
+    }
+}
+
+fn limits(plugin: &Plugin) -> GroupLimits {
+    let general = plugin.config.section("general");
+    let memory = general.and_then(|general| u64::try_from(general.int("memory_max")).ok());
+    let cpu = general.map(|general| general.float("cpu_max"));
+    GroupLimits {
+        memory_max: memory.filter(|bytes| *bytes > 0),
+        cpu_max: cpu.filter(|cores| *cores > 0.0 && cores.is_finite()),
     }
 }
 

@@ -65,10 +65,23 @@ impl ServiceId {
         }
     }
 
+    /// The control group that it shares with the plugin's other services.
+    pub fn group(&self) -> String {
+        match self.kind {
+            Kind::Module => format!("module-{}", self.name),
+            _ => group_of(&self.plugin),
+        }
+    }
+
     /// The section of the plugin's `config.ini`: `app_main`.
     pub fn section(&self) -> String {
         format!("{}{}", self.kind.section_prefix(), self.name)
     }
+}
+
+/// The control group of a plugin.
+pub(in crate::run) fn group_of(plugin: &str) -> String {
+    format!("plugin-{plugin}")
 }
 
 /// As people write it: `hello/main`.

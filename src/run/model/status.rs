@@ -115,6 +115,10 @@ pub struct PluginStatus {
     pub release: String,
     pub ok: bool,
     pub services: Vec<ServiceStatus>,
+    /// Bytes of memory of everything that the plugin has started; known where it has a control group.
+    pub memory: Option<u64>,
+    /// Seconds of processor time of everything that it ever started; likewise.
+    pub cpu: Option<f64>,
     /// What `bin/plugin.status` says; absent where there is none.
     pub test: Option<Test>,
     /// What is wrong with the plugin as a whole: its configuration, its routes.

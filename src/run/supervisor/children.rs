@@ -29,6 +29,15 @@ fn mark_of(pid: i32) -> Option<String> {
     facts::variable(pid, MARK)
 }
 
+/// Processes that came to us from workers, hid their mark, and so cannot be told to be anybody's.
+/// Those that are `known` are not.
+pub(super) fn strays(known: &BTreeSet<u32>) -> Vec<(i32, String)> {
+    let is_known = |pid: i32| u32::try_from(pid).is_ok_and(|pid| known.contains(&pid));
+    let is_stray = |pid: &i32| !is_known(*pid) && !facts::is_dead(*pid) && mark_of(*pid).is_none();
+    let strays = facts::children_of(std::process::id()).into_iter().filter(is_stray);
+    strays.map(|pid| (pid, facts::command_of(pid))).collect()
+}
+
 /// Buries the dead that workers left to this process as their reaper. Whoever is waited for elsewhere is buried at
 /// once, so one that was dead at the last look and still is, is nobody's.
 #[derive(Debug, Default)]

@@ -38,6 +38,7 @@ mod wellness;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
@@ -60,6 +61,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::install::Base;
 use crate::plugin::Module;
+use crate::process::cgroup::Groups;
 use crate::process::tree;
 use crate::site::Site;
 
@@ -140,7 +142,10 @@ impl Supervisor {
         let own_log = Writer::new(log.join("supervisor.log"), &settings.log);
         let journal = Journal::new(own_log, watcher);
         let desired = Rc::new(Desired::read(&var));
-        let around = Rc::new(Surroundings::new(var, log, logs, journal));
+        // Of this runtime home alone, whatever else is up.
+        let home = home.metadata().map(|home| home.ino()).unwrap_or_default();
+        let groups = Groups::claim(&format!("mwp-{}-{home}", options.module));
+        let around = Rc::new(Surroundings::new(var, log, logs, journal, groups));
         Ok(Rc::new(Supervisor {
             options: options.clone(),
             desired,

@@ -4,6 +4,7 @@
 //! inherit, so that whatever it leaves behind is found and ended, in its group or out of it. Should the supervisor die,
 //! the kernel kills its processes.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, PoisonError};
@@ -14,6 +15,7 @@ use tokio::process::{Child, Command};
 
 use super::logs::{Logs, Said, SharedSaid};
 use crate::fs;
+use crate::process::cgroup::{self, Groups};
 use crate::process::sockets::connections;
 use crate::run::{Kind, Limits, Service, Stop};
 use crate::site::Environment;
@@ -37,6 +39,7 @@ pub(super) struct Start<'a> {
     pub(super) log: &'a Path,
     /// The soft limit that the supervisor was started with: its own is higher.
     pub(super) open_files: Option<u64>,
+    pub(super) groups: Option<&'a Groups>,
 }
 
 /// How a process ended, as the operating system says.
@@ -55,6 +58,8 @@ pub(super) struct Process {
     /// The name that its socket has in service, which its successor may have by now.
     socket: PathBuf,
     mark: String,
+    /// Which nobody leaves; where the machine has such groups.
+    cgroup: Option<cgroup::Group>,
 }
 
 /// Whether both names are of one file.
@@ -100,7 +105,11 @@ impl Process {
         logs.copy(from_out, &out, &said);
         // nginx, which has the connections of all, may have as many descriptors as we.
         let open_files = if service.id.kind == Kind::Module { None } else { start.open_files };
-        before_exec(&mut command, service.limits, open_files);
+        // Without one, the mark and the process group have to do.
+        let name = format!("{}-{}-{}", service.id.file_stem(), start.worker, start.generation);
+        let cgroup = start.groups.and_then(|groups| groups.group(&service.id.group(), &name).ok());
+        let entry = cgroup.as_ref().and_then(|cgroup| cgroup.entry().ok());
+        before_exec(&mut command, service.limits, open_files, entry);
         let child = command.spawn().map_err(|error| cannot_run(&words[0], &service.home, &error))?;
         let pid = child.id().unwrap_or_default();
         let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -114,6 +123,7 @@ impl Process {
             bound,
             socket: service.socket(start.worker, start.var),
             mark,
+            cgroup,
         })
     }
 
@@ -150,9 +160,13 @@ impl Process {
         if let Some(group) = self.group {
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
         // A process that is killed takes a moment to be gone.
         for _ in 0..GONE_AFTER {
-            if super::children::kill_marked(|mark| mark == self.mark) == 0 {
+            let is_populated = self.cgroup.as_ref().is_some_and(cgroup::Group::is_populated);
+            if super::children::kill_marked(|mark| mark == self.mark) == 0 && !is_populated {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -200,18 +214,22 @@ async fn drain(bound: &Path) {
 }
 
 #[allow(unsafe_code)]
-fn before_exec(command: &mut Command, limits: Limits, open_files: Option<u64>) {
+fn before_exec(command: &mut Command, limits: Limits, open_files: Option<u64>, cgroup: Option<File>) {
     let limits = [
         (Resource::As, limits.address_space),
         (Resource::Nofile, limits.open_files),
         (Resource::Stack, limits.stack),
         (Resource::Fsize, limits.file_size),
     ];
-    // SAFETY: prctl, getrlimit and setrlimit are single system calls and allocate nothing, so they may run between
+    // SAFETY: prctl, write, getrlimit and setrlimit are single system calls and allocate nothing, so they may run between
     // fork and exec.
     unsafe {
         command.pre_exec(move || {
             rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+            if let Some(cgroup) = &cgroup {
+                // Whoever may not enter it runs without.
+                let _ = rustix::io::write(cgroup, b"0");
+            }
             if let Some(open_files) = open_files {
                 let present = rustix::process::getrlimit(Resource::Nofile);
                 let limit = Rlimit { current: Some(open_files), maximum: present.maximum };

@@ -9,6 +9,8 @@ use super::proxy::OldWorkers;
 use super::service::{Supervised, stop_all};
 use super::slot::{Job, Slot};
 use crate::error::{Error, Fault, Problem, Result};
+use crate::process::GroupLimits;
+use crate::run::model::group_of;
 use crate::run::{Plan, Plans, Settings, plan, plans};
 use crate::text;
 
@@ -139,6 +141,7 @@ impl Supervisor {
     /// Starts the plugin, or replaces what runs of it where that differs; what somebody stopped stays stopped. Slots
     /// that are no longer needed are returned, still at work.
     pub(super) fn apply(&self, plan: &Plan) -> Vec<Rc<Slot>> {
+        self.limit(plan);
         let mut active = self.active.borrow_mut();
         let known = active.get(plan.name());
         if known.is_some_and(|known| known.plan.runs_like(plan)) {
@@ -165,6 +168,32 @@ impl Supervisor {
         surplus.extend(old.into_iter().flat_map(Supervised::into_slots));
         active.insert(plan.name().to_owned(), Active { plan: plan.clone(), services });
         surplus
+    }
+
+    /// Sets the limits of the plugin's processes together.
+    pub(super) fn limit(&self, plan: &Plan) {
+        if let Some(groups) = &self.around.groups
+            && let Err(error) = groups.limit(&group_of(plan.name()), &plan.limits)
+        {
+            self.note(&format!("{}: its limits cannot be set: {error}", plan.name()));
+        }
+    }
+
+    /// Why the limits of a plugin cannot be kept on this machine.
+    pub(super) fn limits_problem(&self, plan: &Plan) -> Option<String> {
+        if plan.limits == GroupLimits::default() {
+            return None;
+        }
+        let Some(groups) = &self.around.groups else {
+            return Some(
+                "memory_max and cpu_max have no effect: there are no control groups (version 2) here"
+                    .to_owned(),
+            );
+        };
+        let missing = groups.missing_for(&plan.limits)?;
+        Some(format!(
+            "its limit has no effect: the controller `{missing}` of control groups is not in our hands"
+        ))
     }
 
     /// Tells nginx who answers for what now. Whatever keeps it from following is in its status.

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use super::own_check::own_check;
 use super::reconcile::Active;
 use super::slot::Slot;
-use super::{Supervisor, health};
+use super::{Supervisor, children, health};
 use crate::env;
 use crate::process::facts;
 use crate::process::sockets::all_connections;
 use crate::process::tree::Processes;
+use crate::run::model::group_of;
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, Test, WorkerStatus};
 use crate::run::{Kind, Plan, Service, ServiceId};
 
@@ -68,8 +69,22 @@ impl Supervisor {
             nginx,
             plugins,
             problems,
-            warnings: self.watch_trouble.borrow().iter().cloned().collect(),
+            warnings: self.warnings(),
         }
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let active = self.active.borrow();
+        let slots = active.values().flat_map(|active| &active.services).flat_map(|service| service.slots());
+        let statuses = slots.map(|slot| slot.status()).chain(self.proxy.status());
+        let known = statuses.flat_map(|worker| worker.draining.into_iter().chain(worker.pid)).collect();
+        let limits = active.iter().filter_map(|(name, active)| {
+            self.limits_problem(&active.plan).map(|problem| format!("{name}: {problem}"))
+        });
+        let strays = children::strays(&known).into_iter().map(|(pid, command)| {
+            format!("process {pid} (`{command}`) has left its worker behind, and nobody knows whose it is")
+        });
+        self.watch_trouble.borrow().iter().cloned().chain(limits).chain(strays).collect()
     }
 
     /// Says so once everything has come to its start.
@@ -127,12 +142,15 @@ impl Supervisor {
         {
             problems.push(format!("its virtualenv cannot be used: {fault}"));
         }
+        let groups = self.around.groups.as_ref();
         PluginStatus {
             name: name.to_owned(),
             version: plan.map(|plan| plan.version.clone()).unwrap_or_default(),
             release: plan.map(|plan| plan.release.clone()).unwrap_or_default(),
             ok: false,
             services,
+            memory: groups.and_then(|groups| groups.memory_of(&group_of(name))),
+            cpu: groups.and_then(|groups| groups.processor_time_of(&group_of(name))),
             test: None,
             problems,
         }

@@ -59,6 +59,7 @@ impl Supervisor {
         // Others may change what they want while this plugin's new processes start.
         drop(deciding);
 
+        self.limit(&plan);
         let (services, pairs) = self.room_for(&plan);
         let called_off = Rc::new(Notify::new());
         self.swaps.borrow_mut().insert(name.to_owned(), Rc::clone(&called_off));

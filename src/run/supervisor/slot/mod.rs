@@ -25,6 +25,7 @@ use super::journal::Journal;
 use super::logs::{Logs, SharedSaid};
 use super::process::{Process, Start};
 use crate::fs;
+use crate::process::cgroup::Groups;
 use crate::run::status::{State, WorkerStatus};
 use crate::run::{Readiness, Service};
 use crate::site::Environment;
@@ -65,11 +66,20 @@ pub(super) struct Surroundings {
     pub(super) journal: Journal,
     generation: Cell<u64>,
     open_files: Option<u64>,
+    /// Control groups, where this machine lets us have some.
+    pub(super) groups: Option<Groups>,
 }
 
 impl Surroundings {
-    pub(super) fn new(var: PathBuf, log: PathBuf, logs: Logs, journal: Journal) -> Surroundings {
-        Surroundings { var, log, logs, journal, generation: Cell::new(0), open_files: raise_open_files() }
+    pub(super) fn new(
+        var: PathBuf,
+        log: PathBuf,
+        logs: Logs,
+        journal: Journal,
+        groups: Option<Groups>,
+    ) -> Surroundings {
+        let open_files = raise_open_files();
+        Surroundings { var, log, logs, journal, generation: Cell::new(0), open_files, groups }
     }
 
     /// Tells all processes apart that this supervisor ever starts.
@@ -260,6 +270,7 @@ impl Slot {
             var: &self.around.var,
             log: &self.around.log,
             open_files: self.around.open_files,
+            groups: self.around.groups.as_ref(),
         };
         match Process::start(&start, &self.around.logs) {
             Ok(process) => {
