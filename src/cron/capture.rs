@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::fs::RotatingFile;
+use crate::threads;
 
 /// A log is put aside at this size …
 const LIMIT: u64 = 100_000_000;
@@ -21,7 +22,7 @@ impl Capture {
     pub(super) fn start(mut from: PipeReader, log: &Path) -> Result<Capture> {
         let mut log = RotatingFile::open(log, LIMIT, KEPT)?;
         let (ended, end) = channel();
-        std::thread::spawn(move || {
+        threads::start("capturing", move || {
             let mut result = Ok(());
             let mut buffer = vec![0; 64 * 1024];
             loop {
@@ -35,7 +36,7 @@ impl Capture {
                 }
             }
             let _ = ended.send(result);
-        });
+        })?;
         Ok(Capture(end))
     }
 

@@ -21,6 +21,7 @@ use crate::fs::{self, Lock};
 use crate::plugin::Module;
 use crate::process::tree;
 use crate::site::Site;
+use crate::threads;
 
 /// A supervisor that ends as soon as this did not get far.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
@@ -90,7 +91,7 @@ fn supervisor(program: &Path, arguments: &[OsString]) -> Command {
 fn forward_signals(child: Arc<AtomicI32>) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Error::machine(format!("cannot listen to signals: {error}")))?;
-    std::thread::spawn(move || {
+    threads::start("signals", move || {
         for signal in signals.forever() {
             // A terminal that closes ends what it started; without one, this signal is for reloading.
             let is_reload = signal == SIGHUP && !std::io::stdin().is_terminal();
@@ -99,6 +100,6 @@ fn forward_signals(child: Arc<AtomicI32>) -> Result<()> {
                 let _ = rustix::process::kill_process(pid, signal);
             }
         }
-    });
+    })?;
     Ok(())
 }
