@@ -33,6 +33,9 @@ pub(super) struct Scenario {
 const ONE: &str = "p-0.0.1-1.metwork.mfserv.plugin";
 const TWO: &str = "two/p-0.0.2-1.metwork.mfserv.plugin";
 
+const CREATE: &[&str] = &["bootstrap", "create", "--no-input", "--template", "static", "fresh"];
+const CREATE_ANOTHER: &[&str] = &["bootstrap", "create", "--no-input", "--template", "static", "another"];
+
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "install",
@@ -156,15 +159,15 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "create",
-        arguments: &["bootstrap", "create", "--no-input", "--template", "static", "fresh"],
+        arguments: CREATE,
         prepare: |_| {},
         state: |sandbox| match sandbox.work().join("fresh").exists() {
             true => quiet(sandbox, &["check", "-C", "fresh"]).map(|()| State::New),
             false => Ok(State::Old),
         },
         next: |state| match state {
-            State::New => &[&["check", "-C", "fresh"]],
-            _ => &[&["bootstrap", "create", "--no-input", "--template", "static", "fresh"]],
+            State::New => &[CREATE_ANOTHER],
+            _ => &[CREATE, CREATE_ANOTHER],
         },
         goes_on: false,
         weight: 2,
