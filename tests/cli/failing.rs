@@ -66,6 +66,7 @@ fn tasks_run_one_after_the_other_where_they_cannot_have_threads() {
         let Some(Failed { done, .. }) = sandbox.traced(&option, &["build", "--force", "-C", "p"]) else {
             return;
         };
+        assert!(matches!(done.code, Some(0 | 3)) && !done.stderr.contains("panicked"), "{}", done.stderr);
         if done.code == Some(0) {
             assert_eq!(sandbox.read("p/out/a.txt"), "a\n", "{number}");
         }
