@@ -30,4 +30,5 @@ pub mod site;
 pub mod store;
 pub mod template;
 pub mod text;
+mod threads;
 pub mod tools;

@@ -69,6 +69,7 @@ pub fn programs(site: &Site) -> Result<PathBuf> {
         if is_executable && fs::read_optional(&path)?.is_some_and(|present| present == content.as_bytes()) {
             continue;
         }
+        fs::sweep(&dir);
         let mut file = fs::AtomicFile::create(&path, 0o777)?;
         file.write_all(content.as_bytes()).at("write", &path)?;
         file.commit_without_sync()?;
@@ -152,6 +153,7 @@ fn write_to(home: &Path) -> Result<()> {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
+        path.parent().into_iter().for_each(fs::sweep);
         fs::write_atomic(&path, content.as_bytes())?;
     }
     Ok(())
@@ -217,7 +219,7 @@ mod tests {
                 assert_eq!(dir.join(name).metadata().unwrap().permissions().mode() & 0o100, 0o100);
             }
         };
-        std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(check))));
+        crate::threads::together(8, "checking", check);
         let program = programs(&site).unwrap().join(PROGRAMS[0].0);
         fs::set_mode(&program, 0o644).unwrap();
         check();

@@ -93,6 +93,7 @@ impl<'a> Tools<'a> {
         if let (Some(parent), Ok(content)) = (file.parent(), serde_json::to_vec(&*answers))
             && (!fs::exists(parent) || fs::is_own(parent))
         {
+            fs::sweep(parent);
             let _ = fs::create_dir_all(parent).and_then(|()| fs::write_atomic(&file, &content));
         }
         Ok(answer)

@@ -19,6 +19,7 @@ if command -v python3 >/dev/null 2>&1; then
 fi
 if [ "${1:-}" = tests ]; then
     need git git
+    need strace strace
     need tar tar
     need zstd zstd
     need unshare util-linux

@@ -17,6 +17,7 @@ use super::spool::{Piece, Spool};
 use super::tree::{self, Kind, Node, Stat};
 use super::{header, secrets};
 use crate::error::{Error, Problem, Result};
+use crate::threads;
 
 pub(super) struct Compression<'a> {
     pub(super) dir: &'a Path,
@@ -126,14 +127,9 @@ impl Compression<'_> {
                 }
             }
         };
-        let threads = rayon::current_num_threads().min(tasks.len());
-        let results: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
-        });
         let mut all = Vec::with_capacity(tasks.len());
-        for result in results {
-            all.extend(result.map_err(|_| Error::machine("packing failed: a thread panicked"))??);
+        for result in threads::together(threads::processors().min(tasks.len()), "packing", work) {
+            all.extend(result?);
         }
         all.sort_unstable_by_key(|(index, _)| *index);
         Ok(all.into_iter().map(|(_, made)| made).collect())

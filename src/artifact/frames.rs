@@ -11,6 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use zstd::bulk::Decompressor;
 
+use crate::threads;
+
 /// The largest frame that is decompressed in memory.
 const MOST: u64 = 16 << 20;
 /// More frames than this are not ours.
@@ -57,11 +59,10 @@ struct State {
 }
 
 impl Frames {
-    /// The frames of the file, or `None` where it is not made of several small ones.
+    /// The frames of the file, or `None` where it is not made of several small ones, or no thread can be started.
     pub(super) fn of(file: &File) -> io::Result<Option<Frames>> {
         let Some(outlines) = outline(file)? else { return Ok(None) };
-        let threads =
-            std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_THREADS);
+        let threads = threads::processors().min(MOST_THREADS);
         let count = outlines.len();
         let shared = Arc::new(Shared {
             file: file.try_clone()?,
@@ -70,9 +71,13 @@ impl Frames {
             state: Mutex::default(),
             changed: Condvar::new(),
         });
-        for _ in 0..threads {
+        let start = |_| {
             let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name("decompress".to_owned()).spawn(move || shared.work())?;
+            threads::start("decompressing", move || shared.work()).ok()
+        };
+        // The ordinary decoder needs no thread.
+        if (0..threads).map_while(start).count() == 0 {
+            return Ok(None);
         }
         Ok(Some(Frames { shared, count, taken: 0, current: Vec::new(), position: 0 }))
     }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::compress::{Compression, compress, file_entry};
@@ -27,6 +26,7 @@ use super::{FILES, LABEL, MANIFEST, METADATA, ROOT, header, secrets};
 use crate::error::{At, Error, Problem, Result};
 use crate::fs::{self, AtomicFile};
 use crate::text;
+use crate::threads;
 
 pub struct Options<'a> {
     pub format: Format,
@@ -193,12 +193,12 @@ impl Packer<'_> {
     fn write(&self, target: &Path, head: &[Vec<u8>; 2], pieces: Vec<Piece>, spool: &Spool) -> Result<u64> {
         let format = self.options.format;
         let frame = |content: &[u8]| compress(&mut None, format, content);
-        let (first, second) = rayon::join(|| frame(&head[0]), || frame(&head[1]));
+        let head = threads::try_map(head.iter().collect(), 1, |content| frame(content))?;
         let end = frame(&header::END_MARKER)?;
 
         let mut envelope = Envelope::new(format);
         let mut start = envelope.start().to_vec();
-        for frame in [first?, second?] {
+        for frame in head {
             envelope.add(frame.checksum, frame.size);
             start.extend(frame.bytes);
         }
@@ -216,7 +216,7 @@ impl Packer<'_> {
         let mut atomic = AtomicFile::create_nameless(target, 0o666)?;
         let file: &File = atomic.as_file_mut();
         file.write_all_at(&start, 0).at("write", target)?;
-        placed.into_par_iter().try_for_each(|(at, piece)| spool.take(piece, file, at, target))?;
+        threads::try_map(placed, 1, |(at, piece)| spool.take(piece, file, at, target))?;
         file.write_all_at(&rest, length).at("write", target)?;
         atomic.commit()?;
         Ok(length + rest.len() as u64)

@@ -12,8 +12,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use super::exclude::{Exclusions, Ruling, Verdict};
 use super::header::mode_of;
 use super::limits::Limits;
@@ -21,6 +19,7 @@ use super::links::{self, Links};
 use super::{LABEL, ROOT};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::text;
+use crate::threads;
 
 /// More of the same kind is no help.
 const MAX_PROBLEMS: usize = 20;
@@ -120,7 +119,7 @@ impl Survey {
     pub(super) fn of(dir: &Path, exclusions: &Exclusions<'_>, limits: &Limits) -> Result<Survey> {
         let walk = Walk { dir, exclusions };
         let mut found = walk.directory("", Ruling::default());
-        found.nodes.par_sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        threads::sort_by(&mut found.nodes, |a, b| a.path.cmp(&b.path));
         let Found { nodes, mut warnings, mut problems, errors, .. } = found;
         if let Some(error) = errors.into_iter().next() {
             return Err(error);
@@ -190,13 +189,10 @@ impl Walk<'_> {
                 None => {}
             }
         }
-        let below: Vec<(Directory, Found)> = directories
-            .into_par_iter()
-            .map(|directory| {
-                let below = self.directory(&directory.node.path, directory.ruling);
-                (directory, below)
-            })
-            .collect();
+        let below = threads::map(directories, 1, |directory| {
+            let below = self.directory(&directory.node.path, directory.ruling);
+            (directory, below)
+        });
         for (directory, below) in below {
             if below.all_left_to_caller {
                 left_to_caller += 1;

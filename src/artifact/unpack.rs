@@ -25,6 +25,7 @@ use crate::error::{At, Error, Result};
 use crate::fs::{self, Beneath, NewFile};
 use crate::plugin::Label;
 use crate::text;
+use crate::threads;
 
 /// Larger files are written by the reader itself, piece by piece.
 const WHOLE: u64 = 256 * 1024;
@@ -125,14 +126,14 @@ struct Job {
 impl Unpacking<'_> {
     /// Reads to the end of the archive; when this returns, no writer is at work any more.
     fn run(&mut self) -> Result<(), Refusal> {
-        let writers =
-            std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MOST_WRITERS);
         let (jobs, waiting) = sync_channel(WAITING);
         let (waiting, failure) = (Mutex::new(waiting), Failure::default());
         let read = std::thread::scope(|scope| {
-            for _ in 0..writers {
-                scope.spawn(|| write_files(&waiting, &failure));
-            }
+            let write = || write_files(&waiting, &failure);
+            threads::start_in(scope, "writing files", write)?;
+            // With fewer than there are processors it takes longer.
+            let others = 1..threads::processors().min(MOST_WRITERS);
+            others.map_while(|_| threads::start_in(scope, "writing files", write).ok()).for_each(drop);
             let mut batches = Batches { sender: &jobs, jobs: Vec::new(), bytes: 0 };
             let read = self.read(&mut batches, &failure);
             batches.send();

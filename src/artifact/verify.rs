@@ -6,7 +6,6 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::MANIFEST;
@@ -16,6 +15,7 @@ use super::metadata::hex;
 use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::text;
+use crate::threads;
 
 /// A member that is not as it was packed.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,8 +74,7 @@ pub fn verify(
     let known: HashSet<&str> = members.iter().map(|entry| entry.path.as_str()).collect();
     let members: Vec<&Entry> =
         members.into_iter().filter(|entry| !made_after(Path::new(&entry.path))).collect();
-    let checked: Vec<Option<Damage>> =
-        members.par_iter().map(|entry| check(home, entry)).collect::<Result<Vec<_>>>()?;
+    let checked: Vec<Option<Damage>> = threads::try_map(members, 1, |entry| check(home, entry))?;
     let mut damages: Vec<Damage> = checked.into_iter().flatten().collect();
     added(home, "", &known, made_after, &mut damages)?;
     damages.sort();
@@ -106,7 +105,7 @@ pub fn describe(home: &Path, name: &str) -> Result<Vec<Entry>> {
         let sha256 = digest(&home.join(&name))?;
         Ok(Entry { path: name, kind: MemberKind::File { size, mode, sha256 } })
     };
-    entries.extend(files.into_par_iter().map(file).collect::<Result<Vec<_>>>()?);
+    entries.extend(threads::try_map(files, 1, file)?);
     entries.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(entries)
 }

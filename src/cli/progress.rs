@@ -12,6 +12,7 @@ use super::common::Common;
 use super::output::Output;
 use crate::graph::{Built, Event, Observer};
 use crate::text;
+use crate::threads;
 
 pub(super) struct Progress {
     output: Output,
@@ -86,7 +87,10 @@ impl Progress {
         }
         bar.set_prefix(self.about(project, task));
         bar.set_message(summary.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(100));
+        // It panics where it cannot start its thread.
+        if threads::start("showing progress", || {}).is_ok() {
+            bar.enable_steady_tick(Duration::from_millis(100));
+        }
         let key = (project.to_owned(), task.to_owned());
         self.running.lock().unwrap_or_else(PoisonError::into_inner).insert(key, bar);
     }

@@ -6,7 +6,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::error::{Error, Result};
-use crate::{exit, process};
+use crate::{exit, process, threads};
 
 /// The first signal ends every running program and lets the command clean up; the second one ends it at once.
 #[allow(clippy::exit)]
@@ -15,13 +15,16 @@ pub(super) fn end_programs_on_signal() -> Result<()> {
     let mut result = Ok(());
     ONCE.call_once(|| match Signals::new([SIGINT, SIGTERM, SIGHUP]) {
         Ok(mut signals) => {
-            std::thread::spawn(move || {
+            let listening = threads::start("signals", move || {
                 let mut arrived = signals.forever();
                 arrived.next();
-                std::thread::spawn(process::interrupt);
+                if threads::start("interrupting", process::interrupt).is_err() {
+                    process::interrupt();
+                }
                 arrived.next();
                 std::process::exit(i32::from(exit::INTERRUPTED));
             });
+            result = listening.map(drop);
         }
         Err(error) => result = Err(Error::machine(format!("cannot listen to signals: {error}"))),
     });

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::Result;
 use crate::fs::{RotatingFile, Rotation};
+use crate::threads;
 
 const ROTATION: Rotation = Rotation { max_size: 100_000_000, max_age: Duration::ZERO, kept: 5 };
 
@@ -18,7 +19,7 @@ impl Capture {
     pub(super) fn start(mut from: PipeReader, log: &Path) -> Result<Capture> {
         let mut log = RotatingFile::open(log, ROTATION)?;
         let (ended, end) = channel();
-        std::thread::spawn(move || {
+        threads::start("capturing", move || {
             let mut result = Ok(());
             let mut buffer = vec![0; 64 * 1024];
             loop {
@@ -32,7 +33,7 @@ impl Capture {
                 }
             }
             let _ = ended.send(result);
-        });
+        })?;
         Ok(Capture(end))
     }
 

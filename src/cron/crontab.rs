@@ -56,7 +56,7 @@ impl<'a> Crontab<'a> {
             let output = self.program(Path::new("/")).argument("-r").output()?;
             return if output.status.success() { Ok(()) } else { Err(failed("remove", &output.stderr)) };
         }
-        let staging = Staging::new_in(&self.site.cache)?;
+        let staging = staging(self.site)?;
         let file = staging.join("crontab");
         fs::write_atomic(&file, content)?;
         let output = self.program(staging.path()).argument(&file).output()?;
@@ -88,13 +88,19 @@ pub(super) struct DryRun<'a> {
 impl DryRun<'_> {
     /// Why it would not take this text.
     pub(super) fn objection(&self, content: &[u8]) -> Result<Option<String>> {
-        let staging = Staging::new_in(&self.crontab.site.cache)?;
+        let staging = staging(self.crontab.site)?;
         let file = staging.join("crontab");
         fs::write_atomic(&file, content)?;
         let program = self.crontab.program(staging.path()).argument(self.option).argument(&file);
         let output = program.output()?;
         Ok((!output.status.success()).then(|| reason(&output.stderr)))
     }
+}
+
+/// For a file that `crontab` is to read.
+fn staging(site: &Site) -> Result<Staging> {
+    fs::sweep(&site.cache);
+    Staging::claimed_in(&site.cache)
 }
 
 fn failed(what: &str, stderr: &[u8]) -> Error {

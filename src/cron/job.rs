@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::fs::{self, Lock};
 use crate::process::tree;
 use crate::site::Environment;
 use crate::text;
+use crate::threads;
 
 /// What to run, and how.
 #[derive(Debug, Clone)]
@@ -152,10 +153,15 @@ impl Job {
                 Ok(())
             });
         }
-        let mut child = command.spawn().at("run", &self.shell)?;
-        std::thread::spawn(move || {
-            let _ = events.send(Event::Ended(child.wait()));
-        });
+        // The waiting starts first: a job that nobody waits for is never started.
+        let (started, child) = channel::<Child>();
+        threads::start("waiting for a job", move || {
+            if let Ok(mut child) = child.recv() {
+                let _ = events.send(Event::Ended(child.wait()));
+            }
+        })?;
+        // The receiver waits for one child.
+        let _ = started.send(command.spawn().at("run", &self.shell)?);
         Ok(capture)
     }
 
@@ -203,11 +209,11 @@ fn is_script_option(word: &OsStr) -> bool {
 fn report_signals(events: Sender<Event>) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Error::machine(format!("cannot listen to signals: {error}")))?;
-    std::thread::spawn(move || {
+    threads::start("signals", move || {
         for signal in signals.forever() {
             let _ = events.send(Event::Signal(signal));
         }
-    });
+    })?;
     Ok(())
 }
 

@@ -10,10 +10,8 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
+use super::temporary::{TEMPORARY, claim};
 use crate::error::{At, Error, Result};
-
-/// What names of files begin with that are not whole yet.
-pub const TEMPORARY: &str = ".mwp-tmp-";
 
 /// A file that appears under its name only when [`commit`](AtomicFile::commit) is called.
 pub struct AtomicFile {
@@ -34,12 +32,16 @@ impl AtomicFile {
     }
 
     fn create_in(dir: &Path, target: &Path, mode: u32) -> Result<AtomicFile> {
-        let temporary = tempfile::Builder::new()
-            .prefix(TEMPORARY)
-            .permissions(std::fs::Permissions::from_mode(mode))
-            .tempfile_in(dir)
-            .at("write", target)?;
-        Ok(AtomicFile { temporary: Temporary::Named(temporary), target: target.to_owned() })
+        loop {
+            let temporary = tempfile::Builder::new()
+                .prefix(TEMPORARY)
+                .permissions(std::fs::Permissions::from_mode(mode))
+                .tempfile_in(dir)
+                .at("write", target)?;
+            if claim(temporary.as_file()).at("write", target)? {
+                return Ok(AtomicFile { temporary: Temporary::Named(temporary), target: target.to_owned() });
+            }
+        }
     }
 
     /// As [`create`](AtomicFile::create), for large files: where the file system can, not even a kill leaves
@@ -85,6 +87,8 @@ impl AtomicFile {
             }
             Temporary::Nameless(file) => match link(&file, target) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    // Not to be swept away; without a name it is no less ours.
+                    claim(&file).at("write", target)?;
                     // A link cannot replace anything, a rename can.
                     let named = tempfile::Builder::new()
                         .prefix(TEMPORARY)

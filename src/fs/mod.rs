@@ -11,6 +11,7 @@ mod lock;
 mod mounts;
 mod rotate;
 mod swap;
+mod temporary;
 
 use std::fs;
 use std::io::{self, Read};
@@ -22,12 +23,13 @@ use rustix::fs::OFlags;
 use crate::error::{At, Error, Result};
 use crate::text;
 
-pub use atomic::{AtomicFile, TEMPORARY, write_atomic, write_atomic_with_mode};
+pub use atomic::{AtomicFile, write_atomic, write_atomic_with_mode};
 pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
 pub use mounts::mounts_below;
 pub use rotate::{RotatingFile, Rotation, put_aside_when_due};
 pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
+pub use temporary::{list_swept, sweep};
 
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     read_all(path).at("read", path)
@@ -97,6 +99,15 @@ fn is_absent(error: &io::Error) -> bool {
 /// Whether something is there, a broken link included.
 pub fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
+}
+
+/// As [`exists`], where what cannot be looked at must not pass for what is not there.
+pub fn try_exists(path: &Path) -> Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(error) if is_absent(&error) => Ok(false),
+        Err(error) => Err(Error::io("read", path, &error)),
+    }
 }
 
 /// Whether a file or directory is this user's, and nobody else can write to it. The group that is the user's own, as
@@ -206,7 +217,11 @@ pub fn remove_file(path: &Path) -> Result<()> {
 /// write permission included. Fine where there is nothing. What is mounted there is somebody else's: with a mount
 /// point in it, the tree stays as it is.
 pub fn remove_tree(path: &Path) -> Result<()> {
-    let Ok(metadata) = path.symlink_metadata() else { return Ok(()) };
+    let metadata = match path.symlink_metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if is_absent(&error) => return Ok(()),
+        Err(error) => return Err(Error::io("remove", path, &error)),
+    };
     if !metadata.is_dir() {
         return remove_file(path);
     }

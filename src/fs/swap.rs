@@ -1,5 +1,6 @@
 //! Whole directories: made in a staging directory, put in place in one step.
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,10 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempDir;
 
-use super::{copy_tree, create_dir_all, exists, list, open, remove_tree, rename, set_mode, set_owner};
+use super::temporary::{TEMPORARY, claim};
+use super::{
+    copy_tree, create_dir_all, exists, list, open, remove_tree, rename, set_mode, set_owner, try_exists,
+};
 use crate::error::{At, Error, Result};
 
 /// How something came to its place.
@@ -36,6 +40,8 @@ impl Way {
 pub struct Staging {
     directory: TempDir,
     is_left: bool,
+    /// Open and locked, where others may sweep.
+    _claim: Option<File>,
 }
 
 impl Staging {
@@ -44,7 +50,24 @@ impl Staging {
         create_dir_all(parent)?;
         let directory =
             tempfile::Builder::new().prefix("stage-").tempdir_in(parent).at("create in", parent)?;
-        Ok(Staging { directory, is_left: false })
+        Ok(Staging { directory, is_left: false, _claim: None })
+    }
+
+    /// As [`new_in`](Staging::new_in), in a directory that is not ours alone: what a kill leaves there is known by its
+    /// name, and the next [`sweep`](super::sweep) removes it.
+    pub fn claimed_in(parent: &Path) -> Result<Staging> {
+        create_dir_all(parent)?;
+        loop {
+            let directory =
+                tempfile::Builder::new().prefix(TEMPORARY).tempdir_in(parent).at("create in", parent)?;
+            let claimed = File::open(directory.path()).and_then(|file| Ok((claim(&file)?, file)));
+            match claimed.at("open", directory.path()) {
+                Ok((true, file)) => return Ok(Staging { directory, is_left: false, _claim: Some(file) }),
+                Err(error) if exists(directory.path()) => return Err(error),
+                // Somebody swept it away.
+                _ => {}
+            }
+        }
     }
 
     pub fn path(&self) -> &Path {
@@ -89,7 +112,7 @@ pub fn put_in_place(staged: &Path, target: &Path) -> Result<Way> {
             set_mode(path, mode | 0o700)?;
         }
     }
-    let way = if exists(target) {
+    let way = if try_exists(target)? {
         let aside = beside(staged, ".old");
         let way = replace(staged, target, &aside)?;
         remove_tree(if way == Way::AtOnce { staged } else { &aside })?;

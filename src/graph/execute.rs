@@ -150,7 +150,10 @@ fn run(project: &Project<'_>, task: &Task, stale: &Stale, log: Log) -> Result<Ma
 
 fn put_in_place(project: &Project<'_>, task: &Task, stale: &Stale, staging: &Staging) -> Result<Made> {
     let made = if task.keep_foreign { Made::in_staging(staging.path(), task)? } else { Made::Everything };
-    for output in task.outputs.iter().map(Path::new).filter(|output| fs::exists(&staging.join(output))) {
+    for output in task.outputs.iter().map(Path::new) {
+        if !fs::try_exists(&staging.join(output))? {
+            continue;
+        }
         if task.keep_foreign {
             let owned_by_action = task.action.owned(&project.scope(), output)?;
             let recorded = stale.record.as_ref().map(|record| &record.outputs);
@@ -194,15 +197,17 @@ fn run_in_place(project: &Project<'_>, task: &Task, stale: &Stale, job: &mut Job
 }
 
 fn missing_output(project: &Project<'_>, task: &Task) -> Result<()> {
-    match task.outputs.iter().find(|output| !fs::exists(&project.dir.join(output))) {
-        Some(output) => Err(Error::input(format!(
-            "task `{}` succeeded without making its output `{}`",
-            text::visible(&task.name),
-            text::visible(output)
-        ))
-        .hint(format!("correct its `outputs` or its `command` in `{}`", task.origin.file))),
-        None => Ok(()),
+    for output in &task.outputs {
+        if !fs::try_exists(&project.dir.join(output))? {
+            return Err(Error::input(format!(
+                "task `{}` succeeded without making its output `{}`",
+                text::visible(&task.name),
+                text::visible(output)
+            ))
+            .hint(format!("correct its `outputs` or its `command` in `{}`", task.origin.file)));
+        }
     }
+    Ok(())
 }
 
 /// Looks at what was made and writes the record.

@@ -107,7 +107,7 @@ pub(super) fn keep_foreign(
     collect(dir, output, &mut files)?;
     for (name, stat) in files {
         let staged = staging.join(&name);
-        if is_owned(&name) || fs::exists(&staged) {
+        if is_owned(&name) || fs::try_exists(&staged)? {
             continue;
         }
         let Some(parent) = staged.parent() else { continue };

@@ -126,6 +126,7 @@ impl<'a> Project<'a> {
             self.observer.event(&self.dir, Event::Waiting { holder });
         })?;
         self.load_state();
+        fs::sweep(&self.state_dir());
         fs::remove_tree(&self.staging_parent())?;
         fs::create_dir_all(&self.staging_parent())?;
         fs::create_dir_all(&self.state_dir().join("log"))?;

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ScopedJoinHandle;
 use std::time::Instant as Clock;
 
 use super::agenda::Agenda;
@@ -19,6 +20,7 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::process;
 use crate::text;
+use crate::threads;
 
 /// How many tasks run at the same time, over all projects.
 pub struct Slots {
@@ -78,14 +80,19 @@ pub fn build_all<'a>(
     std::thread::scope(|scope| {
         let workers: Vec<_> = directories
             .iter()
-            .map(|directory| scope.spawn(|| or_panic(&text::path(directory), || one(directory))))
+            .map(|directory| {
+                let work = || or_panic(&text::path(directory), || one(directory));
+                // Without a thread of its own it is built now.
+                threads::start_in(scope, "building", work).map_err(|_| work())
+            })
             .collect();
         let joined = workers.into_iter().zip(directories);
-        joined
-            .map(|(worker, directory)| {
-                worker.join().unwrap_or_else(|_| Err(internal(&text::path(directory), "its thread ended")))
-            })
-            .collect()
+        let result = |(worker, directory): (_, &PathBuf)| match worker {
+            Ok(worker) => ScopedJoinHandle::join(worker)
+                .unwrap_or_else(|_| Err(internal(&text::path(directory), "its thread ended"))),
+            Err(result) => result,
+        };
+        joined.map(result).collect()
     })
 }
 
@@ -116,7 +123,7 @@ pub fn build(project: &Project<'_>, slots: &Slots) -> Result<Vec<TaskStatus>> {
         loop {
             while let Some(index) = agenda.start() {
                 let (report, digests) = (report.clone(), &digests);
-                scope.spawn(move || {
+                threads::start_or_do(scope, "a task", move || {
                     let what = format!("task `{}`", text::visible(&project.plan.tasks[index].name));
                     let result = or_panic(&what, || one(project, index, digests, slots));
                     // The receiver outlives the scope.

@@ -11,7 +11,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use super::listing::Patterns;
@@ -21,9 +20,12 @@ use super::name::Name;
 use super::stat::{Instant, Stat};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// Fewer files are looked at sooner than threads are started for it.
 const WORTH_THREADS: usize = 4000;
+/// How many of them a thread looks at before it takes others.
+const PIECE: usize = 256;
 
 /// One file, link or, of outputs, empty directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,24 +171,19 @@ impl Snapshot {
             .map(|entry| ((&entry.name, entry.behind_link), entry))
             .collect();
         let vouched_until = previous.map_or(Instant::NEVER, |previous| previous.read_at);
-        let names: Vec<(Name, bool)> = names.into_iter().collect();
-        let looked: Vec<Option<Entry>> = names
-            .into_par_iter()
-            .with_min_len(64)
-            .map(|(name, behind_link)| {
-                let path = dir.join(name.as_path());
-                let stat = match behind_link {
-                    true => Some(Stat::behind(&path)?.unwrap_or(Stat::NOWHERE)),
-                    false => Stat::of(&path)?,
-                };
-                let Some(stat) = stat else { return Ok(None) };
-                match known.get(&(&name, behind_link)).filter(|known| known.vouches_for(&stat, vouched_until))
-                {
-                    Some(known) => Ok(Some((*known).clone())),
-                    None => Entry::read(dir, name, behind_link, stat).map(Some),
-                }
-            })
-            .collect::<Result<_>>()?;
+        let names = names.into_iter().collect();
+        let looked: Vec<Option<Entry>> = threads::try_map(names, 64, |(name, behind_link)| {
+            let path = dir.join(name.as_path());
+            let stat = match behind_link {
+                true => Some(Stat::behind(&path)?.unwrap_or(Stat::NOWHERE)),
+                false => Stat::of(&path)?,
+            };
+            let Some(stat) = stat else { return Ok(None) };
+            match known.get(&(&name, behind_link)).filter(|known| known.vouches_for(&stat, vouched_until)) {
+                Some(known) => Ok(Some((*known).clone())),
+                None => Entry::read(dir, name, behind_link, stat).map(Some),
+            }
+        })?;
         let entries = Arc::new(looked.into_iter().flatten().collect());
         let directories = directories.into_iter().collect();
         let snapshot = Snapshot { patterns: wanted, entries, directories, absent, read_at };
@@ -219,12 +216,13 @@ impl Snapshot {
         let changed: Vec<(usize, Option<Stat>)> = if self.entries.len() < WORTH_THREADS {
             self.entries.iter().enumerate().filter_map(changed).collect::<Result<_>>()?
         } else {
-            self.entries
-                .par_iter()
-                .enumerate()
-                .with_min_len(256)
-                .filter_map(changed)
-                .collect::<Result<_>>()?
+            let pieces: Vec<_> = self.entries.chunks(PIECE).enumerate().collect();
+            let changed = |(number, piece): (usize, &[Entry])| {
+                let entries = piece.iter().enumerate();
+                let entries = entries.map(|(index, entry)| (number * PIECE + index, entry));
+                entries.filter_map(changed).collect::<Result<Vec<_>>>()
+            };
+            threads::try_map(pieces, 1, changed)?.concat()
         };
         if changed.is_empty() {
             return Ok((self.clone(), Vec::new(), true));
@@ -237,13 +235,10 @@ impl Snapshot {
                 None => gone.push(index),
             }
         }
-        let read: Vec<(usize, Entry)> = read
-            .into_par_iter()
-            .map(|(index, stat)| {
-                let Entry { name, behind_link, .. } = &self.entries[index];
-                Ok((index, Entry::read(dir, name.clone(), *behind_link, stat)?))
-            })
-            .collect::<Result<_>>()?;
+        let read: Vec<(usize, Entry)> = threads::try_map(read, 1, |(index, stat)| {
+            let Entry { name, behind_link, .. } = &self.entries[index];
+            Ok((index, Entry::read(dir, name.clone(), *behind_link, stat)?))
+        })?;
         let mut entries = (*self.entries).clone();
         for (index, entry) in read {
             entries[index] = entry;

@@ -26,7 +26,7 @@ pub fn develop(
     let base = Base::new(plugins_base, &label.module, site);
     let _lock = base.lock(&format!("develop {}", label.name), site, on_event)?;
     let home = base.home(&label.name);
-    if is_taken(&base, &label.name) {
+    if is_taken(&base, &label.name)? {
         let installed = base.get(label.name.as_str())?;
         let hint = format!("uninstall it first: `mwp uninstall {}`", label.name);
         match installed.standing {

@@ -50,7 +50,7 @@ pub(super) fn remember_virtualenv(home: &Path, interpreter: &Interpreter) -> Res
 
 /// Writes down what is not as it was shipped or made by us, right after `postinstall`.
 pub(super) fn remember_postinstall(home: &Path) -> Result<()> {
-    if !fs::exists(&home.join(artifact::MANIFEST)) || !fs::exists(&home.join("postinstall")) {
+    if !fs::try_exists(&home.join(artifact::MANIFEST))? || !fs::try_exists(&home.join("postinstall"))? {
         return Ok(());
     }
     let before = MadeAfter { by_postinstall: Vec::new(), ..MadeAfter::of(home)? };
@@ -75,7 +75,8 @@ pub(super) struct MadeAfter {
 impl MadeAfter {
     pub(super) fn of(home: &Path) -> Result<MadeAfter> {
         // A list without a script that could have made it vouches for nothing.
-        let file = Some(home.join(MADE_BY_POSTINSTALL)).filter(|_| fs::exists(&home.join("postinstall")));
+        let has_script = fs::try_exists(&home.join("postinstall"))?;
+        let file = has_script.then(|| home.join(MADE_BY_POSTINSTALL));
         let content = file.map(|file| fs::read_optional(&file)).transpose()?.flatten();
         let paths: Vec<String> =
             content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default();

@@ -78,7 +78,7 @@ impl Journal {
     /// The journal that is there; an error where what is there was not written by this user's mwp for this base.
     pub(super) fn read(base: &Base) -> Result<Option<Journal>> {
         let path = path(base);
-        if !fs::exists(&path) {
+        if !fs::try_exists(&path)? {
             return Ok(None);
         }
         let mut file = fs::open_no_follow(&path).at("read", &path)?;
@@ -119,12 +119,13 @@ impl Journal {
         Ok(fs::sync_directory(&base.own_dir()))
     }
 
-    /// Puts back what was there before, as far as it can be; what could not be, and why.
-    pub(super) fn undo(&self, base: &Base, site: &Site) -> Vec<Error> {
+    /// Puts back what was there before, as far as it can be; else what could not be, and why.
+    pub(super) fn undo(&self, base: &Base, site: &Site) -> Result<(), Vec<Error>> {
         let stage = base.own_dir().join(&self.stage);
         let tree = self.undo_tree(base, &stage);
         let files = self.files.iter().map(|file| self.undo_file(file, base, &stage, site));
-        std::iter::once(tree).chain(files).filter_map(Result::err).collect()
+        let failures: Vec<Error> = std::iter::once(tree).chain(files).filter_map(Result::err).collect();
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
     fn undo_tree(&self, base: &Base, stage: &Path) -> Result<()> {
@@ -136,16 +137,18 @@ impl Journal {
             // What cannot be renamed was only ever copied.
             fs::rename(&home, &undone).or_else(|_| fs::remove_tree(&home))
         };
-        if fs::exists(&old) {
+        // What cannot be looked at is not taken for absent: the old tree would be lost.
+        let (has_tree, has_home) = (fs::try_exists(&tree)?, fs::try_exists(&home)?);
+        if fs::try_exists(&old)? {
             discard()?;
             return fs::rename(&old, &home);
         }
         match self.old {
-            None if fs::exists(&tree) || !fs::exists(&home) => Ok(()),
+            None if has_tree || !has_home => Ok(()),
             // Nothing was there: what is there now is the new one.
             None => discard(),
-            Some(_) if fs::exists(&tree) && !self.is_new(&tree) => {
-                if !fs::exists(&home) {
+            Some(_) if has_tree && !self.is_new(&tree)? => {
+                if !has_home {
                     return fs::rename(&tree, &home);
                 }
                 // A second undoing must not exchange again.
@@ -155,7 +158,7 @@ impl Journal {
                 fs::replace(&tree, &home, &undone).map(drop)
             }
             // The old one did not move, or is back.
-            Some(old) if fs::exists(&home) && (fs::exists(stage) || old.may_be(&home)) => Ok(()),
+            Some(old) if has_home && (fs::try_exists(stage)? || old.may_be(&home)) => Ok(()),
             Some(_) => Err(Error::machine(format!(
                 "cannot undo {}: what was at {} before is gone",
                 text::visible(&self.doing),
@@ -166,12 +169,15 @@ impl Journal {
     }
 
     /// Whether the tree in the staging directory is the one that was to come.
-    fn is_new(&self, tree: &Path) -> bool {
+    fn is_new(&self, tree: &Path) -> Result<bool> {
         match (&self.new_link, self.is_marked) {
-            (Some(target), _) => std::fs::read_link(tree).is_ok_and(|found| found == *target),
-            (None, true) => fs::exists(&tree.join(MARK)),
+            (Some(target), _) if tree.is_symlink() => {
+                Ok(std::fs::read_link(tree).at("read", tree)? == *target)
+            }
+            (Some(_), _) => Ok(false),
+            (None, true) => fs::try_exists(&tree.join(MARK)),
             // Written before there were marks.
-            (None, false) => self.old.is_some_and(|old| !old.may_be(tree)),
+            (None, false) => Ok(self.old.is_some_and(|old| !old.may_be(tree))),
         }
     }
 

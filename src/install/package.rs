@@ -100,7 +100,7 @@ pub fn install(
 }
 
 fn refuse_taken(base: &Base, name: &PluginName, installation: &Installation<'_>) -> Result<()> {
-    if !fs::exists(&base.home(name)) && !installation.must_be_installed {
+    if !installation.must_be_installed && !fs::try_exists(&base.home(name))? {
         return Ok(());
     }
     let installed = base.get(name.as_str())?;

@@ -1,10 +1,10 @@
 //! What killed commands left in a base is undone or removed, and never blocks the next one.
 //!
 //! What can be neither undone nor removed – files of root in an old tree, a stage without its content – gets a name that
-//! begins with [`SET_ASIDE`], is told once, and is not looked at again. `mwp status` lists it.
+//! begins with [`SET_ASIDE`], and is told once. `mwp status` lists it. The next change of the base tries again to remove
+//! what is no more than an old tree.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::base::Base;
 use super::jobs;
@@ -20,27 +20,32 @@ const SET_ASIDE: &str = "set-aside-";
 /// holds the base's lock, and the base is its own.
 pub(super) fn recover(base: &Base, site: &Site) -> Vec<Error> {
     let mut told = Vec::new();
-    match Journal::read(base) {
+    // What fails for a moment is no reason to leave a change half done.
+    match repeated(|| Journal::read(base)) {
         Ok(None) => {}
         Ok(Some(journal)) => {
-            let left = journal.undo(base, site);
-            if !left.is_empty() {
+            if let Err(left) = repeated(|| journal.undo(base, site)) {
                 // The stage has what is needed to do it by hand.
                 let stage = base.own_dir().join(&journal.stage);
-                let kept = [journal::path(base), stage].map(|path| set_aside(&path));
-                let kept: Vec<PathBuf> = kept.into_iter().flatten().flatten().collect();
-                told.extend(left.into_iter().map(|error| with_place(error, &kept)));
+                told.extend(give_up(base, vec![stage], left));
             } else if journal.close(base).is_err() {
                 // Undone it is; that it may have to be done again after a power cut is no harm.
                 let _ = fs::remove_file(&journal::path(base));
             }
         }
         Err(error) => {
-            let kept: Vec<PathBuf> = set_aside(&journal::path(base)).into_iter().flatten().collect();
-            told.push(with_place(error, &kept));
+            // Which of them it is of cannot be known.
+            let paths = fs::list(&base.own_dir()).unwrap_or_default();
+            let stages = paths.into_iter().filter(|path| has_prefix(path, "stage-")).collect();
+            told.extend(give_up(base, stages, vec![error]));
         }
     }
     sweep(base);
+    if fs::try_exists(&journal::path(base)).unwrap_or(true) {
+        // It could not even be set aside: what it is about stays for the next command.
+        return told;
+    }
+    discard_again(base);
     for path in fs::list(&base.own_dir()).unwrap_or_default() {
         if is_debris(&path) {
             told.extend(discard(&path));
@@ -49,27 +54,37 @@ pub(super) fn recover(base: &Base, site: &Site) -> Vec<Error> {
     told
 }
 
+/// Sets the journal aside with what is needed to do it by hand, and says so.
+fn give_up(base: &Base, stages: Vec<PathBuf>, why: Vec<Error>) -> Vec<Error> {
+    let paths = std::iter::once(journal::path(base)).chain(stages);
+    // In this order: without its journal a stage is not looked for.
+    let kept: Vec<PathBuf> = paths.filter_map(|path| set_aside(&path).ok().flatten()).collect();
+    why.into_iter().map(|error| with_place(error, &kept)).collect()
+}
+
+/// The first success of three tries, or the last failure.
+fn repeated<T, E>(mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    attempt().or_else(|_| attempt()).or_else(|_| attempt())
+}
+
+/// What kept an old tree from being removed may be over. With a journal beside it, it is what undoing by hand needs.
+fn discard_again(base: &Base) {
+    let aside = base.set_aside();
+    if !aside.iter().any(|path| has_prefix(path, &format!("{SET_ASIDE}journal"))) {
+        aside.iter().for_each(|path| drop(fs::remove_tree(path)));
+    }
+}
+
+fn has_prefix(path: &Path, prefix: &str) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
+}
+
 /// Half-written files that a killed command left beside override files and in `var/`.
 fn sweep(base: &Base) {
     let var = base.dir.parent().filter(|var| var.ends_with("var"));
     let config = var.and_then(Path::parent).map(|home| home.join("config/plugins"));
-    for dir in var.into_iter().chain(config.as_deref()) {
-        for path in fs::list(dir).unwrap_or_default() {
-            let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-            // One that is younger may be somebody's who is at work.
-            let is_old = || {
-                let modified = path.symlink_metadata().and_then(|metadata| metadata.modified());
-                modified.is_ok_and(|modified| modified.elapsed().is_ok_and(|age| age > LEFT_BEHIND))
-            };
-            if name.starts_with(fs::TEMPORARY.as_bytes()) && is_old() {
-                let _ = fs::remove_file(&path);
-            }
-        }
-    }
+    var.into_iter().chain(config.as_deref()).for_each(fs::sweep);
 }
-
-/// No file takes that long to be written.
-const LEFT_BEHIND: Duration = Duration::from_secs(600);
 
 fn is_debris(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
@@ -98,7 +113,7 @@ pub(super) fn discard(path: &Path) -> Option<Error> {
 
 /// Gives it a name that is let be; where it is then.
 fn set_aside(path: &Path) -> Result<Option<PathBuf>> {
-    if !fs::exists(path) {
+    if !fs::try_exists(path)? {
         return Ok(None);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -129,9 +144,6 @@ impl Base {
     /// What could be neither undone nor removed, and waits for a person.
     pub fn set_aside(&self) -> Vec<PathBuf> {
         let paths = fs::list(&self.own_dir()).unwrap_or_default().into_iter();
-        let is_aside = |path: &PathBuf| {
-            path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(SET_ASIDE.as_bytes()))
-        };
-        paths.filter(is_aside).collect()
+        paths.filter(|path| has_prefix(path, SET_ASIDE)).collect()
     }
 }

@@ -77,7 +77,7 @@ pub fn repackage(
     fs::set_mode(&tree.join(CONFIG_FILE), 0o644)?;
     let description = Description::of(&plugin);
     let target = output.join(description.file_name());
-    if fs::exists(&target) && !force {
+    if !force && fs::try_exists(&target)? {
         return Err(Error::input(format!("{} is there already", text::path(&target)))
             .hint("write to another directory with --output, or over it with --force"));
     }

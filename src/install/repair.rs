@@ -32,6 +32,7 @@ pub fn repair(
     let made_after = MadeAfter::of(home)?;
     refuse_altered_wheels(home, &made_after)?;
     let Some(wheels) = machine::wheels(home, home, site)? else { return Ok(false) };
+    fs::sweep(home);
     let staging = Staging::new_in(&base.own_dir())?;
     let staged = staging.join(VIRTUALENV);
     virtualenv::create(&staged, &wheels.interpreter, &wheels.wheels, &wheels.lock, &Limits::of(site)?)?;
@@ -64,7 +65,7 @@ fn keep(home: &Path, staged: &Path, prefix: &Path, kept: &[std::path::PathBuf]) 
     for path in kept {
         let Ok(inside) = path.strip_prefix(prefix) else { continue };
         let (from, to) = (home.join(path), staged.join(inside));
-        if !fs::exists(&from) || fs::exists(&to) {
+        if !fs::try_exists(&from)? || fs::try_exists(&to)? {
             continue;
         }
         if let Some(parent) = to.parent() {

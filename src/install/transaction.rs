@@ -131,10 +131,11 @@ impl<'a> Transaction<'a> {
             return Err(Error::interrupted());
         }
         let stage = self.staging.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let home = self.base.dir.join(&self.name);
         let journal = Journal {
             doing: self.doing,
             stage,
-            old: Inode::of(&self.base.dir.join(&self.name)),
+            old: if fs::try_exists(&home)? { Inode::of(&home) } else { None },
             is_marked: true,
             new_link: std::fs::read_link(self.staging.join(TREE)).ok(),
             name: self.name,
@@ -181,7 +182,7 @@ impl<'a> Begun<'a> {
     }
 
     fn undo(self, error: Error) -> Error {
-        let mut failed = self.journal.undo(self.base, self.site);
+        let mut failed = self.journal.undo(self.base, self.site).err().unwrap_or_default();
         if failed.is_empty() {
             failed.extend(self.journal.close(self.base).and_then(|durable| durable).err());
         }
@@ -213,6 +214,6 @@ impl<'a> Begun<'a> {
 }
 
 /// The place of a plugin, by its name.
-pub(super) fn is_taken(base: &Base, name: &PluginName) -> bool {
-    fs::exists(&base.home(name))
+pub(super) fn is_taken(base: &Base, name: &PluginName) -> Result<bool> {
+    fs::try_exists(&base.home(name))
 }

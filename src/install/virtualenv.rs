@@ -21,7 +21,7 @@ pub(super) fn make(tree: &Path, wheels: &Wheels, limits: &Limits) -> Result<()> 
         ))
         .hint("make it a directory, or leave it out with `.releaseignore`, and pack the plugin again"));
     }
-    let has_own_files = fs::exists(&target);
+    let has_own_files = fs::try_exists(&target)?;
     if has_own_files {
         fs::rename(&target, &shipped)?;
     }

@@ -11,6 +11,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
+use crate::threads;
 
 /// A longer line is handed on in pieces.
 const LONGEST: usize = 1 << 20;
@@ -28,14 +29,12 @@ pub(super) fn until_end<T: Send>(
     let cannot = |error: io::Error| Error::machine(format!("cannot read the output of a program: {error}"));
     let (end, signal) = io::pipe().map_err(cannot)?;
     std::thread::scope(|scope| {
-        let waiter = std::thread::Builder::new()
-            .spawn_scoped(scope, move || {
-                let result = ended();
-                // Closed, the other end is ready to read.
-                drop(signal);
-                result
-            })
-            .map_err(cannot)?;
+        let waiter = threads::start_in(scope, "waiting for a program", move || {
+            let result = ended();
+            // Closed, the other end is ready to read.
+            drop(signal);
+            result
+        })?;
         let mut lines = Lines::default();
         let read = read_until(output, &end, &mut |bytes| lines.push(bytes, &mut on_line));
         let read = read.and_then(|()| lines.finish(&mut on_line));

@@ -15,18 +15,20 @@ pub use self::cgroup::GroupLimits;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, PipeWriter, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
 use crate::error::{At, Error, Result};
 use crate::site::Environment;
 use crate::text;
+use crate::threads;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
@@ -60,7 +62,7 @@ pub fn become_program<A: AsRef<std::ffi::OsStr>>(
     arguments: &[A],
     directory: Option<&Path>,
     environment: &Environment,
-) -> std::io::Error {
+) -> io::Error {
     let mut command = std::process::Command::new(program);
     command.args(arguments).env_clear().envs(environment.iter());
     if let Some(directory) = directory {
@@ -125,11 +127,11 @@ impl Program {
             })
     }
 
-    fn cannot_start(&self, error: &std::io::Error) -> Error {
+    fn cannot_start(&self, error: &io::Error) -> Error {
         let program = text::path(Path::new(&self.program));
         let failed = Error::machine(format!("cannot run {program}: {}", text::io_reason(error)));
         match error.kind() {
-            std::io::ErrorKind::NotFound => failed.hint("install it, or put it on PATH"),
+            io::ErrorKind::NotFound => failed.hint("install it, or put it on PATH"),
             _ => failed,
         }
     }
@@ -141,7 +143,7 @@ impl Program {
         }
         log.line(&format!("$ {}", self.shown()))?;
         let start = log.position;
-        let (output, theirs) = std::io::pipe().map_err(|error| self.cannot_start(&error))?;
+        let (output, theirs) = io::pipe().map_err(|error| self.cannot_start(&error))?;
         let handle = self
             .expression()
             .stderr_to_stdout()
@@ -173,17 +175,22 @@ impl Program {
         if is_interrupted() {
             return Err(Error::interrupted());
         }
-        let expression = self.expression().stderr_to_stdout().stdout_capture();
+        let end = Instant::now() + limit;
+        let (theirs, output) = self.collect()?;
+        let expression = self.expression().stderr_to_stdout().stdout_file(theirs);
         let handle = expression.start().map_err(|error| self.cannot_start(&error))?;
+        drop(expression);
         let group = Group::of(&handle.pids());
-        let output = handle.wait_timeout(limit).at("wait for", Path::new(&self.program))?;
-        let Some(output) = output else {
+        let status = handle.wait_deadline(end).at("wait for", Path::new(&self.program))?.map(|it| it.status);
+        // Whoever else holds the output open is not waited for any longer.
+        let output = output.recv_timeout(end.saturating_duration_since(Instant::now()));
+        let (Some(status), Ok(output)) = (status, output) else {
             group.kill();
             let _ = handle.wait();
             return Ok(None);
         };
-        let code = output.status.code();
-        Ok(Some(Finished { code, output: String::from_utf8_lossy(&output.stdout).into_owned() }))
+        let output = output.at("read the output of", Path::new(&self.program))?;
+        Ok(Some(Finished { code: status.code(), output: String::from_utf8_lossy(&output).into_owned() }))
     }
 
     /// Runs to the end, whatever the exit code; both streams are kept as they are.
@@ -191,14 +198,31 @@ impl Program {
         if is_interrupted() {
             return Err(Error::interrupted());
         }
-        let handle = self
-            .expression()
-            .stdout_capture()
-            .stderr_capture()
-            .start()
-            .map_err(|error| self.cannot_start(&error))?;
+        let (stdout, out) = self.collect()?;
+        let (stderr, err) = self.collect()?;
+        let expression = self.expression().stdout_file(stdout).stderr_file(stderr);
+        let handle = expression.start().map_err(|error| self.cannot_start(&error))?;
+        drop(expression);
         let _group = Group::of(&handle.pids());
-        handle.wait().at("wait for", Path::new(&self.program)).cloned()
+        let status = handle.wait().at("wait for", Path::new(&self.program))?.status;
+        let all = |from: Receiver<io::Result<Vec<u8>>>| {
+            let read = from.recv().map_err(|_| Error::machine("cannot read the output of a program"))?;
+            read.at("read the output of", Path::new(&self.program))
+        };
+        Ok(std::process::Output { status, stdout: all(out)?, stderr: all(err)? })
+    }
+
+    /// A pipe for the program to write to, and what it and everybody who has it will have written to it.
+    fn collect(&self) -> Result<(PipeWriter, Receiver<io::Result<Vec<u8>>>)> {
+        let (mut output, theirs) = io::pipe().map_err(|error| self.cannot_start(&error))?;
+        let (all, receiver) = channel();
+        threads::start("reading the output of a program", move || {
+            let mut content = Vec::new();
+            let read = output.read_to_end(&mut content).map(|_| content);
+            // Nobody may be waiting any more.
+            let _ = all.send(read);
+        })?;
+        Ok((theirs, receiver))
     }
 
     /// Runs to the end and returns standard output, for short questions such as `--version`.

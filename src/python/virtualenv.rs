@@ -6,8 +6,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
-
 use super::contents::{Contents, Layout};
 use super::interpreter::Interpreter;
 use super::plan::Plan;
@@ -15,6 +13,7 @@ use super::wheel::Wheel;
 use crate::artifact::Limits;
 use crate::error::Result;
 use crate::fs::{self, Beneath};
+use crate::threads;
 
 /// Makes a virtualenv at `root`, which must not exist, and installs the wheels that `lock` names. Returns what people
 /// should know of it.
@@ -50,7 +49,7 @@ pub fn create(
         place.file(&copy)?.write_new(lock.as_bytes(), 0o644)?;
     }
     let write = |(wheel, contents): &(&Wheel, Contents)| wheel.write(contents, &layout, &mut place.share());
-    plan.wheels.par_iter().try_for_each(write)?;
+    threads::try_map(plan.wheels.iter().collect(), 1, write)?;
     Ok(plan.warnings())
 }
 

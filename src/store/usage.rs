@@ -93,7 +93,7 @@ impl Store {
     fn files(&self, bucket: Bucket) -> Result<Vec<File>> {
         let mut files = Vec::new();
         for dir in fs::list(&self.bucket_dir(bucket))? {
-            for path in fs::list(&dir)? {
+            for path in fs::list_swept(&dir)? {
                 // Another process may prune at the same time.
                 let Ok(metadata) = path.symlink_metadata() else { continue };
                 let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);

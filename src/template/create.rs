@@ -47,7 +47,9 @@ pub fn create(
     let renderer = Renderer::new(&template.shelf, &template.name)?;
     let answers = answers(request, &renderer, site, ask)?;
     let variables = variables(&answers);
-    let staging = fs::Staging::new_in(request.parent)?;
+    // What a killed one left here.
+    fs::sweep(request.parent);
+    let staging = fs::Staging::claimed_in(request.parent)?;
     let directory = staging.join(request.name.as_str());
     fs::create_dir_all(&directory)?;
     let scratch = staging.join("hooks");
@@ -151,12 +153,17 @@ fn check(directory: &Path, target: &Path, request: &Request<'_>, site: &Site) ->
     let (from, to) = (shown(directory), shown(target));
     let template =
         format!("the template `{}` makes a plugin that is not good", text::visible(&request.template.name));
-    let mut problems = vec![Problem { message: template, hint: None }];
+    let mut problems = Vec::new();
+    let fault = checked.fault.unwrap_or(Fault::Input);
+    // A machine that cannot read is not the template's fault.
+    if fault == Fault::Input {
+        problems.push(Problem { message: template, hint: None });
+    }
     problems.extend(checked.problems.into_iter().map(|problem| {
         let problem = Problem::from(problem);
         Problem { message: problem.message.replace(&from, &to), hint: problem.hint }
     }));
-    Err(Error::many(Fault::Input, problems))
+    Err(Error::many(fault, problems))
 }
 
 /// `*` stands for anything, `?` for one character, as in Python's fnmatch.

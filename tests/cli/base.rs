@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::support::failing::Failed;
 use crate::support::users::is_root;
 use crate::support::{Done, Sandbox, Unmount, tree};
 
@@ -362,29 +363,6 @@ fn a_plugin_directory_of_a_lower_layer_is_built_and_cleaned() {
     sandbox.ok(["build", "--force", "-v", "-C", "p"]).never_says(BY_COPY);
 }
 
-/// Runs `mwp` with one system call made to fail; `None` where that cannot be done here.
-fn with_failing(sandbox: &Sandbox, call: &str, arguments: &[&str]) -> Option<(Done, usize)> {
-    let log = sandbox.path("strace.log");
-    let mwp = sandbox.mwp(arguments);
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o"]).arg(&log).args(["-e", &format!("inject={call}")]);
-    strace.arg("-e").arg(format!("trace={}", call.split(':').next().unwrap()));
-    strace.arg(mwp.get_program()).args(arguments).current_dir(sandbox.work());
-    for (name, value) in mwp.get_envs() {
-        match value {
-            Some(value) => strace.env(name, value),
-            None => strace.env_remove(name),
-        };
-    }
-    let output = strace.output().ok()?;
-    let hits = fs::read_to_string(&log).ok()?.matches("(INJECTED)").count();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Some((
-        Done { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) },
-        hits,
-    ))
-}
-
 #[test]
 fn after_the_point_of_no_return_a_failure_has_a_code_and_words_of_its_own() {
     let sandbox = released();
@@ -393,9 +371,11 @@ fn after_the_point_of_no_return_a_failure_has_a_code_and_words_of_its_own() {
     let (mut done_but, mut hit) = (0, 0);
     for number in 1..30 {
         fs::write(&two, "before").unwrap();
-        let call = format!("fsync,fdatasync,syncfs:error=EIO:when={number}");
-        let Some((done, hits)) = with_failing(&sandbox, &call, &["install", "--force", FILE]) else { return };
-        if hits == 0 {
+        let option = format!("inject=fsync,fdatasync,syncfs:error=EIO:when={number}");
+        let Some(Failed { done, hits, .. }) = sandbox.traced(&option, &["install", "--force", FILE]) else {
+            return;
+        };
+        if hits.is_empty() {
             break;
         }
         hit += 1;

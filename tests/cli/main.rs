@@ -14,6 +14,8 @@ mod cron_daemon;
 mod cronwrap;
 mod env;
 mod exec;
+mod failing;
+mod faults;
 mod findings;
 mod freshness;
 mod hostile;

@@ -22,6 +22,7 @@ use crate::plugin::Module;
 use crate::process::tree;
 use crate::run::control::DYING;
 use crate::site::Site;
+use crate::threads;
 
 /// A supervisor that ends as soon as this did not get far.
 const SHORT_LIFE: Duration = Duration::from_secs(10);
@@ -109,7 +110,7 @@ fn supervisor(program: &Path, arguments: &[OsString]) -> Command {
 fn forward_signals(child: Arc<AtomicI32>, terminated: Arc<AtomicBool>) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])
         .map_err(|error| Error::machine(format!("cannot listen to signals: {error}")))?;
-    std::thread::spawn(move || {
+    threads::start("signals", move || {
         for signal in signals.forever() {
             // A terminal that closes ends what it started; without one, this signal is for reloading.
             let is_reload = signal == SIGHUP && !std::io::stdin().is_terminal();
@@ -119,6 +120,6 @@ fn forward_signals(child: Arc<AtomicI32>, terminated: Arc<AtomicBool>) -> Result
                 let _ = rustix::process::kill_process(pid, signal);
             }
         }
-    });
+    })?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::fs::{RotatingFile, Rotation};
 use crate::run::LogSettings;
 use crate::text;
+use crate::threads;
 
 /// The last line that a process wrote, and why its log cannot be written.
 #[derive(Debug, Default)]
@@ -53,7 +54,7 @@ impl Logs {
             let local = tokio::task::LocalSet::new();
             local.block_on(&runtime, copy_all(streams, settings));
         };
-        std::thread::Builder::new().name("logs".to_owned()).spawn(copying).map_err(cannot)?;
+        threads::start("logs", copying)?;
         Ok(Logs(sender))
     }
 

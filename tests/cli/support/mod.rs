@@ -1,6 +1,7 @@
 //! A sandbox for one test: its own home, cache, runtime home and `/etc`, and a builder for plugin directories.
 
 mod crontab;
+pub mod failing;
 mod installed;
 pub mod running;
 pub mod tar;
