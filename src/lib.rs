@@ -17,6 +17,8 @@ pub mod env;
 pub mod error;
 pub mod exit;
 pub mod fs;
+#[cfg(test)]
+mod fuzz;
 pub mod graph;
 pub mod install;
 mod jinja;
