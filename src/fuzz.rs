@@ -79,7 +79,9 @@ impl Target {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(name);
         let files = fs::list(&dir).unwrap();
         let seeds = files.iter().map(|file| fs::read(file).unwrap()).collect();
-        let words = ["\n", "\r", "\0", "=", "\"", "'", "\\", "{", "}", "[", "]", "..", "/", "\u{85}", "\u{feff}", "-1"];
+        let words = [
+            "\n", "\r", "\0", "=", "\"", "'", "\\", "{", "}", "[", "]", "..", "/", "\u{85}", "\u{feff}", "-1",
+        ];
         let words = words.iter().map(|word| word.as_bytes().to_vec()).collect();
         Target { name, seeds, words, cases: 256 }
     }
@@ -125,7 +127,8 @@ impl Target {
         let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
         let seconds = number("MWP_FUZZ_SECONDS");
         let (start, given) = (Instant::now(), number("MWP_FUZZ_SEED"));
-        let mut round = given.unwrap_or_else(|| if seconds.is_some() { fastrand::u64(1..1 << 48) } else { 0 });
+        let mut round =
+            given.unwrap_or_else(|| if seconds.is_some() { fastrand::u64(1..1 << 48) } else { 0 });
         let cases = if seconds.is_some() { CASES_OF_A_ROUND } else { self.cases };
         loop {
             self.round(round, cases, &check);
@@ -209,7 +212,12 @@ impl Target {
     }
 
     /// What a person needs in order to mend it.
-    fn failed(&self, input: &[u8], how: &str, panic: Box<dyn std::any::Any + Send>) -> Box<dyn std::any::Any + Send> {
+    fn failed(
+        &self,
+        input: &[u8],
+        how: &str,
+        panic: Box<dyn std::any::Any + Send>,
+    ) -> Box<dyn std::any::Any + Send> {
         let file = kept(self.name, input);
         let shown = &input[..input.len().min(4000)];
         let said = format!(
@@ -257,7 +265,10 @@ impl Watch {
                 if let Some((since, input)) = &*looks_at.lock().unwrap()
                     && since.elapsed() > PATIENCE
                 {
-                    say(format!("{name}: does not come to its end; the input is kept as {}", kept(name, input).display()));
+                    say(format!(
+                        "{name}: does not come to its end; the input is kept as {}",
+                        kept(name, input).display()
+                    ));
                     std::process::abort();
                 }
             }

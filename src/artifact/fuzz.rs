@@ -34,7 +34,15 @@ const WORDS: &[&str] = &[
 ];
 
 fn limits() -> Limits {
-    Limits { members: 200, bytes: 2_000_000, ratio: 1, names: 20_000, depth: 20, path: 300, ..Limits::default() }
+    Limits {
+        members: 200,
+        bytes: 2_000_000,
+        ratio: 1,
+        names: 20_000,
+        depth: 20,
+        path: 300,
+        ..Limits::default()
+    }
 }
 
 /// A plugin with a bit of everything, packed.
@@ -201,7 +209,12 @@ fn a_manifest_is_refused_or_read_back_as_it_is() {
     let manifest = r#"{"version": 1, "members": [
 {"path":"a","kind":"directory"},{"path":"b","kind":"directory","mode":"0700"},
 {"path":"a/c","kind":"file","size":3,"mode":"0644","sha256":"ab"},{"path":"l","kind":"link","target":"a"}]}"#;
-    let target = Target::new("manifest").seed(manifest).words(WORDS).words(&["\"x\":[", "1e99", "\"version\":", "null"]);
+    let target = Target::new("manifest").seed(manifest).words(WORDS).words(&[
+        "\"x\":[",
+        "1e99",
+        "\"version\":",
+        "null",
+    ]);
     target.run(|bytes| match Manifest::parse_within(bytes, 100) {
         Ok(manifest) => {
             assert!(manifest.members.len() <= 100);

@@ -61,8 +61,29 @@ fn names(dir: &Path) -> Vec<std::ffi::OsString> {
 #[test]
 fn fragments_of_nginx_are_read_or_refused() {
     let words = [
-        "location / {", "}", "{", ";", "\"", "'", "\\", "$", "${", "content_by_lua_block {", "[==[", "]==]", "--[[", "--", "]]", "# c\n",
-        "map $a $b {", "{{ X }}", "{% raw %}", "{% endraw %}", "{% include 'x.conf' %}", "a;", "if ($x ~ \"y\") {",
+        "location / {",
+        "}",
+        "{",
+        ";",
+        "\"",
+        "'",
+        "\\",
+        "$",
+        "${",
+        "content_by_lua_block {",
+        "[==[",
+        "]==]",
+        "--[[",
+        "--",
+        "]]",
+        "# c\n",
+        "map $a $b {",
+        "{{ X }}",
+        "{% raw %}",
+        "{% endraw %}",
+        "{% include 'x.conf' %}",
+        "a;",
+        "if ($x ~ \"y\") {",
     ];
     check_with("x.conf", &target("fragment").words(&words).cases(250));
 }
@@ -70,8 +91,21 @@ fn fragments_of_nginx_are_read_or_refused() {
 #[test]
 fn a_recipe_is_read_or_refused() {
     let words = [
-        "[tasks.x]", "inputs = [\"**\"]", "outputs = [\"../x\"]", "outputs = [\"/\"]", "command = [\"x\"]", "dependencies = [\"x\"]",
-        "always = true", "[clean]", "remove = [\"..\"]", "disable = [\"virtualenv\"]", "before = [\"build\"]", "\"\"\"", "{a,b}", "[!", "omit_dev",
+        "[tasks.x]",
+        "inputs = [\"**\"]",
+        "outputs = [\"../x\"]",
+        "outputs = [\"/\"]",
+        "command = [\"x\"]",
+        "dependencies = [\"x\"]",
+        "always = true",
+        "[clean]",
+        "remove = [\"..\"]",
+        "disable = [\"virtualenv\"]",
+        "before = [\"build\"]",
+        "\"\"\"",
+        "{a,b}",
+        "[!",
+        "omit_dev",
     ];
     check_with("mwp.toml", &target("recipe").words(&words));
 }
@@ -79,12 +113,25 @@ fn a_recipe_is_read_or_refused() {
 #[test]
 fn requirements_are_read_or_refused() {
     let file = "python3_virtualenv_sources/requirements-to-freeze.txt";
-    check_with(file, &target("requirements").words(&["-r ", "-r requirements-to-freeze.txt\n", "-r /dev/zero", "-e .", "==", "\\\n"]));
+    check_with(
+        file,
+        &target("requirements").words(&[
+            "-r ",
+            "-r requirements-to-freeze.txt\n",
+            "-r /dev/zero",
+            "-e .",
+            "==",
+            "\\\n",
+        ]),
+    );
 }
 
 #[test]
 fn extra_variables_are_read_or_refused() {
-    check_with(".layerapi2_extra_env", &target("extra-env").words(&["A=", "{A}", "A={A}{A}\n", "PATH=", "LD_PRELOAD=", "{", "}", "="]));
+    check_with(
+        ".layerapi2_extra_env",
+        &target("extra-env").words(&["A=", "{A}", "A={A}{A}\n", "PATH=", "LD_PRELOAD=", "{", "}", "="]),
+    );
 }
 
 #[test]
@@ -95,11 +142,20 @@ fn dependencies_on_layers_are_read_or_refused() {
 
 #[test]
 fn patterns_of_what_stays_behind_are_read_or_refused() {
-    check_with(".releaseignore", &target("releaseignore").words(&["**", "*", "!", "/", "[", "]", "{", "\\", "?", "config.ini", "#"]));
+    check_with(
+        ".releaseignore",
+        &target("releaseignore").words(&["**", "*", "!", "/", "[", "]", "{", "\\", "?", "config.ini", "#"]),
+    );
 }
 
 #[test]
 fn a_format_version_and_a_label_are_read_or_refused() {
-    check_with(".plugin_format_version", &target("format-version").words(&["1", ".", "0", "99999999999999999999"]));
-    check_with(".layerapi2_label", &target("label").seed("plugin_hello@mfserv\n").words(&["plugin_", "@", "mfserv"]));
+    check_with(
+        ".plugin_format_version",
+        &target("format-version").words(&["1", ".", "0", "99999999999999999999"]),
+    );
+    check_with(
+        ".layerapi2_label",
+        &target("label").seed("plugin_hello@mfserv\n").words(&["plugin_", "@", "mfserv"]),
+    );
 }

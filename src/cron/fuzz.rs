@@ -50,10 +50,24 @@ fn the_jobs_of_a_plugin_are_single_lines_or_refused_with_their_file() {
     environment.set("X", "a % b\n* * * * * injected");
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join(FILE);
-    let words = ["{{ X }}", "{% if X %}", "{% endif %}", "@daily ", "*/5", "A=b\n", "SHELL=x\n", "MAILTO=x\n", "%", "jan-dec", "\r", "1-2/3,"];
+    let words = [
+        "{{ X }}",
+        "{% if X %}",
+        "{% endif %}",
+        "@daily ",
+        "*/5",
+        "A=b\n",
+        "SHELL=x\n",
+        "MAILTO=x\n",
+        "%",
+        "jan-dec",
+        "\r",
+        "1-2/3,",
+    ];
     Target::new("plugin-crontab").words(&words).run(|bytes| {
         fs::write_atomic(&file, bytes).unwrap();
-        let jobs = Template::read(root.path()).and_then(|template| template.map(|it| it.render(&environment)).transpose());
+        let jobs = Template::read(root.path())
+            .and_then(|template| template.map(|it| it.render(&environment)).transpose());
         match jobs {
             Err(error) => names_file(&error, &file),
             Ok(jobs) => {

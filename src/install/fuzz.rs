@@ -49,16 +49,23 @@ impl World {
 
     fn site(&self) -> Site {
         let mut environment = Environment::default();
-        for (name, value) in [("HOME", "home"), ("MWP_ETC_DIR", "etc"), ("PATH", "bin"), ("MFMODULE_RUNTIME_HOME", "mf")] {
+        for (name, value) in
+            [("HOME", "home"), ("MWP_ETC_DIR", "etc"), ("PATH", "bin"), ("MFMODULE_RUNTIME_HOME", "mf")]
+        {
             environment.set(name, self.path(value));
         }
         Site::new(environment)
     }
 
     fn is_untouched(&self) {
-        let precious = ["home/precious", "mf/precious", "mf/config/plugins/other.ini", "mf/var/plugins/other/file"];
+        let precious =
+            ["home/precious", "mf/precious", "mf/config/plugins/other.ini", "mf/var/plugins/other/file"];
         for name in precious {
-            assert_eq!(fs::read_text_optional(&self.path(name)).unwrap().as_deref(), Some("precious"), "{name}");
+            assert_eq!(
+                fs::read_text_optional(&self.path(name)).unwrap().as_deref(),
+                Some("precious"),
+                "{name}"
+            );
         }
         let names = |dir: &str| -> Vec<String> {
             let paths = fs::list(&self.path(dir)).unwrap();
@@ -67,7 +74,11 @@ impl World {
         assert_eq!(names("home"), ["precious"]);
         assert_eq!(names("mf"), ["config", "precious", "var"]);
         assert_eq!(names("mf/var"), ["plugins"]);
-        assert!(names("mf/config/plugins").iter().all(|name| ["other.ini", "hello.ini", "hello.ini.new"].contains(&&**name)));
+        assert!(
+            names("mf/config/plugins")
+                .iter()
+                .all(|name| ["other.ini", "hello.ini", "hello.ini.new"].contains(&&**name))
+        );
         assert_eq!(names(""), ["home", "mf"]);
     }
 }
@@ -75,8 +86,18 @@ impl World {
 #[test]
 fn a_damaged_journal_blocks_nothing_and_touches_nothing_else() {
     let words = [
-        "\"old\":null", "\"name\":\"other\"", "\"stage\":\"stage-x\"", "\"saved\":null", "\"saved\":\"../x\"", "@ROOT@/home/precious",
-        "@ROOT@/mf/config/plugins/other.ini", "\"path\":\"", "\"new_link\":\"", "\"is_marked\":false", "../", "\"name\":\".mwp\"",
+        "\"old\":null",
+        "\"name\":\"other\"",
+        "\"stage\":\"stage-x\"",
+        "\"saved\":null",
+        "\"saved\":\"../x\"",
+        "@ROOT@/home/precious",
+        "@ROOT@/mf/config/plugins/other.ini",
+        "\"path\":\"",
+        "\"new_link\":\"",
+        "\"is_marked\":false",
+        "../",
+        "\"name\":\".mwp\"",
     ];
     Target::new("journal").words(&words).cases(150).run_text(|text| {
         let world = World::new();
@@ -106,7 +127,15 @@ fn what_an_installation_wrote_down_is_believed_of_the_plugin_alone() {
     fs::create_dir_all(&home.join("local/bin")).unwrap();
     fs::write_atomic(&home.join("postinstall"), b"").unwrap();
     fs::write_atomic(&home.join("local/bin/x"), b"").unwrap();
-    let words = ["\"..\"", "\"\"", "\"local\"", "\"/etc\"", "\"members\":[", "\"python\":{", "\"kind\":\"directory\""];
+    let words = [
+        "\"..\"",
+        "\"\"",
+        "\"local\"",
+        "\"/etc\"",
+        "\"members\":[",
+        "\"python\":{",
+        "\"kind\":\"directory\"",
+    ];
     Target::new("made").words(&words).run(|bytes| {
         for name in [".mwp_postinstall.json", ".mwp_installed.json"] {
             fs::write_atomic(&home.join(name), bytes).unwrap();
@@ -114,7 +143,10 @@ fn what_an_installation_wrote_down_is_believed_of_the_plugin_alone() {
         fs::write_atomic(&home.join(".mwp_manifest.json"), bytes).unwrap();
         let made = MadeAfter::of(&home).unwrap();
         let _ = (made.members(), made.by_postinstall());
-        assert!(!made.is_ours(Path::new("")) && !made.is_ours(Path::new("config.ini")) || made.by_postinstall() > 0);
+        assert!(
+            !made.is_ours(Path::new("")) && !made.is_ours(Path::new("config.ini"))
+                || made.by_postinstall() > 0
+        );
         if let Err(error) = made.kept_in_virtualenv(&home) {
             has_words(&error);
         }
@@ -124,13 +156,15 @@ fn what_an_installation_wrote_down_is_believed_of_the_plugin_alone() {
 #[test]
 fn the_note_on_cron_jobs_is_read_or_dropped() {
     let words = ["\"module\":", "\"name\":", "../", "mfserv", "\"hello\""];
-    Target::new("cron-note").words(&words).seed(r#"{"module":"mfserv","name":"hello"}"#).cases(100).run(|bytes| {
-        let world = World::new();
-        fs::write_atomic(&world.base().own_dir().join(jobs::NOTE), bytes).unwrap();
-        jobs::catch_up(&world.base(), &world.site());
-        assert!(!fs::exists(&world.base().own_dir().join(jobs::NOTE)));
-        world.is_untouched();
-    });
+    Target::new("cron-note").words(&words).seed(r#"{"module":"mfserv","name":"hello"}"#).cases(100).run(
+        |bytes| {
+            let world = World::new();
+            fs::write_atomic(&world.base().own_dir().join(jobs::NOTE), bytes).unwrap();
+            jobs::catch_up(&world.base(), &world.site());
+            assert!(!fs::exists(&world.base().own_dir().join(jobs::NOTE)));
+            world.is_untouched();
+        },
+    );
 }
 
 #[test]

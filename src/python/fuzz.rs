@@ -15,9 +15,46 @@ use crate::fuzz::{Target, has_words, names_file};
 use crate::site::Environment;
 
 const WORDS: &[&str] = &[
-    "-r ", "-c ", "-e ", "-r one.txt\n", "-c two.txt\n", "-r ../r.txt\n", "--hash=sha256:", "--index-url ", "git+https://x/y@v#egg=z",
-    "flask", "==1.0", ">=2,<3", " @ ", "file:", "./lib", "[extra]", "; python_version < '3'", "; extra == 'x'", "${X}", "${", " \\\n",
-    " # c\n", "\u{feff}", "# -*- coding: latin-1 -*-\n", "# coding: utf-16\n", "%", "'", "*", "~=", "===", "!=", "99999999999999999999",
+    "-r ",
+    "-c ",
+    "-e ",
+    "-r one.txt\n",
+    "-c two.txt\n",
+    "-r ../r.txt\n",
+    "--hash=sha256:",
+    "--index-url ",
+    "git+https://x/y@v#egg=z",
+    "flask",
+    "==1.0",
+    ">=2,<3",
+    " @ ",
+    "file:",
+    "./lib",
+    "[extra]",
+    "; python_version < '3'",
+    "; extra == 'x'",
+    " and ",
+    " or ",
+    "(",
+    ")",
+    "os_name != 'a'",
+    "python_version < '3'",
+    " in ",
+    " not in ",
+    "${X}",
+    "${",
+    " \\\n",
+    " # c\n",
+    "\u{feff}",
+    "# -*- coding: latin-1 -*-\n",
+    "# coding: utf-16\n",
+    "%",
+    "'",
+    "*",
+    "~=",
+    "===",
+    "!=",
+    "99999999999999999999",
 ];
 
 fn environment() -> Environment {
@@ -72,7 +109,16 @@ fn a_requirement_file_with_all_that_it_includes_is_read_or_refused() {
 
 #[test]
 fn a_pylock_is_refused_or_read_back_as_it_is() {
-    let words = ["[[packages]]", "name = ", "version = ", "wheels = [", "hashes = {sha256 = \"", "size = ", "path = \"../", "vcs = {"];
+    let words = [
+        "[[packages]]",
+        "name = ",
+        "version = ",
+        "wheels = [",
+        "hashes = {sha256 = \"",
+        "size = ",
+        "path = \"../",
+        "vcs = {",
+    ];
     Target::new("pylock").words(&words).run_text(|text| match PyLock::parse(text) {
         Err(reason) => assert!(!reason.is_empty()),
         Ok(lock) => {
@@ -81,7 +127,12 @@ fn a_pylock_is_refused_or_read_back_as_it_is() {
             assert_eq!(read.render(), rendered);
             assert_eq!(read.packages.len(), lock.packages.len());
             for package in &lock.packages {
-                let _ = (package.files().count(), package.hashes(), package.is_checked(), package.wheels().count());
+                let _ = (
+                    package.files().count(),
+                    package.hashes(),
+                    package.is_checked(),
+                    package.wheels().count(),
+                );
             }
         }
     });
@@ -89,7 +140,8 @@ fn a_pylock_is_refused_or_read_back_as_it_is() {
 
 fn wheel(members: &[(&str, &str)], is_compressed: bool) -> Vec<u8> {
     let mut archive = ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let method = if is_compressed { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
+    let method =
+        if is_compressed { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
     for (name, content) in members {
         archive.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
         archive.write_all(content.as_bytes()).unwrap();
@@ -110,7 +162,16 @@ fn wheels() -> Target {
         ("foo-1.0.dist-info/RECORD", "foo/__init__.py,,\n"),
     ];
     Target::new("wheel").seed(wheel(&members, true)).seed(wheel(&members, false)).words(&[
-        "../", "bin/python3", "foo-1.0.data/", "scripts/", "data/", ".dist-info/", "RECORD", "PK\x01\x02", "PK\x03\x04", "PK\x05\x06",
+        "../",
+        "bin/python3",
+        "foo-1.0.data/",
+        "scripts/",
+        "data/",
+        ".dist-info/",
+        "RECORD",
+        "PK\x01\x02",
+        "PK\x03\x04",
+        "PK\x05\x06",
     ])
 }
 
@@ -141,7 +202,19 @@ fn a_damaged_wheel_is_refused_with_its_name_and_nothing_else_is_touched() {
 
 #[test]
 fn what_a_wheel_says_of_itself_is_read_whatever_it_is() {
-    let words = ["Requires-Dist: ", "\n\n", "; extra == ", "[console_scripts]", " = a.b:c", "../", "bin/x"];
+    let words = [
+        "Requires-Dist: ",
+        "\n\n",
+        "; extra == ",
+        " and ",
+        " or (",
+        "os_name != 'a'",
+        "python_version < '3'",
+        "[console_scripts]",
+        " = a.b:c",
+        "../",
+        "bin/x",
+    ];
     Target::new("wheel-metadata").words(&words).seed(METADATA).run_text(|text| {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("foo-1.0-py3-none-any.whl");
@@ -158,7 +231,14 @@ fn what_a_wheel_says_of_itself_is_read_whatever_it_is() {
 
 #[test]
 fn a_record_owns_nothing_outside_of_its_virtualenv() {
-    let words = ["../../../bin/x,,", "../../../../../../etc/passwd,,", "/etc/passwd,,", "\"a,b\",sha256=x,1", "./x", ",,\n"];
+    let words = [
+        "../../../bin/x,,",
+        "../../../../../../etc/passwd,,",
+        "/etc/passwd,,",
+        "\"a,b\",sha256=x,1",
+        "./x",
+        ",,\n",
+    ];
     let seed = "foo/__init__.py,sha256=x,6\n../../../bin/foo,sha256=y,1\nfoo-1.0.dist-info/RECORD,,\n";
     let root = tempfile::tempdir().unwrap();
     let info = root.path().join("lib/python3.11/site-packages/foo-1.0.dist-info");
@@ -174,7 +254,12 @@ fn a_record_owns_nothing_outside_of_its_virtualenv() {
 
 #[test]
 fn the_name_of_a_file_is_that_of_a_wheel_or_not() {
-    let target = Target::new("wheel-name").seed("foo-1.0-py3-none-any.whl").words(&["-", ".", "cp311", "manylinux_2_17_x86_64"]);
+    let target = Target::new("wheel-name").seed("foo-1.0-py3-none-any.whl").words(&[
+        "-",
+        ".",
+        "cp311",
+        "manylinux_2_17_x86_64",
+    ]);
     target.run_text(|text| {
         if let Some(wheel) = Wheel::of(&PathBuf::from(text)) {
             let _ = (wheel.file_name(), wheel.is_version("1.0"));

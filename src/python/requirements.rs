@@ -85,9 +85,9 @@ impl Line {
             return Some(Line::Opaque { name: name_in_fragment(&text), text });
         }
         let expanded = expand(&text, environment);
-        match Requirement::<VerbatimUrl>::from_str(split_options(&expanded).0) {
-            Ok(requirement) => Some(Line::Named { text, requirement: Box::new(requirement) }),
-            Err(_) => Some(Line::Opaque { name: name_in_fragment(&text), text }),
+        match requirement(split_options(&expanded).0) {
+            Some(requirement) => Some(Line::Named { text, requirement: Box::new(requirement) }),
+            None => Some(Line::Opaque { name: name_in_fragment(&text), text }),
         }
     }
 
@@ -175,6 +175,21 @@ impl Line {
             && !is_archive(bare.split(['#', ';', '[']).next().unwrap_or_default().trim())
     }
 }
+
+/// The requirement of PEP 508 that a text is, where it is one.
+///
+/// The crate's reader of markers panics at what is not ASCII, which the standard has no meaning for, and has no end to how
+/// deep they nest; so they are looked at first.
+pub(super) fn requirement(text: &str) -> Option<Requirement<VerbatimUrl>> {
+    let marker = text.split_once(';').map_or("", |(_, marker)| marker);
+    let is_readable =
+        marker.is_ascii() && marker.len() <= LONGEST_MARKER && marker.matches('(').count() <= DEEPEST_MARKER;
+    is_readable.then(|| Requirement::from_str(text).ok()).flatten()
+}
+
+/// Those of real packages have some hundred bytes.
+const LONGEST_MARKER: usize = 4096;
+const DEEPEST_MARKER: usize = 100;
 
 /// What stands behind `-e` or `--editable`.
 pub(super) fn editable(text: &str) -> Option<&str> {
@@ -293,6 +308,19 @@ pub(super) fn plain(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_marker_that_no_standard_knows_is_no_requirement_and_ends_nothing() {
+        for marker in
+            ["extra == 'x'\u{fffd}\u{fffd}", "os_name == 'a' \u{e9}\u{e9}\u{e9}", &"(".repeat(200_000)]
+        {
+            let text = format!("six ; {marker}");
+            assert!(requirement(&text).is_none(), "{marker:.40}");
+            assert!(Requirements::parse(&text).lines[0].is_nonsense());
+        }
+        assert!(requirement(&format!("six ; {}os_name == 'a'{}", "(".repeat(90), ")".repeat(90))).is_some());
+        assert!(requirement("six @ https://x/\u{e9} ; os_name == 'a'").is_some());
+    }
 
     #[test]
     fn lines_are_told_apart() {

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use pep508_rs::{Requirement, VerbatimUrl};
 use zip::ZipArchive;
 
+use super::requirements::requirement;
 use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::text;
@@ -101,7 +102,7 @@ impl Wheel {
         let header = text.split("\n\n").next().unwrap_or_default().lines();
         Ok(header
             .filter_map(|line| line.strip_prefix("Requires-Dist:"))
-            .filter_map(|requirement| Requirement::from_str(requirement.trim()).ok())
+            .filter_map(|text| requirement(text.trim()))
             .collect())
     }
 

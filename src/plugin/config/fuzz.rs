@@ -11,10 +11,39 @@ use super::rewrite::NewValue;
 use super::{ConfigProblem, ModuleSettings, load};
 
 const WORDS: &[&str] = &[
-    "[general]", "[app_main]", "[extra_daemon_x]", "[custom]", "[step_s]", "[_x]", "_version=", "numprocesses=", "debug[DEV]=",
-    "_cmd_and_args=", "{{ X }}", "{% if X %}", "{% endif %}", "{# ", " #}", "{% raw %}", "{% for i in range(9) %}", "{% endfor %}",
-    "\n  more", "\n\n  more", "\n# c\n", "\r\n", "\u{a0}", "\u{1c}", "\u{2028}", "null", "AUTO", "1e9", "99999999999999999999", "NaN",
-    "%", ";", "k=v\n",
+    "[general]",
+    "[app_main]",
+    "[extra_daemon_x]",
+    "[custom]",
+    "[step_s]",
+    "[_x]",
+    "_version=",
+    "numprocesses=",
+    "debug[DEV]=",
+    "_cmd_and_args=",
+    "{{ X }}",
+    "{% if X %}",
+    "{% endif %}",
+    "{# ",
+    " #}",
+    "{% raw %}",
+    "{% for i in range(9) %}",
+    "{% endfor %}",
+    "\n  more",
+    "\n\n  more",
+    "\n# c\n",
+    "\r\n",
+    "\u{a0}",
+    "\u{1c}",
+    "\u{2028}",
+    "null",
+    "AUTO",
+    "1e9",
+    "99999999999999999999",
+    "NaN",
+    "%",
+    ";",
+    "k=v\n",
 ];
 
 pub(in crate::plugin) fn target(name: &'static str) -> Target {
@@ -154,7 +183,9 @@ fn a_configuration_and_its_overrides_are_read_or_all_that_is_wrong_is_told() {
     };
     fs::create_dir_all(override_file.parent().unwrap()).unwrap();
     let label = Label::read(&dir).unwrap();
-    let good = fs::read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/config/whole.ini")).unwrap();
+    let good =
+        fs::read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/config/whole.ini"))
+            .unwrap();
     target("config").run(|bytes| {
         for (main, over) in [(bytes, &b""[..]), (&good, bytes)] {
             fs::write_atomic(&dir.join("config.ini"), main).unwrap();
@@ -184,7 +215,8 @@ fn the_settings_of_a_module_are_read_or_all_that_is_wrong_is_told() {
 fn a_label_is_refused_or_written_as_it_was_read() {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join(".layerapi2_label");
-    let target = Target::new("label").words(&["plugin_", "@", "mfserv", "__", "base"]).seed("plugin_hello@mfserv\n");
+    let target =
+        Target::new("label").words(&["plugin_", "@", "mfserv", "__", "base"]).seed("plugin_hello@mfserv\n");
     target.run(|bytes| {
         fs::write_atomic(&file, bytes).unwrap();
         match Label::read(root.path()) {
