@@ -65,13 +65,17 @@ fn environment() -> Environment {
 
 #[test]
 fn requirement_lines_are_read_whatever_they_hold() {
-    let environment = environment();
+    let (environment, markers) = (environment(), interpreter::markers());
     Target::new("requirements").words(WORDS).run(|bytes| {
         let text = decode(bytes).unwrap_or_else(|_| String::from_utf8_lossy(bytes).into_owned());
         let lines = text.lines().count();
         for (number, line) in numbered(&text, &environment) {
             assert!((1..=lines.max(1)).contains(&number));
             assert!(!line.text().is_empty());
+            if let Line::Named { requirement, .. } = &line {
+                requirement.evaluate_markers(&markers, &[]);
+                let _ = (requirement.to_string(), Pin::of(&line), lock::address(&line));
+            }
             let _ = (line.name(), line.bare(), line.own_options(), line.hashes(), line.is_nonsense());
             let _ = (line.local_path(&environment), options(line.text()));
         }

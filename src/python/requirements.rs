@@ -178,13 +178,26 @@ impl Line {
 
 /// The requirement of PEP 508 that a text is, where it is one.
 ///
-/// The crate's reader of markers panics at what is not ASCII, which the standard has no meaning for, and has no end to how
-/// deep they nest; so they are looked at first.
+/// The crate's reader panics at names that end with a mark and at letters in markers that are not ASCII, for which the
+/// standard has no meaning, and has no bound for how deep markers nest; so all of it is looked at first.
 pub(super) fn requirement(text: &str) -> Option<Requirement<VerbatimUrl>> {
-    let marker = text.split_once(';').map_or("", |(_, marker)| marker);
-    let is_readable =
-        marker.is_ascii() && marker.len() <= LONGEST_MARKER && marker.matches('(').count() <= DEEPEST_MARKER;
+    let (before, marker) = text.split_once(';').unwrap_or((text, ""));
+    let is_readable = ends_as_a_name(before)
+        && marker.is_ascii()
+        && marker.len() <= LONGEST_MARKER
+        && marker.matches('(').count() <= DEEPEST_MARKER;
     is_readable.then(|| Requirement::from_str(text).ok()).flatten()
+}
+
+/// Whether the name in front, and those between brackets behind it, end with a letter or a digit.
+fn ends_as_a_name(text: &str) -> bool {
+    let is_of_name = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let ends_well = |name: &str| !name.ends_with(['-', '_', '.']);
+    let text = text.trim_start();
+    let rest = text.trim_start_matches(is_of_name);
+    let extras =
+        rest.trim_start().strip_prefix('[').map_or("", |extras| extras.split(']').next().unwrap_or(""));
+    ends_well(&text[..text.len() - rest.len()]) && extras.split(|c| !is_of_name(c)).all(ends_well)
 }
 
 /// Those of real packages have some hundred bytes.
@@ -310,7 +323,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_marker_that_no_standard_knows_is_no_requirement_and_ends_nothing() {
+    fn what_no_standard_knows_is_no_requirement_and_ends_nothing() {
         for marker in
             ["extra == 'x'\u{fffd}\u{fffd}", "os_name == 'a' \u{e9}\u{e9}\u{e9}", &"(".repeat(200_000)]
         {
@@ -318,6 +331,11 @@ mod tests {
             assert!(requirement(&text).is_none(), "{marker:.40}");
             assert!(Requirements::parse(&text).lines[0].is_nonsense());
         }
+        for text in ["six-==1.0", "six. >= 1", "six_[a]", "six[a-]", "six[b, a.]==1"] {
+            assert!(requirement(text).is_none(), "{text}");
+            assert!(Requirements::parse(text).lines[0].is_nonsense(), "{text}");
+        }
+        assert!(requirement("a.b-c_d[e-f, g]>=1.0").is_some());
         assert!(requirement(&format!("six ; {}os_name == 'a'{}", "(".repeat(90), ")".repeat(90))).is_some());
         assert!(requirement("six @ https://x/\u{e9} ; os_name == 'a'").is_some());
     }
