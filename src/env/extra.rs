@@ -37,7 +37,7 @@ pub(super) fn remove(home: &Path, environment: &mut Environment) -> Result<()> {
 
 /// `KEY=value` lines; others, and comments, say nothing.
 fn read(home: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let content = fs::read_optional(&home.join(FILE))?.unwrap_or_default();
+    let content = fs::read_optional_within(&home.join(FILE), fs::MOST_TEXT)?.unwrap_or_default();
     let mut variables = Vec::new();
     for line in content.split(|byte| *byte == b'\n') {
         let line = line.trim_ascii();

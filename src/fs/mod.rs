@@ -29,16 +29,37 @@ pub use mounts::mounts_below;
 pub use rotate::RotatingFile;
 pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
 
+/// The largest file that is read as a whole: our own lists of hundreds of thousands of files are smaller.
+const MOST_BYTES: u64 = 128 << 20;
+
+/// The largest text that is read as a whole: configurations, requirements and locks are far smaller.
+pub const MOST_TEXT: u64 = 32 << 20;
+
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    read_all(path).at("read", path)
+    read_all(path, MOST_BYTES)?.at("read", path)
 }
 
-/// Of a file: neither waits for a pipe nor reads a device that never ends.
-fn read_all(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = open_waiting_for_nobody(path)?;
+/// Of a file: neither waits for a pipe nor reads a device that never ends, nor more than `most` bytes. The inner result
+/// is what the system says.
+fn read_all(path: &Path, most: u64) -> Result<io::Result<Vec<u8>>> {
     let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
-    Ok(content)
+    let read = open_waiting_for_nobody(path).and_then(|mut file| {
+        let size = file.metadata()?.len();
+        if size <= most {
+            Read::by_ref(&mut file).take(most + 1).read_to_end(&mut content)?;
+        }
+        Ok(size)
+    });
+    match read {
+        Ok(size) if size.max(content.len() as u64) > most => Err(too_large(path, size, most)),
+        read => Ok(read.map(|_| content)),
+    }
+}
+
+fn too_large(path: &Path, size: u64, most: u64) -> Error {
+    let (size, most) = (text::size(size), text::size(most));
+    Error::input(format!("{} has {size}; at most {most} are allowed", text::path(path)))
+        .hint("look at what wrote it: no such file is that large")
 }
 
 fn open_waiting_for_nobody(path: &Path) -> io::Result<fs::File> {
@@ -58,7 +79,12 @@ fn is_null(metadata: &fs::Metadata) -> bool {
 
 /// The content, or `None` where there is no such file.
 pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
-    match read_all(path) {
+    read_optional_within(path, MOST_BYTES)
+}
+
+/// As [`read_optional`], of a file that has at most so many bytes.
+pub fn read_optional_within(path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
+    match read_all(path, most)? {
         Ok(content) => Ok(Some(content)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io("read", path, &error)),
@@ -66,12 +92,12 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 pub fn read_text(path: &Path) -> Result<String> {
-    into_text(path, read(path)?)
+    into_text(path, read_all(path, MOST_TEXT)?.at("read", path)?)
 }
 
 /// As [`read_text`], `None` where there is no such file.
 pub fn read_text_optional(path: &Path) -> Result<Option<String>> {
-    read_optional(path)?.map(|content| into_text(path, content)).transpose()
+    read_optional_within(path, MOST_TEXT)?.map(|content| into_text(path, content)).transpose()
 }
 
 fn into_text(path: &Path, content: Vec<u8>) -> Result<String> {

@@ -49,7 +49,8 @@ pub fn create(
     if !plan.has(&copy) {
         place.file(&copy)?.write_new(lock.as_bytes(), 0o644)?;
     }
-    let write = |(wheel, contents): &(&Wheel, Contents)| wheel.write(contents, &layout, &mut place.share());
+    let write =
+        |(wheel, contents): &(&Wheel, Contents)| wheel.write(contents, &layout, limits, &mut place.share());
     plan.wheels.par_iter().try_for_each(write)?;
     Ok(plan.warnings())
 }

@@ -63,7 +63,7 @@ impl Wanted {
     /// `None` where there is no such file. That a file which another one names is missing is an error.
     pub fn read(file: &Path, environment: &Environment) -> Result<Option<Wanted>> {
         let mut wanted = Wanted::default();
-        let Some(content) = fs::read_optional(file)? else { return Ok(None) };
+        let Some(content) = fs::read_optional_within(file, fs::MOST_TEXT)? else { return Ok(None) };
         wanted.add(file, &content, false, &mut Vec::new(), environment)?;
         Ok(Some(wanted))
     }
@@ -115,7 +115,7 @@ impl Wanted {
             match included(option, environment) {
                 Some((name, is_constraint)) => {
                     let path = file.parent().unwrap_or(Path::new("")).join(&name);
-                    let content = fs::read_optional(&path)?.ok_or_else(|| {
+                    let content = fs::read_optional_within(&path, fs::MOST_TEXT)?.ok_or_else(|| {
                         Error::input(format!("{place}: {} is not there", text::path(&path)))
                             .hint("a file is looked for beside the file that names it; correct the path, or make the file")
                     })?;
