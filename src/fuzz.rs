@@ -121,7 +121,7 @@ impl Target {
         };
         for seed in &self.seeds {
             if let Err(panic) = check(seed) {
-                std::panic::resume_unwind(self.failed(seed, "a seed itself", panic));
+                self.fail(seed, "a seed itself", words_of(&*panic));
             }
         }
         let number = |name: &str| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
@@ -154,7 +154,7 @@ impl Target {
             Err(TestError::Fail(reason, (seed, edits))) => {
                 let input = self.damaged(seed, &edits);
                 let how = format!("MWP_FUZZ_SEED={round} repeats the round");
-                std::panic::resume_unwind(self.failed(&input, &how, Box::new(reason.to_string())));
+                self.fail(&input, &how, &reason.to_string());
             }
             Err(error) => panic!("{error}"),
         }
@@ -211,31 +211,18 @@ impl Target {
         &self.words[word.index(self.words.len())]
     }
 
-    /// What a person needs in order to mend it.
-    fn failed(
-        &self,
-        input: &[u8],
-        how: &str,
-        panic: Box<dyn std::any::Any + Send>,
-    ) -> Box<dyn std::any::Any + Send> {
+    /// Says what a person needs in order to mend it.
+    fn fail(&self, input: &[u8], how: &str, why: &str) -> ! {
         let file = kept(self.name, input);
-        let shown = &input[..input.len().min(4000)];
-        let said = format!(
-            "{}: {}\n{how}\ninput ({} bytes), kept as {}:\n{}\n",
-            self.name,
-            words_of(&*panic),
-            input.len(),
-            file.display(),
-            shown.escape_ascii()
-        );
-        Box::new(say(said))
+        let shown = input[..input.len().min(4000)].escape_ascii();
+        let (name, size, file) = (self.name, input.len(), file.display());
+        panic!("{name}: {why}\n{how}\ninput ({size} bytes), kept as {file}:\n{shown}\n");
     }
 }
 
 #[allow(clippy::print_stderr)]
-fn say(text: String) -> String {
+fn tell(text: &str) {
     eprintln!("{text}");
-    text
 }
 
 fn kept(name: &str, input: &[u8]) -> PathBuf {
@@ -249,9 +236,12 @@ fn words_of(panic: &(dyn std::any::Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("panicked")
 }
 
+/// Since when, and at what.
+type Look = (Instant, Vec<u8>);
+
 /// Ends the process where a reader does not come to its end.
 struct Watch {
-    looks_at: Arc<Mutex<Option<(Instant, Vec<u8>)>>>,
+    looks_at: Arc<Mutex<Option<Look>>>,
     is_over: Arc<AtomicBool>,
 }
 
@@ -265,7 +255,7 @@ impl Watch {
                 if let Some((since, input)) = &*looks_at.lock().unwrap()
                     && since.elapsed() > PATIENCE
                 {
-                    say(format!(
+                    tell(&format!(
                         "{name}: does not come to its end; the input is kept as {}",
                         kept(name, input).display()
                     ));
