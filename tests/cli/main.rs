@@ -26,6 +26,7 @@ mod layers;
 mod linked;
 mod node;
 mod node_freshness;
+mod ordinary_user;
 mod own_tasks;
 mod pack;
 mod plugin_mk;

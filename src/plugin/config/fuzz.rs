@@ -186,7 +186,7 @@ fn a_configuration_and_its_overrides_are_read_or_all_that_is_wrong_is_told() {
     let good =
         fs::read(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/config/whole.ini"))
             .unwrap();
-    target("config").run(|bytes| {
+    target("config").cases(100).run(|bytes| {
         for (main, over) in [(bytes, &b""[..]), (&good, bytes)] {
             fs::write_atomic(&dir.join("config.ini"), main).unwrap();
             fs::write_atomic(&override_file, over).unwrap();
