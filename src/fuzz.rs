@@ -241,13 +241,18 @@ type Look = (Instant, Vec<u8>);
 
 /// Ends the process where a reader does not come to its end.
 struct Watch {
+    /// In a long run, where the input is for as long as it is looked at: what ends the process leaves it there.
+    file: Option<PathBuf>,
     looks_at: Arc<Mutex<Option<Look>>>,
     is_over: Arc<AtomicBool>,
 }
 
 impl Watch {
     fn new(name: &'static str) -> Watch {
-        let watch = Watch { looks_at: Arc::default(), is_over: Arc::default() };
+        let is_long = std::env::var_os("MWP_FUZZ_SECONDS").is_some();
+        let file =
+            is_long.then(|| std::env::temp_dir().join(format!("mwp-fuzz-{name}-{}", std::process::id())));
+        let watch = Watch { file, looks_at: Arc::default(), is_over: Arc::default() };
         let (looks_at, is_over) = (Arc::clone(&watch.looks_at), Arc::clone(&watch.is_over));
         std::thread::spawn(move || {
             while !is_over.load(Ordering::Relaxed) {
@@ -268,6 +273,9 @@ impl Watch {
 
     fn looks_at(&self, input: &[u8]) {
         *self.looks_at.lock().unwrap() = Some((Instant::now(), input.to_vec()));
+        if let Some(file) = &self.file {
+            fs::write_atomic(file, input).unwrap();
+        }
     }
 
     fn is_done(&self) {
@@ -278,6 +286,9 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
+        if let Some(file) = &self.file {
+            let _ = fs::remove_file(file);
+        }
     }
 }
 

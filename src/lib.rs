@@ -32,4 +32,5 @@ pub mod site;
 pub mod store;
 pub mod template;
 pub mod text;
+mod toml_text;
 pub mod tools;
