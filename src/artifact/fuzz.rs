@@ -1,6 +1,5 @@
 //! Whatever a `.plugin` file holds, it is unpacked as its manifest says, or refused with its name and nothing is left.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -193,7 +192,7 @@ fn a_tar_that_somebody_made_up_stays_inside_or_is_refused() {
 fn frames_are_read_as_the_ordinary_decoder_reads_them() {
     let target = Target::new("frames").seed(packed(Format::Zstd)).seed(in_frames(&[7; 30_000]));
     target.run(|bytes| {
-        let mut file: File = tempfile::tempfile().unwrap();
+        let mut file = fs::unnamed_file_in(&std::env::temp_dir()).unwrap();
         file.write_all(bytes).unwrap();
         let Some(frames) = Frames::of(&file).unwrap() else { return };
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());

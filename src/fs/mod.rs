@@ -270,11 +270,20 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Copies content, mode and modification time, sharing blocks where the file system can.
+/// Copies content, mode and modification time, sharing blocks where the file system can. Nothing may be at `to`, not even
+/// a link.
 pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).at("copy to", to)?;
-    let metadata = from.metadata().at("read", from)?;
-    let file = fs::File::open(to).at("open", to)?;
+    let mut source = open(from)?;
+    let metadata = source.metadata().at("read", from)?;
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(metadata.mode() & 0o777 | 0o200)
+        .open(to)
+        .at("copy to", to)?;
+    io::copy(&mut source, &mut file).at("copy to", to)?;
+    file.set_permissions(metadata.permissions()).at("change the mode of", to)?;
     let modified = metadata.modified().at("read", from)?;
     file.set_modified(modified).at("set the time of", to)
 }
@@ -316,4 +325,41 @@ pub fn unnamed_file_in(dir: &Path) -> Result<fs::File> {
 pub fn touch(path: &Path) {
     let now = std::time::SystemTime::now();
     let _ = fs::File::open(path).and_then(|file| file.set_modified(now));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_made_new_and_never_through_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        write_atomic_with_mode(&path("from"), b"content", 0o555).unwrap();
+        write_atomic(&path("precious"), b"precious").unwrap();
+        symlink(Path::new("precious"), &path("link")).unwrap();
+        symlink(Path::new("nothing"), &path("dangling")).unwrap();
+        for taken in ["link", "dangling", "precious"] {
+            assert!(copy_file(&path("from"), &path(taken)).is_err(), "{taken}");
+        }
+        assert_eq!(read(&path("precious")).unwrap(), b"precious");
+        assert!(!exists(&path("nothing")));
+        copy_file(&path("from"), &path("to")).unwrap();
+        let [from, to] = ["from", "to"].map(|name| path(name).metadata().unwrap());
+        assert_eq!((to.mode(), to.mtime(), to.mtime_nsec()), (from.mode(), from.mtime(), from.mtime_nsec()));
+        assert_eq!(read(&path("to")).unwrap(), b"content");
+    }
+
+    #[test]
+    fn a_file_is_read_as_a_whole_up_to_a_limit() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        write_atomic(&path, b"12345").unwrap();
+        assert_eq!(read_optional_within(&path, 5).unwrap().as_deref(), Some(&b"12345"[..]));
+        let error = read_optional_within(&path, 4).unwrap_err().to_string();
+        assert!(error.ends_with("file` has 5 B; at most 4 B are allowed"), "{error}");
+        // A file that grows while it is read says nothing of its size before.
+        assert!(read_optional_within(Path::new("/proc/self/mountinfo"), 4).is_err());
+        assert!(read(Path::new("/proc/self/mountinfo")).is_ok());
+    }
 }
