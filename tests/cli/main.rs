@@ -36,6 +36,7 @@ mod python_lock;
 mod recipes;
 mod relative_path;
 mod release;
+mod round_trip;
 mod serving;
 mod shims;
 mod shipped;
