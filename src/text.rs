@@ -30,6 +30,11 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// As [`visible`], of several lines.
+pub fn visible_lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
 /// As [`visible`], for bytes that need not be UTF-8 (those are shown as `\xNN`).
 pub fn visible_bytes(bytes: &[u8]) -> String {
     let mut shown = String::new();

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use crate::error::{Error, Problem};
+use crate::text;
 
 /// More problems at once are no help to a person, unless one asked for all there is (`-v`).
 const MOST_PROBLEMS: usize = 20;
@@ -148,7 +149,8 @@ impl Output {
     }
 
     fn labelled(&self, label: &str, color: &str, text: &str) -> String {
-        let text = &*shortened(text);
+        // Whoever made the text has seen to it; should one have forgotten, nothing steers the terminal all the same.
+        let text = &text::visible_lines(&shortened(text));
         if self.color {
             format!("\u{1b}[1;{color}m{label}:\u{1b}[0m {text}")
         } else {
