@@ -17,6 +17,8 @@ pub mod env;
 pub mod error;
 pub mod exit;
 pub mod fs;
+#[cfg(test)]
+mod fuzz;
 pub mod graph;
 pub mod install;
 mod jinja;
@@ -31,4 +33,5 @@ pub mod store;
 pub mod template;
 pub mod text;
 mod threads;
+mod toml_text;
 pub mod tools;

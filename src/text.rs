@@ -30,6 +30,11 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// As [`visible`], of several lines.
+pub fn visible_lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
 /// As [`visible`], for bytes that need not be UTF-8 (those are shown as `\xNN`).
 pub fn visible_bytes(bytes: &[u8]) -> String {
     let mut shown = String::new();
@@ -89,8 +94,14 @@ pub fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// Nobody mistypes a longer name: to compare names takes the product of their lengths.
+pub const LONGEST_SLIP: usize = 200;
+
 /// The candidate nearest to `found`, where it is near enough to be a slip of the fingers.
 pub fn nearest<'a>(found: &str, allowed: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if found.len() > LONGEST_SLIP {
+        return None;
+    }
     let limit = (found.chars().count() / 3).clamp(1, 4);
     allowed
         .into_iter()

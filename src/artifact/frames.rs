@@ -269,7 +269,7 @@ mod tests {
     use crate::artifact::frame::{Encoder, Format};
 
     fn file(content: &[u8]) -> File {
-        let mut file = tempfile::tempfile().unwrap();
+        let mut file = crate::fs::unnamed_file_in(&std::env::temp_dir()).unwrap();
         file.write_all(content).unwrap();
         file
     }

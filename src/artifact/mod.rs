@@ -33,6 +33,8 @@ mod exclude;
 mod frame;
 mod frame_store;
 mod frames;
+#[cfg(test)]
+mod fuzz;
 mod group;
 mod head;
 mod header;

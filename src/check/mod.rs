@@ -6,6 +6,8 @@
 //!
 //! What upstream takes is a warning, however odd it is: existing plugins keep on working.
 
+#[cfg(test)]
+mod fuzz;
 mod requirements;
 mod services;
 

@@ -44,6 +44,9 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    if arguments.common.verbose {
+        context.output.be_verbose();
+    }
     let mut reports = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
     let mut fault = Fault::Input;
@@ -72,12 +75,8 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
 
 fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) {
     let warnings = if arguments.print.is_none() { checked.warnings.as_slice() } else { &[] };
-    for warning in warnings {
-        context.output.warning(&warning.message);
-        if let Some(hint) = &warning.hint {
-            context.output.hint(hint);
-        }
-    }
+    let warnings = warnings.iter().map(|warning| warning.clone().into()).collect();
+    context.output.warnings(&Error::many(Fault::Input, warnings));
     let (true, Some(label), Some(config)) = (checked.is_good(), &checked.label, &checked.config) else {
         return;
     };

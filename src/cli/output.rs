@@ -1,6 +1,7 @@
 //! The only place that prints: data on standard output, everything else on standard error.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,13 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, Problem};
+use crate::text;
+
+/// More problems at once are no help to a person, unless one asked for all there is (`-v`).
+const MOST_PROBLEMS: usize = 20;
+/// A name or a value can be as long as it likes; a line should not be.
+const LONGEST_LINE: usize = 4000;
 
 static FAILED: AtomicBool = AtomicBool::new(false);
 static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
@@ -96,11 +103,19 @@ impl Output {
 
     /// As [`error`](Output::error), for what does not end the command.
     pub(crate) fn warnings(&self, warning: &Error) {
-        for problem in &warning.problems {
-            self.warning(&problem.message);
+        self.problems("warning", "33", &warning.problems);
+    }
+
+    fn problems(&self, label: &str, color: &str, problems: &[Problem]) {
+        let shown = if IS_VERBOSE.load(Ordering::Relaxed) { problems.len() } else { MOST_PROBLEMS };
+        for problem in problems.iter().take(shown) {
+            self.note(&self.labelled(label, color, &problem.message));
             if let Some(hint) = &problem.hint {
                 self.hint(hint);
             }
+        }
+        if problems.len() > shown {
+            self.note(&format!("… and {} more", problems.len() - shown));
         }
     }
 
@@ -125,12 +140,7 @@ impl Output {
 
     /// One `error:` line per problem, each with its `hint:` line.
     pub(crate) fn error(&self, error: &Error) {
-        for problem in &error.problems {
-            self.note(&self.labelled("error", "31", &problem.message));
-            if let Some(hint) = &problem.hint {
-                self.hint(hint);
-            }
-        }
+        self.problems("error", "31", &error.problems);
     }
 
     /// What clap has to say, on the stream that it is for.
@@ -139,10 +149,21 @@ impl Output {
     }
 
     fn labelled(&self, label: &str, color: &str, text: &str) -> String {
+        // Whoever made the text has seen to it; should one have forgotten, nothing steers the terminal all the same.
+        let text = &text::visible_lines(&shortened(text));
         if self.color {
             format!("\u{1b}[1;{color}m{label}:\u{1b}[0m {text}")
         } else {
             format!("{label}: {text}")
+        }
+    }
+}
+
+fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(LONGEST_LINE) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => {
+            Cow::Owned(format!("{}… ({} more characters)", &text[..end], text[end..].chars().count()))
         }
     }
 }

@@ -4,6 +4,8 @@
 mod blocks;
 mod capture;
 mod crontab;
+#[cfg(test)]
+mod fuzz;
 mod home;
 mod job;
 mod line;

@@ -4,16 +4,23 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs;
 use crate::site::Environment;
+use crate::text;
 
 const FILE: &str = ".layerapi2_extra_env";
 
 /// Sets what the layer at `home` asks for, line by line: a later line sees what an earlier one set.
 pub(super) fn apply(home: &Path, environment: &mut Environment) -> Result<()> {
+    let file = home.join(FILE);
+    let mut total = 0;
     for (name, value) in read(home)? {
-        let value = replaced(&value, environment);
+        let value = replaced(&value, environment, &file)?;
+        total += name.len() + value.len();
+        if total > LONGEST_OF_ALL {
+            return Err(too_long(&file, LONGEST_OF_ALL, "all its values together"));
+        }
         environment.set(OsString::from_vec(name), value);
     }
     Ok(())
@@ -30,7 +37,7 @@ pub(super) fn remove(home: &Path, environment: &mut Environment) -> Result<()> {
 
 /// `KEY=value` lines; others, and comments, say nothing.
 fn read(home: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let content = fs::read_optional(&home.join(FILE))?.unwrap_or_default();
+    let content = fs::read_optional_within(&home.join(FILE), fs::MOST_TEXT)?.unwrap_or_default();
     let mut variables = Vec::new();
     for line in content.split(|byte| *byte == b'\n') {
         let line = line.trim_ascii();
@@ -46,11 +53,22 @@ fn read(home: &Path) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     Ok(variables)
 }
 
-/// `{NAME}` becomes the value of that variable, nothing where it is unset.
-pub(super) fn replaced(text: &[u8], environment: &Environment) -> OsString {
+/// Linux starts no process with a longer variable, nor with more of them. `A={A}{A}` doubles with every line.
+const LONGEST: usize = 128 * 1024;
+const LONGEST_OF_ALL: usize = 2 << 20;
+
+fn too_long(file: &Path, most: usize, what: &str) -> Error {
+    Error::input(format!("{}: {what} would have more than {}", text::path(file), text::size(most as u64)))
+        .hint("no process can be started with that: look at what stands between `{` and `}`")
+}
+
+/// `{NAME}` becomes the value of that variable, nothing where it is unset. The text is from `file`.
+pub(super) fn replaced(text: &[u8], environment: &Environment, file: &Path) -> Result<OsString> {
     let mut result = Vec::new();
     let mut rest = text;
-    while let Some(open) = rest.iter().position(|byte| *byte == b'{') {
+    while result.len() + rest.len() <= LONGEST
+        && let Some(open) = rest.iter().position(|byte| *byte == b'{')
+    {
         let after = &rest[open + 1..];
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         let length = after.iter().position(|byte| !is_name(byte)).unwrap_or(after.len());
@@ -65,7 +83,10 @@ pub(super) fn replaced(text: &[u8], environment: &Environment) -> OsString {
         }
     }
     result.extend_from_slice(rest);
-    OsString::from_vec(result)
+    if result.len() > LONGEST {
+        return Err(too_long(file, LONGEST, "a text with its values filled in"));
+    }
+    Ok(OsString::from_vec(result))
 }
 
 #[cfg(test)]
@@ -79,7 +100,20 @@ mod tests {
         for (text, expected) in
             [("{A}/b", "x y/b"), ("{{A}}", "{x y}"), ("{B}|", "|"), ("{", "{"), ("{a b}{}", "{a b}{}")]
         {
-            assert_eq!(replaced(text.as_bytes(), &environment), expected, "{text}");
+            let found = replaced(text.as_bytes(), &environment, Path::new("x")).unwrap();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_that_grow_with_every_line_are_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let doubling = format!("A=x\n{}", "A={A}{A}\n".repeat(60));
+        let many: String = (0..100).map(|n| format!("A{n}={}\n", "x".repeat(100_000))).collect();
+        for content in [doubling, many] {
+            fs::write_atomic(&home.path().join(FILE), content.as_bytes()).unwrap();
+            let error = apply(home.path(), &mut Environment::default()).unwrap_err().to_string();
+            assert!(error.contains("extra_env`: ") && error.contains("would have more than"), "{error}");
         }
     }
 

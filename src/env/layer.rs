@@ -34,8 +34,9 @@ pub(super) struct Dependency {
 impl Layer {
     /// The layer in a directory, `None` where it is none.
     pub fn read(home: &Path, environment: &Environment) -> Result<Option<Layer>> {
-        let Some(content) = fs::read_optional(&home.join(LABEL))? else { return Ok(None) };
-        let label = extra::replaced(content.trim_ascii(), environment).to_string_lossy().into_owned();
+        let file = home.join(LABEL);
+        let Some(content) = fs::read_optional_within(&file, fs::MOST_TEXT)? else { return Ok(None) };
+        let label = extra::replaced(content.trim_ascii(), environment, &file)?.to_string_lossy().into_owned();
         Ok(Some(Layer { label, home: home.to_owned() }))
     }
 
@@ -72,8 +73,8 @@ impl Layer {
 
 /// Lines that are neither empty nor comments.
 fn lines(file: &Path, environment: &Environment) -> Result<Vec<String>> {
-    let content = fs::read_optional(file)?.unwrap_or_default();
-    let content = extra::replaced(&content, environment).to_string_lossy().into_owned();
+    let content = fs::read_optional_within(file, fs::MOST_TEXT)?.unwrap_or_default();
+    let content = extra::replaced(&content, environment, file)?.to_string_lossy().into_owned();
     let lines = content.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     Ok(lines.map(str::to_owned).collect())
 }

@@ -1,7 +1,7 @@
 //! Whole files: written beside the target, renamed over it when complete.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -96,6 +96,12 @@ impl AtomicFile {
                         .map_err(|error| failed(&error))?;
                     named.persist(target).map(drop).map_err(|persist| failed(&persist.error))
                 }
+                // Where there are no second names, a copy gets the first.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => copied(file, aside(target))
+                    .map_err(|error| failed(&error))?
+                    .persist(target)
+                    .map(drop)
+                    .map_err(|persist| failed(&persist.error)),
                 result => result.map_err(|error| failed(&error)),
             },
         }
@@ -124,6 +130,16 @@ pub(super) fn own_in(parent: &Path) -> PathBuf {
     } else {
         parent.to_owned()
     }
+}
+
+/// The same content under a temporary name, on the disk.
+fn copied(mut file: File, dir: PathBuf) -> io::Result<NamedTempFile> {
+    let permissions = file.metadata()?.permissions();
+    let mut named = tempfile::Builder::new().prefix(TEMPORARY).permissions(permissions).tempfile_in(dir)?;
+    file.seek(SeekFrom::Start(0))?;
+    io::copy(&mut file, &mut named)?;
+    named.as_file().sync_data()?;
+    Ok(named)
 }
 
 /// Gives a file without a name one.

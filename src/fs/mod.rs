@@ -31,16 +31,37 @@ pub use rotate::{RotatingFile, Rotation, put_aside_when_due};
 pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
 pub use temporary::{list_swept, sweep};
 
+/// The largest file that is read as a whole: our own lists of hundreds of thousands of files are smaller.
+const MOST_BYTES: u64 = 128 << 20;
+
+/// The largest text that is read as a whole: configurations, requirements and locks are far smaller.
+pub const MOST_TEXT: u64 = 32 << 20;
+
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    read_all(path).at("read", path)
+    read_all(path, MOST_BYTES)?.at("read", path)
 }
 
-/// Of a file: neither waits for a pipe nor reads a device that never ends.
-fn read_all(path: &Path) -> io::Result<Vec<u8>> {
-    let mut file = open_waiting_for_nobody(path)?;
+/// Of a file: neither waits for a pipe nor reads a device that never ends, nor more than `most` bytes. The inner result
+/// is what the system says.
+fn read_all(path: &Path, most: u64) -> Result<io::Result<Vec<u8>>> {
     let mut content = Vec::new();
-    file.read_to_end(&mut content)?;
-    Ok(content)
+    let read = open_waiting_for_nobody(path).and_then(|mut file| {
+        let size = file.metadata()?.len();
+        if size <= most {
+            Read::by_ref(&mut file).take(most + 1).read_to_end(&mut content)?;
+        }
+        Ok(size)
+    });
+    match read {
+        Ok(size) if size.max(content.len() as u64) > most => Err(too_large(path, size, most)),
+        read => Ok(read.map(|_| content)),
+    }
+}
+
+fn too_large(path: &Path, size: u64, most: u64) -> Error {
+    let (size, most) = (text::size(size), text::size(most));
+    Error::input(format!("{} has {size}; at most {most} are allowed", text::path(path)))
+        .hint("look at what wrote it: no such file is that large")
 }
 
 fn open_waiting_for_nobody(path: &Path) -> io::Result<fs::File> {
@@ -60,7 +81,12 @@ fn is_null(metadata: &fs::Metadata) -> bool {
 
 /// The content, or `None` where there is no such file.
 pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
-    match read_all(path) {
+    read_optional_within(path, MOST_BYTES)
+}
+
+/// As [`read_optional`], of a file that has at most so many bytes.
+pub fn read_optional_within(path: &Path, most: u64) -> Result<Option<Vec<u8>>> {
+    match read_all(path, most)? {
         Ok(content) => Ok(Some(content)),
         Err(error) if is_absent(&error) => Ok(None),
         Err(error) => Err(Error::io("read", path, &error)),
@@ -68,12 +94,12 @@ pub fn read_optional(path: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 pub fn read_text(path: &Path) -> Result<String> {
-    into_text(path, read(path)?)
+    into_text(path, read_all(path, MOST_TEXT)?.at("read", path)?)
 }
 
 /// As [`read_text`], `None` where there is no such file.
 pub fn read_text_optional(path: &Path) -> Result<Option<String>> {
-    read_optional(path)?.map(|content| into_text(path, content)).transpose()
+    read_optional_within(path, MOST_TEXT)?.map(|content| into_text(path, content)).transpose()
 }
 
 fn into_text(path: &Path, content: Vec<u8>) -> Result<String> {
@@ -180,6 +206,11 @@ pub fn append_to(path: &Path) -> Result<fs::File> {
     Ok(file)
 }
 
+/// A second name for a file, a socket included.
+pub fn link(from: &Path, to: &Path) -> Result<()> {
+    fs::hard_link(from, to).at("give a second name to", from)
+}
+
 /// A second name for a file; a copy where the file system has no such thing.
 pub fn link_or_copy(from: &Path, to: &Path) -> Result<()> {
     match fs::hard_link(from, to) {
@@ -274,11 +305,20 @@ pub fn list(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Copies content, mode and modification time, sharing blocks where the file system can.
+/// Copies content, mode and modification time, sharing blocks where the file system can. Nothing may be at `to`, not even
+/// a link.
 pub fn copy_file(from: &Path, to: &Path) -> Result<()> {
-    fs::copy(from, to).at("copy to", to)?;
-    let metadata = from.metadata().at("read", from)?;
-    let file = fs::File::open(to).at("open", to)?;
+    let mut source = open(from)?;
+    let metadata = source.metadata().at("read", from)?;
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(metadata.mode() & 0o777 | 0o200)
+        .open(to)
+        .at("copy to", to)?;
+    io::copy(&mut source, &mut file).at("copy to", to)?;
+    file.set_permissions(metadata.permissions()).at("change the mode of", to)?;
     let modified = metadata.modified().at("read", from)?;
     file.set_modified(modified).at("set the time of", to)
 }
@@ -320,4 +360,41 @@ pub fn unnamed_file_in(dir: &Path) -> Result<fs::File> {
 pub fn touch(path: &Path) {
     let now = std::time::SystemTime::now();
     let _ = fs::File::open(path).and_then(|file| file.set_modified(now));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_made_new_and_never_through_a_link() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        write_atomic_with_mode(&path("from"), b"content", 0o555).unwrap();
+        write_atomic(&path("precious"), b"precious").unwrap();
+        symlink(Path::new("precious"), &path("link")).unwrap();
+        symlink(Path::new("nothing"), &path("dangling")).unwrap();
+        for taken in ["link", "dangling", "precious"] {
+            assert!(copy_file(&path("from"), &path(taken)).is_err(), "{taken}");
+        }
+        assert_eq!(read(&path("precious")).unwrap(), b"precious");
+        assert!(!exists(&path("nothing")));
+        copy_file(&path("from"), &path("to")).unwrap();
+        let [from, to] = ["from", "to"].map(|name| path(name).metadata().unwrap());
+        assert_eq!((to.mode(), to.mtime(), to.mtime_nsec()), (from.mode(), from.mtime(), from.mtime_nsec()));
+        assert_eq!(read(&path("to")).unwrap(), b"content");
+    }
+
+    #[test]
+    fn a_file_is_read_as_a_whole_up_to_a_limit() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("file");
+        write_atomic(&path, b"12345").unwrap();
+        assert_eq!(read_optional_within(&path, 5).unwrap().as_deref(), Some(&b"12345"[..]));
+        let error = read_optional_within(&path, 4).unwrap_err().to_string();
+        assert!(error.ends_with("file` has 5 B; at most 4 B are allowed"), "{error}");
+        // A file that grows while it is read says nothing of its size before.
+        assert!(read_optional_within(Path::new("/proc/self/mountinfo"), 4).is_err());
+        assert!(read(Path::new("/proc/self/mountinfo")).is_ok());
+    }
 }

@@ -128,6 +128,8 @@ fn checksum(body: &[u8]) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::graph::manifest::{Subject, Value};
+    use crate::graph::{Instant, Patterns};
 
     #[test]
     fn damaged_state_is_a_miss() {
@@ -140,5 +142,36 @@ mod tests {
         assert!(decode(&flipped).is_none());
         assert!(decode(b"mwp-state-0\n").is_none());
         assert!(decode(b"").is_none());
+    }
+
+    /// What is written of a task with inputs and outputs.
+    fn written() -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write_atomic(&dir.path().join("in"), b"x").unwrap();
+        let patterns = Patterns { required: vec!["in".into()], ..Patterns::default() };
+        let taken = Snapshot::take(dir.path(), &patterns, None, Instant::now(dir.path()).unwrap()).unwrap();
+        let mut manifest = Manifest::new();
+        manifest.add(Subject::Setting("a".into()), Value::List(vec!["b".into()]));
+        manifest.add(Subject::Recipe("command".into()), Value::Table([("a".into(), "b".into())].into()));
+        let Proof(record) = Proof::new(manifest, taken.snapshot.clone(), taken.snapshot, 7).unwrap();
+        encode(&[("task".to_owned(), record)].into()).unwrap()
+    }
+
+    #[test]
+    fn a_state_that_somebody_damaged_is_a_miss_or_one_that_can_be_used() {
+        let target = crate::fuzz::Target::new("state").seed(written());
+        target.run(|bytes| {
+            // With the right sum in front, or nothing behind it is ever read.
+            let body = bytes.get(MAGIC.len() + 4..).unwrap_or_default();
+            let sealed = [MAGIC, &checksum(body), body].concat();
+            for records in [bytes, &sealed].into_iter().filter_map(decode) {
+                for record in records.values() {
+                    let _ = record.manifest.key(&record.inputs);
+                    let nothing = Snapshot::empty();
+                    let _ = record.manifest.differences(&record.inputs, &Manifest::new(), &nothing);
+                    let _ = record.outputs.digest();
+                }
+            }
+        });
     }
 }

@@ -21,6 +21,8 @@
 mod base;
 mod bytecode;
 mod develop;
+#[cfg(test)]
+mod fuzz;
 mod home;
 mod jobs;
 mod journal;

@@ -63,7 +63,7 @@ impl Label {
     /// Reads the label of the plugin in `dir`.
     pub fn read(dir: &Path) -> Result<Label> {
         let file = dir.join(LABEL_FILE);
-        let Some(bytes) = fs::read_optional(&file)? else {
+        let Some(bytes) = fs::read_optional_within(&file, 4096)? else {
             return Err(Error::input(format!("{} is not a plugin: it has no `{LABEL_FILE}`", text::path(dir)))
                 .hint("run this in a plugin's directory, name one with -C, or make one with `mwp bootstrap create NAME`"));
         };

@@ -70,7 +70,7 @@ pub(super) struct Contents {
 
 impl Wheel {
     pub(super) fn contents(&self, layout: &Layout, limits: &Limits) -> Result<Contents> {
-        let mut archive = self.open()?;
+        let mut archive = self.open(limits)?;
         let size = self.path.metadata().at("read", &self.path)?.len();
         if archive.len() > limits.wheels {
             return Err(self.refused(&format!("it has more than {} files", limits.wheels)));

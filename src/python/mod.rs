@@ -7,6 +7,8 @@ mod contents;
 mod decode;
 mod fetch;
 mod freeze;
+#[cfg(test)]
+mod fuzz;
 mod interpreter;
 mod local;
 mod lock;

@@ -16,6 +16,7 @@ use super::wheel::Wheel;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::text;
+use crate::toml_text;
 
 /// The name that the standard asks for.
 pub const FILE: &str = "pylock.toml";
@@ -100,11 +101,11 @@ impl PyLock {
             lock_version: String,
         }
         let reason = |error: toml::de::Error| error.message().to_owned();
-        let version: Version = toml::from_str(content).map_err(reason)?;
+        let version: Version = toml_text::from_str(content).map_err(reason)?;
         if version.lock_version.split('.').next() != Some("1") {
             return Err(format!("found lock-version {}; 1.0 is allowed", version.lock_version));
         }
-        let mut lock: PyLock = toml::from_str(content).map_err(reason)?;
+        let mut lock: PyLock = toml_text::from_str(content).map_err(reason)?;
         for package in &mut lock.packages {
             package.name = canonical_name(&package.name);
         }

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use super::contents::{Contents, Layout, Source};
 use super::scripts;
 use super::wheel::Wheel;
+use crate::artifact::Limits;
 use crate::error::{At, Error, Result};
 use crate::fs::{Beneath, NewFile};
 use crate::text;
@@ -18,8 +19,14 @@ const MOST_SCRIPT: u64 = 1 << 24;
 
 impl Wheel {
     /// Writes the files of `contents` beneath `place`, and their RECORD.
-    pub(super) fn write(&self, contents: &Contents, layout: &Layout, place: &mut Beneath) -> Result<()> {
-        let mut archive = self.open()?;
+    pub(super) fn write(
+        &self,
+        contents: &Contents,
+        layout: &Layout,
+        limits: &Limits,
+        place: &mut Beneath,
+    ) -> Result<()> {
+        let mut archive = self.open(limits)?;
         let mut lines = Vec::with_capacity(contents.files.len() + 1);
         for (path, brought) in &contents.files {
             let file = place.file(path)?;

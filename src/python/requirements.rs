@@ -85,9 +85,9 @@ impl Line {
             return Some(Line::Opaque { name: name_in_fragment(&text), text });
         }
         let expanded = expand(&text, environment);
-        match Requirement::<VerbatimUrl>::from_str(split_options(&expanded).0) {
-            Ok(requirement) => Some(Line::Named { text, requirement: Box::new(requirement) }),
-            Err(_) => Some(Line::Opaque { name: name_in_fragment(&text), text }),
+        match requirement(split_options(&expanded).0) {
+            Some(requirement) => Some(Line::Named { text, requirement: Box::new(requirement) }),
+            None => Some(Line::Opaque { name: name_in_fragment(&text), text }),
         }
     }
 
@@ -175,6 +175,34 @@ impl Line {
             && !is_archive(bare.split(['#', ';', '[']).next().unwrap_or_default().trim())
     }
 }
+
+/// The requirement of PEP 508 that a text is, where it is one.
+///
+/// The crate's reader panics at names that end with a mark and at letters in markers that are not ASCII, for which the
+/// standard has no meaning, and has no bound for how deep markers nest; so all of it is looked at first.
+pub(super) fn requirement(text: &str) -> Option<Requirement<VerbatimUrl>> {
+    let (before, marker) = text.split_once(';').unwrap_or((text, ""));
+    let is_readable = ends_as_a_name(before)
+        && marker.is_ascii()
+        && marker.len() <= LONGEST_MARKER
+        && marker.matches('(').count() <= DEEPEST_MARKER;
+    is_readable.then(|| Requirement::from_str(text).ok()).flatten()
+}
+
+/// Whether the name in front, and those between brackets behind it, end with a letter or a digit.
+fn ends_as_a_name(text: &str) -> bool {
+    let is_of_name = |character: char| character.is_ascii_alphanumeric() || "-_.".contains(character);
+    let ends_well = |name: &str| !name.ends_with(['-', '_', '.']);
+    let text = text.trim_start();
+    let rest = text.trim_start_matches(is_of_name);
+    let extras =
+        rest.trim_start().strip_prefix('[').map_or("", |extras| extras.split(']').next().unwrap_or(""));
+    ends_well(&text[..text.len() - rest.len()]) && extras.split(|c| !is_of_name(c)).all(ends_well)
+}
+
+/// Those of real packages have some hundred bytes.
+const LONGEST_MARKER: usize = 4096;
+const DEEPEST_MARKER: usize = 100;
 
 /// What stands behind `-e` or `--editable`.
 pub(super) fn editable(text: &str) -> Option<&str> {
@@ -293,6 +321,24 @@ pub(super) fn plain(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_standard_knows_is_no_requirement_and_ends_nothing() {
+        for marker in
+            ["extra == 'x'\u{fffd}\u{fffd}", "os_name == 'a' \u{e9}\u{e9}\u{e9}", &"(".repeat(200_000)]
+        {
+            let text = format!("six ; {marker}");
+            assert!(requirement(&text).is_none(), "{marker:.40}");
+            assert!(Requirements::parse(&text).lines[0].is_nonsense());
+        }
+        for text in ["six-==1.0", "six. >= 1", "six_[a]", "six[a-]", "six[b, a.]==1"] {
+            assert!(requirement(text).is_none(), "{text}");
+            assert!(Requirements::parse(text).lines[0].is_nonsense(), "{text}");
+        }
+        assert!(requirement("a.b-c_d[e-f, g]>=1.0").is_some());
+        assert!(requirement(&format!("six ; {}os_name == 'a'{}", "(".repeat(90), ")".repeat(90))).is_some());
+        assert!(requirement("six @ https://x/\u{e9} ; os_name == 'a'").is_some());
+    }
 
     #[test]
     fn lines_are_told_apart() {

@@ -48,7 +48,8 @@ pub fn create(
     if !plan.has(&copy) {
         place.file(&copy)?.write_new(lock.as_bytes(), 0o644)?;
     }
-    let write = |(wheel, contents): &(&Wheel, Contents)| wheel.write(contents, &layout, &mut place.share());
+    let write =
+        |(wheel, contents): &(&Wheel, Contents)| wheel.write(contents, &layout, limits, &mut place.share());
     threads::try_map(plan.wheels.iter().collect(), 1, write)?;
     Ok(plan.warnings())
 }

@@ -50,13 +50,20 @@ pub struct Wanted {
     pub files: Vec<PathBuf>,
     /// What the files mean, without comments and line ends.
     meaning: String,
+    /// How often a file was read: each may be named many times, and name others many times.
+    reads: usize,
 }
+
+/// More files, or the same ones more often, than anybody includes.
+const MOST_READS: usize = 1000;
+/// Files that include one another so deep.
+const DEEPEST: usize = 50;
 
 impl Wanted {
     /// `None` where there is no such file. That a file which another one names is missing is an error.
     pub fn read(file: &Path, environment: &Environment) -> Result<Option<Wanted>> {
         let mut wanted = Wanted::default();
-        let Some(content) = fs::read_optional(file)? else { return Ok(None) };
+        let Some(content) = fs::read_optional_within(file, fs::MOST_TEXT)? else { return Ok(None) };
         wanted.add(file, &content, false, &mut Vec::new(), environment)?;
         Ok(Some(wanted))
     }
@@ -82,6 +89,16 @@ impl Wanted {
             Error::input(format!("{}: found bytes that are not {encoding}", text::path(file)))
                 .hint("save the file as UTF-8, or state its encoding in its first line: `# -*- coding: latin-1 -*-`")
         })?;
+        self.reads += 1;
+        if self.reads > MOST_READS || open.len() > DEEPEST {
+            let first = open.first().unwrap_or(file);
+            return Err(Error::input(format!(
+                "{}: the files that it includes are read more than {MOST_READS} times, or include one another more \
+                 than {DEEPEST} deep",
+                text::path(first)
+            ))
+            .hint("name each file once"));
+        }
         open.push(file.clone());
         if !self.files.contains(file) {
             self.files.push(file.clone());
@@ -98,7 +115,7 @@ impl Wanted {
             match included(option, environment) {
                 Some((name, is_constraint)) => {
                     let path = file.parent().unwrap_or(Path::new("")).join(&name);
-                    let content = fs::read_optional(&path)?.ok_or_else(|| {
+                    let content = fs::read_optional_within(&path, fs::MOST_TEXT)?.ok_or_else(|| {
                         Error::input(format!("{place}: {} is not there", text::path(&path)))
                             .hint("a file is looked for beside the file that names it; correct the path, or make the file")
                     })?;
@@ -206,6 +223,21 @@ mod tests {
     fn an_included_file_that_is_missing_is_named_with_its_line() {
         let error = Files::new(&[("r.txt", "a\n-r no.txt\n")]).wanted().unwrap_err().to_string();
         assert!(error.contains("r.txt:2: ") && error.contains("no.txt` is not there"), "{error}");
+    }
+
+    #[test]
+    fn files_that_include_one_another_over_and_over_are_refused() {
+        let twice: Vec<(String, String)> =
+            (0..40).map(|n| (format!("{n}.txt"), format!("-r {0}.txt\n-r {0}.txt\n", n + 1))).collect();
+        let deep: Vec<(String, String)> =
+            (0..1000).map(|n| (format!("{n}.txt"), format!("-r {}.txt", n + 1))).collect();
+        for mut files in [twice, deep] {
+            files.push((format!("{}.txt", files.len()), "six".into()));
+            files.push(("r.txt".into(), "-r 0.txt".into()));
+            let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (&**name, &**text)).collect();
+            let error = Files::new(&files).wanted().unwrap_err().to_string();
+            assert!(error.contains("r.txt`: the files that it includes"), "{error}");
+        }
     }
 
     #[test]

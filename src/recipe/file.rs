@@ -13,6 +13,7 @@ use crate::error::{Error, Fault, Problem, Result};
 use crate::fs;
 use crate::graph::{Action, Origin, Target, Task};
 use crate::text;
+use crate::toml_text;
 
 /// A plugin's own recipe, in its directory.
 pub const PLUGIN_RECIPE_FILE: &str = "mwp.toml";
@@ -418,7 +419,7 @@ pub(super) fn line_of(content: &str, offset: usize) -> usize {
 
 /// TOML to a struct; an error names file, line, key and what is allowed.
 fn parse<T: for<'a> Deserialize<'a>>(file: &str, content: &str) -> Result<T> {
-    toml::from_str(content).map_err(|error: toml::de::Error| not_read(file, content, &error))
+    toml_text::from_str(content).map_err(|error: toml::de::Error| not_read(file, content, &error))
 }
 
 pub(super) fn not_read(file: &str, content: &str, error: &toml::de::Error) -> Error {

@@ -10,9 +10,12 @@ use crate::error::{Error, Problem, Result};
 use crate::fs;
 use crate::graph::{Plan, Target};
 use crate::text;
+use crate::toml_text;
 
 /// More are no help.
 const MOST: usize = 20;
+/// Statements of more lines are not looked behind.
+const MOST_LINES: usize = 200;
 
 /// What is wrong with the recipe of the plugin in `dir`; an error where it cannot be looked at.
 pub fn mistakes(dir: &Path) -> Result<Vec<Problem>> {
@@ -56,13 +59,13 @@ impl Readable {
         let name = path.to_string_lossy();
         let (mut rest, mut errors, mut gone) = (content.to_owned(), Vec::new(), Vec::new());
         loop {
-            let error = match toml::from_str(&rest) {
+            let error = match toml_text::from_str(&rest) {
                 Ok(recipe) => return Readable { recipe: Some(recipe), errors, gone },
                 Err(error) => error,
             };
             errors.push(file::not_read(&name, content, &error));
             // Where it is no TOML, nobody knows what the rest would mean.
-            let span = error.span().filter(|_| errors.len() < MOST && rest.parse::<toml::Table>().is_ok());
+            let span = error.span().filter(|_| errors.len() < MOST && is_toml(&rest));
             match span.and_then(|span| without(&rest, span.start)) {
                 Some((shorter, at)) => {
                     rest = shorter;
@@ -74,15 +77,22 @@ impl Readable {
     }
 }
 
+fn is_toml(text: &str) -> bool {
+    toml_text::from_str::<toml::Table>(text).is_ok()
+}
+
 /// The text without the statement that begins in the line of this place, each other line where it was.
 fn without(content: &str, place: usize) -> Option<(String, usize)> {
     let start = content[..place].rfind('\n').map_or(0, |end| end + 1);
     let mut end = start;
-    while end < content.len() {
+    let mut tries = 0;
+    // Each reads all of it again.
+    while end < content.len() && tries < MOST_LINES {
+        tries += 1;
         end = content[end..].find('\n').map_or(content.len(), |length| end + length + 1);
         let blank: String = content[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
         let shorter = format!("{}{blank}{}", &content[..start], &content[end..]);
-        if shorter.parse::<toml::Table>().is_ok() {
+        if is_toml(&shorter) {
             return (shorter.len() == content.len()).then_some((shorter, start));
         }
     }

@@ -7,6 +7,8 @@
 //! nothing to offer: what is restored may be run.
 
 mod entry;
+#[cfg(test)]
+mod fuzz;
 mod usage;
 
 use std::path::{Path, PathBuf};

@@ -399,3 +399,99 @@ fn after_the_point_of_no_return_a_failure_has_a_code_and_words_of_its_own() {
     }
     assert!(hit > 2 && done_but > 0, "{hit} failures, {done_but} after the end");
 }
+
+#[test]
+fn a_file_system_that_cannot_exchange_gets_an_update_in_two_steps() {
+    for errno in ["EINVAL", "ENOSYS", "EOPNOTSUPP"] {
+        let sandbox = released();
+        sandbox.ok(["install", FILE]);
+        fs::write(sandbox.base().join("p/what"), "before").unwrap();
+        let option = format!("inject=renameat2:error={errno}");
+        let Some(Failed { done, hits, .. }) = sandbox.traced(&option, &["install", "--force", "-v", FILE])
+        else {
+            return;
+        };
+        assert!(!hits.is_empty(), "{errno}: no call was made to fail");
+        done.succeeded().says("in two steps, because the file system cannot exchange");
+        assert_eq!((what(&sandbox).as_str(), set_aside(&sandbox).len()), ("one", 0), "{errno}");
+        sandbox.ok(["verify"]).says("p is as it was packed");
+    }
+}
+
+#[test]
+fn a_file_system_that_shares_no_blocks_and_has_no_second_names_gets_copies() {
+    for errno in ["EINVAL", "ENOSYS", "EXDEV", "EOPNOTSUPP"] {
+        let sandbox = released();
+        sandbox.ok(["install", FILE]);
+        let option = format!("inject=link,linkat:error=EPERM inject=copy_file_range:error={errno}");
+        let Some(Failed { done, hits, .. }) = sandbox.traced(&option, &["repackage", "--force", "p"]) else {
+            return;
+        };
+        assert!(hits.len() > 1, "{errno}: {hits:?}");
+        done.succeeded();
+        sandbox.ok(["install", "--force", FILE]);
+        assert_eq!(what(&sandbox), "one");
+        sandbox.ok(["verify"]).says("p is as it was packed");
+    }
+}
+
+/// A file that nobody can remove, where the file system has such a thing; it goes with the test.
+struct Immutable(PathBuf);
+
+impl Immutable {
+    fn new(path: PathBuf) -> Option<Immutable> {
+        let chattr = Command::new("chattr").arg("+i").arg(&path).stderr(Stdio::null()).status();
+        chattr.is_ok_and(|status| status.success()).then_some(Immutable(path))
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        // Wherever it was moved to.
+        let _ = Command::new("chattr").args(["-R", "-i"]).arg(&self.0).status();
+    }
+}
+
+#[test]
+fn an_immutable_file_in_an_old_tree_blocks_nothing() {
+    let sandbox = released();
+    sandbox.ok(["install", FILE]);
+    let file = sandbox.base().join("p/data/immutable");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "").unwrap();
+    let Some(mut immutable) = Immutable::new(file) else { return };
+    immutable.0 = sandbox.base();
+    sandbox.ok(["install", "--force", FILE]).says("an old tree cannot be removed").says("set aside as");
+    assert_eq!(what(&sandbox), "one");
+    for arguments in
+        [&["list"][..], &["install", "--force", FILE], &["verify"], &["uninstall", "p"], &["install", FILE]]
+    {
+        sandbox.ok(arguments).never_says("warning");
+    }
+    assert_eq!(set_aside(&sandbox).len(), 1);
+}
+
+#[test]
+fn what_is_set_aside_is_shown_by_status() {
+    let sandbox = released();
+    sandbox.ok(["install", FILE]);
+    let _up = sandbox.up_without_nginx();
+    fs::create_dir_all(sandbox.base().join(".mwp/set-aside-stage-x")).unwrap();
+    Done::of(&mut sandbox.mwp(["status"])).says("set-aside-stage-x` could be neither undone nor removed");
+}
+
+#[test]
+fn a_journal_of_an_earlier_version_is_undone() {
+    let sandbox = released();
+    sandbox.ok(["install", FILE]);
+    kill_an_update(&sandbox);
+    let journal = sandbox.base().join(".mwp/journal");
+    let mut fields: serde_json::Value = serde_json::from_slice(&fs::read(&journal).unwrap()).unwrap();
+    // The first ones had neither.
+    fields.as_object_mut().unwrap().retain(|name, _| name != "is_marked" && name != "new_link");
+    fs::write(&journal, fields.to_string()).unwrap();
+    let _ = fs::remove_file(sandbox.base().join("p/.mwp_new"));
+    sandbox.ok(["list"]).prints("0.0.1").never_says("warning");
+    assert_eq!((what(&sandbox).as_str(), set_aside(&sandbox).len()), ("one", 0));
+    sandbox.ok(["verify"]).says("p is as it was packed");
+}

@@ -117,3 +117,38 @@ fn what_postinstall_says_goes_to_its_log_and_not_into_memory() {
     let log = sandbox.path("home/.local/share/mwp/mfserv/log/postinstall_p.log");
     assert!(log.metadata().unwrap().len() > 300_000_000);
 }
+
+#[test]
+fn a_file_that_is_too_large_is_refused_with_its_size_and_not_read() {
+    let requirements = "python3_virtualenv_sources/requirements-to-freeze.txt";
+    for name in ["config.ini", "mwp.toml", "crontab", ".layerapi2_dependencies", requirements] {
+        let sandbox = with_config("");
+        let path = sandbox.write(&format!("p/{name}"), "");
+        fs::File::create(&path).unwrap().set_len(300_000_000).unwrap();
+        let limited = format!("ulimit -v 300000; exec {} check -C p", env!("CARGO_BIN_EXE_mwp"));
+        let mwp = sandbox.mwp(["check"]);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", &limited]).current_dir(sandbox.work());
+        for (name, value) in mwp.get_envs() {
+            match value {
+                Some(value) => shell.env(name, value),
+                None => shell.env_remove(name),
+            };
+        }
+        let done = Done::of(&mut shell);
+        assert!(done.stderr.contains("300.0 MB; at most 33.6 MB are allowed"), "{name}: {done:?}");
+        assert!(done.stderr.contains(name) && matches!(done.code, Some(0 | 1)), "{name}: {done:?}");
+    }
+}
+
+#[test]
+fn of_many_problems_the_first_are_told_and_how_many_more_there_are() {
+    let sandbox = with_config(&format!("[custom]\n{}", "no delimiter\n".repeat(100)));
+    let done = sandbox.fails(1, ["check", "-C", "p"]).says("… and 80 more");
+    assert_eq!(done.stderr.matches("error: ").count(), 20);
+    let all = sandbox.fails(1, ["check", "-v", "-C", "p"]).never_says(" more");
+    assert_eq!(all.stderr.matches("error: ").count(), 100);
+    let sandbox = with_config(&format!("[custom]\n{}\n", "x".repeat(1_000_000)));
+    let done = sandbox.fails(1, ["check", "-C", "p"]).says("more characters)");
+    assert!(done.stderr.len() < 20_000, "{}", done.stderr.len());
+}

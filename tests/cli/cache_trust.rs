@@ -203,3 +203,48 @@ fn links_modes_empty_directories_and_odd_names_come_back_as_they_were() {
     assert_eq!((sandbox.again().as_str(), sandbox.runs()), ("a\n", 1));
     assert_eq!(listing(), before);
 }
+
+#[test]
+fn a_full_cache_slows_a_build_and_never_fails_it() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("p");
+    // What does not compress.
+    let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(300_000).collect();
+    sandbox.write("p/in/a.txt", noise);
+    let cache = sandbox.path("cache");
+    fs::create_dir(&cache).unwrap();
+    let Some(_mounted) = sandbox.mount("tmpfs", "size=64k,mode=755", cache.clone()) else { return };
+    for arguments in [
+        &["build", "-C", "p"][..],
+        &["build", "--force", "-C", "p"],
+        &["clean", "-C", "p"],
+        &["release", "-C", "p"],
+        &["cache", "info"],
+        &["cache", "prune", "--all"],
+    ] {
+        Done::of(sandbox.mwp(arguments).env("MWP_CACHE_DIR", &cache)).succeeded();
+    }
+    assert_eq!(sandbox.runs(), 3);
+    sandbox.ok(["install", "p-0.0.1-1.metwork.mfserv.plugin"]);
+}
+
+#[test]
+fn a_cache_that_nobody_may_look_into_slows_a_build_and_never_fails_it() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("p");
+    let cache = sandbox.path("cache");
+    fs::create_dir(&cache).unwrap();
+    let run = |arguments: &[&str]| {
+        Done::of(sandbox.as_ordinary_user(arguments).env("MWP_CACHE_DIR", &cache)).succeeded()
+    };
+    run(&["build", "-C", "p"]);
+    for mode in [0o000, 0o500, 0o300] {
+        fs::set_permissions(&cache, fs::Permissions::from_mode(mode)).unwrap();
+        for arguments in
+            [&["build", "--force", "-C", "p"][..], &["clean", "-C", "p"], &["release", "-C", "p"]]
+        {
+            run(arguments);
+        }
+    }
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o755)).unwrap();
+}

@@ -4,6 +4,8 @@
 //! actions, for whichever it is.
 
 mod failure;
+#[cfg(test)]
+mod fuzz;
 mod lock;
 mod manager;
 mod modules;

@@ -8,6 +8,8 @@
 //! is none, so whoever holds one need not check again. Nothing is resolved over the network here: addresses
 //! for `hostname` keys belong to the plugin environment.
 
+#[cfg(test)]
+mod fuzz;
 mod interpolate;
 mod layers;
 mod module_settings;

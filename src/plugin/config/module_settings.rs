@@ -69,9 +69,12 @@ impl ModuleSettings {
         for ((section, key), (_, mut setting)) in best {
             setting.value = interpolator.render(&setting.value).map_err(|reason| {
                 Error::input(format!(
-                    "{}:{}: [{section}] {key}: {reason}",
+                    "{}:{}: [{}] {}: {}",
                     text::path(&setting.file),
-                    setting.line
+                    setting.line,
+                    text::visible(&section),
+                    text::visible(&key),
+                    text::visible(&reason)
                 ))
                 .hint("values are Jinja2 templates over the environment")
             })?;

@@ -39,7 +39,7 @@ impl ConfigProblem {
         if let Some(key) = place.key {
             message.push_str(&format!(" {}:", text::visible(key)));
         }
-        message.push_str(&format!(" {reason}"));
+        message.push_str(&format!(" {}", text::visible(reason)));
         ConfigProblem {
             file: place.file.to_owned(),
             line: place.line,
@@ -100,7 +100,7 @@ impl ConfigProblem {
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> ConfigProblem {
-        self.hint = Some(hint.into());
+        self.hint = Some(text::visible(&hint.into()));
         self
     }
 
@@ -112,7 +112,7 @@ impl ConfigProblem {
     ) -> ConfigProblem {
         self.hint = Some(match &nearest {
             Some(name) => format!("did you mean `{name}`?"),
-            None => otherwise(),
+            None => text::visible(&otherwise()),
         });
         self.suggestion = nearest;
         self

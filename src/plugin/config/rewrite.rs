@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::reader::{Document, is_space};
+use super::reader::{Document, Entry, is_space};
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -28,7 +28,7 @@ impl Document {
                     text::visible(&new.key)
                 ))
             })?;
-            edits.push((entry.value_span.clone(), written(new)?));
+            edits.push((entry.value_span.clone(), written(new, self.indentation(entry))?));
         }
         edits.sort_by_key(|(span, _)| span.start);
         let mut rewritten = String::with_capacity(self.text.len());
@@ -49,7 +49,10 @@ impl Document {
     pub fn with_keys(&self, keys: &[NewValue]) -> Result<String> {
         let mut added: BTreeMap<&str, String> = BTreeMap::new();
         for new in keys {
-            let line = format!("{} = {}\n", new.key, written(new)?);
+            // What stands behind it is indented as before, and continues nothing.
+            let first = self.section(&new.section).and_then(|section| section.entries.first());
+            let indentation = first.map_or("", |entry| self.indentation(entry));
+            let line = format!("{indentation}{} = {}\n", new.key, written(new, indentation)?);
             added.entry(&new.section).or_default().push_str(&line);
         }
         let mut result = String::with_capacity(self.text.len());
@@ -79,8 +82,17 @@ impl Document {
     }
 }
 
-/// The value as it stands in a file: later lines indented, so that they continue the first.
-fn written(new: &NewValue) -> Result<String> {
+impl Document {
+    /// The white space in front of a key.
+    fn indentation(&self, entry: &Entry) -> &str {
+        let before = &self.text[..entry.key_span.start];
+        &before[before.rfind(['\n', '\r']).map_or(0, |end| end + 1)..]
+    }
+}
+
+/// The value as it stands in a file behind a key with this indentation: later lines indented more, so that they continue
+/// the first.
+fn written(new: &NewValue, indentation: &str) -> Result<String> {
     let unwritable = |reason: &str| {
         Error::input(format!(
             "cannot write [{}] {}: its value {reason}, which an ini file cannot hold",
@@ -105,6 +117,7 @@ fn written(new: &NewValue) -> Result<String> {
         }
         written.push('\n');
         if !line.is_empty() {
+            written.push_str(indentation);
             written.push_str("    ");
             written.push_str(line);
         }
@@ -145,6 +158,20 @@ mod tests {
         assert_eq!(mistakes, []);
         assert_eq!(again.section("a").unwrap().entry("k").unwrap().value, "one\n\ntwo");
         assert_eq!(document.rewrite(&[]).unwrap(), TEXT);
+    }
+
+    #[test]
+    fn keys_that_are_indented_stay_keys() {
+        let text = "[a]\n        k = old\n        l = 1\n";
+        let (document, _) = Document::parse(text);
+        let rewritten = document.rewrite(&[new("a", "k", "one\ntwo")]).unwrap();
+        assert_eq!(rewritten, "[a]\n        k = one\n            two\n        l = 1\n");
+        let (document, _) = Document::parse(&rewritten);
+        let added = document.with_keys(&[new("a", "m", "three\nfour")]).unwrap();
+        let (again, mistakes) = Document::parse(&added);
+        assert_eq!(mistakes, []);
+        let value = |key: &str| again.section("a").unwrap().entry(key).unwrap().value.clone();
+        assert_eq!([value("k"), value("l"), value("m")], ["one\ntwo", "1", "three\nfour"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(super) fn apply(sections: &mut [Section], module: Option<&Module>, site: &Si
         if section.name.starts_with("step_") {
             step(section, findings);
         }
-        if module.is_some_and(|module| module.has_nginx()) && section.name.starts_with("app_") {
+        if module.is_some_and(Module::has_nginx) && section.name.starts_with("app_") {
             web_app(section, site);
         }
     }

@@ -108,7 +108,7 @@ impl<'a> Fragments<'a> {
         let Some((file, text)) = self.rendered(section, key)? else { return Ok(None) };
         let path = self.plugin.dir.join(&file);
         let directives = syntax::parse(&text).map_err(|broken| {
-            Error::input(format!("{}:{}: {}", text::path(&path), broken.line, broken.reason))
+            Error::input(format!("{}:{}: {}", text::path(&path), broken.line, text::visible(&broken.reason)))
                 .hint("a fragment is put among others: it has to be whole directives and whole blocks")
         })?;
         if !self.is_openresty

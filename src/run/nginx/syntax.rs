@@ -3,6 +3,8 @@
 //! The reader follows nginx's own to the letter where it decides what is a word and what a block: a text that it finds
 //! whole cannot end a block that it has not begun, nor run on into what stands behind it.
 
+use std::cell::Cell;
+
 /// Deeper blocks are refused.
 const MAX_DEPTH: usize = 50;
 
@@ -51,13 +53,15 @@ pub(super) struct Broken {
 
 /// What a text says.
 pub(super) fn parse(text: &str) -> Result<Vec<Directive>, Broken> {
-    let mut reader = Reader { text: text.as_bytes(), position: 0 };
+    let mut reader = Reader { text: text.as_bytes(), position: 0, counted: (0, 1).into() };
     reader.directives(0)
 }
 
 struct Reader<'a> {
     text: &'a [u8],
     position: usize,
+    /// A position and its line: counting goes on from there.
+    counted: Cell<(usize, usize)>,
 }
 
 /// What ends a directive's words.
@@ -253,8 +257,11 @@ impl Reader<'_> {
 
     /// The line that has been reached, from 1.
     fn line(&self) -> usize {
-        let passed = &self.text[..self.position.min(self.text.len())];
-        memchr::memchr_iter(b'\n', passed).count() + 1
+        let (from, line) = self.counted.get();
+        let passed = self.text.get(from..self.position.min(self.text.len())).unwrap_or_default();
+        let line = line + memchr::memchr_iter(b'\n', passed).count();
+        self.counted.set((from + passed.len(), line));
+        line
     }
 
     fn broken(&self, reason: String) -> Broken {
@@ -312,6 +319,13 @@ mod tests {
             assert_eq!(broken.line, line, "{text}: {broken:?}");
             assert!(broken.reason.contains(reason), "{text}: {broken:?}");
         }
+    }
+
+    #[test]
+    fn a_long_text_is_read_in_one_pass() {
+        // What takes time by the square of the length takes hours here.
+        let parsed = parse(&"a;\n".repeat(1_000_000)).unwrap();
+        assert_eq!((parsed.len(), parsed[999_999].line), (1_000_000, 1_000_000));
     }
 
     #[test]

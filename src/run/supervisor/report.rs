@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::own_check::own_check;
 use super::reconcile::Active;
+use super::service::Supervised;
 use super::slot::Slot;
 use super::{Supervisor, children, health};
 use crate::env;
@@ -75,7 +76,7 @@ impl Supervisor {
 
     fn warnings(&self) -> Vec<String> {
         let active = self.active.borrow();
-        let slots = active.values().flat_map(|active| &active.services).flat_map(|service| service.slots());
+        let slots = active.values().flat_map(|active| &active.services).flat_map(Supervised::slots);
         let statuses = slots.map(|slot| slot.status()).chain(self.proxy.status());
         let known = statuses.flat_map(|worker| worker.draining.into_iter().chain(worker.pid)).collect();
         let limits = active.iter().filter_map(|(name, active)| {

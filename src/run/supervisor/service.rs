@@ -79,5 +79,5 @@ pub(super) async fn prepare(slots: &[(Rc<Job>, Rc<Slot>)]) -> Outcome {
 }
 
 pub(super) async fn stop_all(slots: &[Rc<Slot>]) {
-    join_all(slots.iter().map(|slot| slot.stop())).await;
+    join_all(slots.iter().map(Slot::stop)).await;
 }

@@ -20,6 +20,8 @@ use crate::text;
 /// Who has nothing under way has ended by then; whoever asked for the change does not wait for the others.
 const GRACE: Duration = Duration::from_millis(700);
 
+/// A service of a new version, with a slot for each of its workers.
+type Room = (Rc<Job>, Vec<Rc<Slot>>);
 /// A slot, and what is to serve in it.
 type Pair = (Rc<Job>, Rc<Slot>);
 
@@ -119,7 +121,7 @@ impl Supervisor {
 
     /// The services of a plan with a slot for each worker, those that are at work first; and the slots where something
     /// is to serve.
-    fn room_for(&self, plan: &Plan) -> (Vec<(Rc<Job>, Vec<Rc<Slot>>)>, Vec<Pair>) {
+    fn room_for(&self, plan: &Plan) -> (Vec<Room>, Vec<Pair>) {
         let active = self.active.borrow();
         let old = active.get(plan.name()).map(|active| active.services.as_slice()).unwrap_or_default();
         let (mut services, mut pairs) = (Vec::new(), Vec::new());
@@ -148,7 +150,7 @@ impl Supervisor {
         not_well(name, reason)
     }
 
-    fn adopt(&self, plan: &Plan, services: Vec<(Rc<Job>, Vec<Rc<Slot>>)>) -> Vec<Rc<Slot>> {
+    fn adopt(&self, plan: &Plan, services: Vec<Room>) -> Vec<Rc<Slot>> {
         let mut active = self.active.borrow_mut();
         let mut old = active.remove(plan.name()).map(|active| active.services).unwrap_or_default();
         let (mut new, mut surplus) = (Vec::new(), Vec::new());

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Supervisor;
 use super::health::{self, Failure};
+use super::service::Supervised;
 use super::slot::{Job, Slot};
 use crate::run::Readiness;
 
@@ -88,7 +89,7 @@ impl Supervisor {
         let active = self.active.borrow();
         let services = active.values().flat_map(|active| &active.services);
         services
-            .flat_map(|service| service.slots())
+            .flat_map(Supervised::slots)
             .filter_map(|slot| Some((slot.serving()?, Rc::clone(slot))))
             .collect()
     }

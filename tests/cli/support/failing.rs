@@ -22,7 +22,7 @@ pub struct Failed {
 }
 
 impl Sandbox {
-    /// Runs `mwp` under strace with this option, such as `inject=openat:error=EIO:when=3`; what strace writes is in
+    /// Runs `mwp` under strace with these options, such as `inject=openat:error=EIO:when=3`, with blanks between; what strace writes is in
     /// `strace.log`. `None` where there is no strace.
     pub fn traced(&self, option: &str, arguments: &[&str]) -> Option<Failed> {
         self.traced_within(option, arguments, None)
@@ -33,13 +33,18 @@ impl Sandbox {
         let [log, stdout, stderr] = ["strace.log", "stdout", "stderr"].map(|name| self.path(name));
         let mwp = self.mwp(arguments);
         let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-s", "0", "-o"]).arg(&log).args(["-e", option]);
+        strace.args(["-f", "-qq", "-s", "0", "-o"]).arg(&log);
+        for option in option.split(' ') {
+            strace.args(["-e", option]);
+        }
         if !option.contains("signal=") {
             // Faster; signals do not come that way.
             strace.arg("--seccomp-bpf");
         }
-        if let Some(call) = option.strip_prefix("inject=") {
-            strace.arg("-e").arg(format!("trace={}", call.split(':').next().unwrap()));
+        let injected = option.split(' ').filter_map(|option| option.strip_prefix("inject="));
+        let calls: Vec<&str> = injected.filter_map(|option| option.split(':').next()).collect();
+        if !calls.is_empty() {
+            strace.arg("-e").arg(format!("trace={}", calls.join(",")));
         }
         strace.arg(mwp.get_program()).args(arguments).current_dir(self.work()).process_group(0);
         // Into files: nothing waits for a pipe that somebody holds open.

@@ -15,20 +15,26 @@ impl Sandbox {
     /// `mwp` as an ordinary user, to whom everything in the sandbox is given before the first call; as this user where
     /// that is an ordinary one.
     pub fn as_ordinary_user(&self, arguments: &[&str]) -> Command {
-        if !is_root() {
-            return self.mwp(arguments);
-        }
-        let binary = self.path("mwp");
-        if !binary.exists() {
-            fs::copy(env!("CARGO_BIN_EXE_mwp"), &binary).unwrap();
-            fs::set_permissions(self.path("."), fs::Permissions::from_mode(0o755)).unwrap();
-            let everything = ["-R", "65534:65534"];
-            Done::of(Command::new("chown").args(everything).arg(self.path("."))).succeeded();
-        }
+        self.as_ordinary_user_with_umask("022", arguments)
+    }
+
+    /// The same with a umask.
+    pub fn as_ordinary_user_with_umask(&self, umask: &str, arguments: &[&str]) -> Command {
         let mwp = self.mwp(arguments);
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary).args(arguments);
-        command.current_dir(mwp.get_current_dir().unwrap());
+        let mut binary = PathBuf::from(mwp.get_program());
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("umask {umask}; exec \"$@\""), "sh"]);
+        if is_root() {
+            binary = self.path("mwp");
+            if !binary.exists() {
+                fs::copy(env!("CARGO_BIN_EXE_mwp"), &binary).unwrap();
+                fs::set_permissions(self.path("."), fs::Permissions::from_mode(0o755)).unwrap();
+                let everything = ["-R", "65534:65534"];
+                Done::of(Command::new("chown").args(everything).arg(self.path("."))).succeeded();
+            }
+            command.args(["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]);
+        }
+        command.arg(&binary).args(arguments).current_dir(mwp.get_current_dir().unwrap());
         for (name, value) in mwp.get_envs() {
             match value {
                 Some(value) => command.env(name, value),

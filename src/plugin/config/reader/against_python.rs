@@ -134,14 +134,14 @@ struct Reading {
     lines: Vec<usize>,
 }
 
-fn ask_python() -> Vec<Reading> {
+fn ask_python(inputs: &[impl serde::Serialize]) -> Vec<Reading> {
     let mut python = Command::new("python3")
         .args(["-c", PYTHON])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let input = serde_json::to_vec(INPUTS).unwrap();
+    let input = serde_json::to_vec(inputs).unwrap();
     python.stdin.take().unwrap().write_all(&input).unwrap();
     let output = python.wait_with_output().unwrap();
     assert!(output.status.success());
@@ -174,9 +174,27 @@ fn read_here(text: &str) -> Reading {
 
 #[test]
 fn the_reader_reads_what_python_reads() {
-    let expected = ask_python();
+    let expected = ask_python(INPUTS);
     assert!(INPUTS.len() >= 50 && expected.len() == INPUTS.len());
     for (text, expected) in INPUTS.iter().zip(expected) {
         assert_eq!(read_here(text), expected, "input {text:?}");
     }
+}
+
+#[test]
+fn whatever_a_file_holds_it_is_read_as_python_reads_it() {
+    // Python is asked for many at once: each question costs more than hundreds of answers.
+    let inputs = std::cell::RefCell::new(Vec::new());
+    let compare = |inputs: Vec<String>| {
+        for (text, expected) in inputs.iter().zip(ask_python(&inputs)) {
+            assert_eq!(read_here(text), expected, "input {text:?}");
+        }
+    };
+    crate::plugin::config::fuzz::target("config").run_text(|text| {
+        inputs.borrow_mut().push(text.chars().take(20_000).collect::<String>());
+        if inputs.borrow().len() == 500 {
+            compare(inputs.take());
+        }
+    });
+    compare(inputs.take());
 }

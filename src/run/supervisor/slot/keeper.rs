@@ -133,7 +133,7 @@ async fn accepts(socket: &Path) -> bool {
 /// A program does not send itself these.
 fn is_from_outside(how: &Ended) -> bool {
     use std::os::unix::process::ExitStatusExt;
-    let signal = how.as_ref().ok().and_then(|status| status.signal());
+    let signal = how.as_ref().ok().and_then(ExitStatusExt::signal);
     signal.is_some_and(|signal| [SIGKILL, SIGTERM, SIGINT, SIGHUP].contains(&signal))
 }
 

@@ -376,7 +376,7 @@ fn put_in_service(bound: &Path, socket: &Path) -> crate::error::Result<()> {
     let mut beside = bound.to_owned().into_os_string();
     beside.push("+");
     let beside = PathBuf::from(beside);
-    match std::fs::hard_link(bound, &beside) {
+    match fs::link(bound, &beside) {
         Ok(()) => fs::rename(&beside, socket),
         // A file system without a second name for a socket.
         Err(_) => fs::rename(bound, socket),
