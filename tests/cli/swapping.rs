@@ -15,7 +15,7 @@ fn signal(pid: i64, signal: Signal) {
     kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
 }
 
-fn installed<'a>(sandbox: &'a Sandbox, name: &str, version: &str) -> String {
+fn installed(sandbox: &Sandbox, name: &str, version: &str) -> String {
     sandbox.web_plugin(name, version);
     let file = sandbox.packed(name).to_str().unwrap().to_owned();
     sandbox.ok(["install", &file]);
@@ -365,7 +365,7 @@ fn who_hides_from_its_worker_ends_with_it_or_is_seen() {
         let entries = fs::read_dir("/proc").unwrap().flatten();
         entries.into_iter().find_map(|entry| {
             let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
-            (line == "sleep\07700\0").then(|| entry.file_name().to_string_lossy().into_owned())
+            (line == "sleep\u{0}7700\u{0}").then(|| entry.file_name().to_string_lossy().into_owned())
         })
     };
     up.until("it hides", || hidden().is_some());

@@ -359,7 +359,7 @@ fn what_does_not_listen_is_not_said_to_run() {
     sandbox.ok(["install", sandbox.packed("hello").to_str().unwrap()]);
     sandbox.configure_module("[nginx]\nflag=0\n");
     let mut detached = sandbox.mwp(["up", "--module", "mfserv", "--quiet"]).spawn().unwrap();
-    let up = crate::support::running::Up { sandbox: &sandbox, port: 0 };
+    let up = Up { sandbox: &sandbox, port: 0 };
     up.until("it is told", || up.worker("hello", "main", 1)["state"] == "starting");
     sandbox.fails(1, ["status"]).says("hello/main 1: starting");
     drop(up);
