@@ -21,6 +21,7 @@ pub mod fs;
 mod fuzz;
 pub mod graph;
 pub mod install;
+pub mod installed;
 mod jinja;
 pub mod plugin;
 pub mod process;

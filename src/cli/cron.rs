@@ -4,12 +4,13 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::Context;
-use super::install::{modules, tell};
+use super::install::tell;
 use super::signals;
 use crate::cron::{Entry, State};
 use crate::env::enclosing_plugin;
 use crate::error::{Error, Fault, Problem, Result};
-use crate::install::{self, Base};
+use crate::install;
+use crate::installed::{Base, modules};
 use crate::plugin::Module;
 use crate::text;
 
@@ -75,7 +76,7 @@ struct Shown<'a> {
 
 fn show(arguments: &ShowArguments, context: &Context) -> Result<()> {
     let mut found: Vec<(Module, Entry)> = Vec::new();
-    for module in modules(arguments.module.module.as_deref(), context)? {
+    for module in modules(arguments.module.module.as_deref(), &context.site)? {
         let report = install::inspect_jobs(&module, &context.site, &mut |event| tell(context, event))?;
         report.warnings.iter().for_each(|warning| context.output.warnings(warning));
         found.extend(report.entries.into_iter().map(|entry| (module.clone(), entry)));
@@ -119,7 +120,7 @@ fn require(
 ) -> Result<()> {
     for name in names.iter().filter(|name| !found.iter().any(|(_, entry)| entry.name == **name)) {
         let mut first_error = None;
-        for module in modules(arguments.module.module.as_deref(), context)? {
+        for module in modules(arguments.module.module.as_deref(), &context.site)? {
             let base = Base::new(None, &module, &context.site);
             let error = match base.get(name) {
                 Ok(_) => Error::input(format!("`{}` is no good plugin of {module}", text::visible(name)))
@@ -170,7 +171,7 @@ fn sync(arguments: &SyncArguments, context: &Context) -> Result<()> {
     }
     signals::end_programs_on_signal()?;
     let (mut problems, mut fault, mut changes) = (Vec::new(), Fault::Input, 0);
-    for module in modules(arguments.module.module.as_deref(), context)? {
+    for module in modules(arguments.module.module.as_deref(), &context.site)? {
         let result = install::sync_jobs(&module, &context.site, &mut |event| tell(context, event));
         let report = match result {
             Ok(report) => report,

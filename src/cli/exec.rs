@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Context;
-use crate::env::{Bases, PluginEnvironment, Under, outside};
+use crate::env::{PluginEnvironment, Under, outside};
 use crate::error::{Error, Result};
+use crate::installed::Bases;
 use crate::site::Environment;
 use crate::{exit, process, text};
 

@@ -12,7 +12,7 @@ use super::installed::find;
 use crate::artifact::{Artifact, FILES, Metadata};
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::install::Standing;
+use crate::installed::Standing;
 use crate::plugin::Label;
 use crate::python::{Needs, Wheel};
 use crate::text;

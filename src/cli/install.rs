@@ -11,7 +11,8 @@ use super::in_service;
 use super::signals;
 use crate::error::{Error, Fault, Result};
 use crate::install::{self, Event, Installation, Outcome};
-use crate::plugin::{Module, PluginName};
+use crate::installed::modules;
+use crate::plugin::PluginName;
 use crate::run::UpModule;
 use crate::text;
 
@@ -160,7 +161,7 @@ struct Line {
 
 pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Result<()> {
     signals::end_programs_on_signal()?;
-    let modules = modules(arguments.module.as_deref(), context)?;
+    let modules = modules(arguments.module.as_deref(), &context.site)?;
     let mut reports = Vec::new();
     let mut problems = Vec::new();
     let mut fault = Fault::Input;
@@ -199,15 +200,4 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Superseded => "left alone, because a later file is of the same plugin",
         Outcome::Devlinked => "left alone, because it is installed as a devlink",
     }
-}
-
-/// The module that was named, or is loaded, or all that have plugins.
-pub(super) fn modules(named: Option<&str>, context: &Context) -> Result<Vec<Module>> {
-    if let Some(name) = named {
-        return Ok(vec![Module::parse(name)?]);
-    }
-    if let Some(module) = &context.site.module {
-        return Ok(vec![module.clone()]);
-    }
-    Ok(Module::KNOWN.to_vec())
 }

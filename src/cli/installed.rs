@@ -10,43 +10,28 @@ use super::build::{Building, build};
 use super::common::Common;
 use super::exec::BaseOption;
 use super::in_service;
-use super::install::{modules, tell};
+use super::install::tell;
 use super::signals;
 use crate::error::{Error, Fault, Problem, Result};
 use crate::graph::{self, Target};
-use crate::install::{self, Base, Event, Installed, Report, Standing};
+use crate::install::{self, Event, Report};
+use crate::installed::{Base, Bases, Installed, Standing};
 use crate::plugin::{Label, Module};
 use crate::run::UpModule;
 use crate::text;
 
 /// The bases to look in: the given one, else those of the modules. Half-done changes are undone first.
-pub(super) fn bases(option: &BaseOption, context: &Context) -> Result<Vec<(Base, Module)>> {
-    let given = option.plugins_base_dir.as_deref();
-    let mut bases: Vec<(Base, Module)> = Vec::new();
-    for module in modules(None, context)? {
-        let base = Base::new(given, &module, &context.site);
-        if !bases.iter().any(|(known, _)| known.dir == base.dir) {
-            base.settle(&context.site, &mut |event| tell(context, event))?;
-            bases.push((base, module));
-        }
+pub(super) fn bases(option: &BaseOption, context: &Context) -> Result<Bases> {
+    let bases = Bases::new(option.plugins_base_dir.as_deref(), &context.site)?;
+    for (base, _) in bases.iter() {
+        base.settle(&context.site, &mut |event| tell(context, event))?;
     }
     Ok(bases)
 }
 
 /// The plugin of that name, in the first base that has it.
 pub(super) fn find(name: &str, option: &BaseOption, context: &Context) -> Result<(Base, Module, Installed)> {
-    let mut first_error = None;
-    for (base, module) in bases(option, context)? {
-        match base.get(name) {
-            Ok(installed) => {
-                // The label knows the module better than the order in which we look.
-                let module = Label::read(&installed.home).map_or(module, |label| label.module);
-                return Ok((base, module, installed));
-            }
-            Err(error) => first_error = first_error.or(Some(error)),
-        }
-    }
-    Err(first_error.unwrap_or_else(|| Error::input("there is no place where plugins are installed")))
+    bases(option, context)?.get(name)
 }
 
 /// List the installed plugins
@@ -72,7 +57,7 @@ struct Row<'a> {
 
 pub(super) fn list(arguments: &ListArguments, context: &Context) -> Result<()> {
     let mut plugins = Vec::new();
-    for (base, _) in bases(&arguments.base, context)? {
+    for (base, _) in bases(&arguments.base, context)?.iter() {
         plugins.extend(base.list()?);
     }
     let rows: Vec<Row<'_>> = plugins
@@ -239,7 +224,7 @@ struct Verified {
 pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<()> {
     let mut plugins = Vec::new();
     if arguments.names.is_empty() {
-        for (base, _) in bases(&arguments.base, context)? {
+        for (base, _) in bases(&arguments.base, context)?.iter() {
             plugins.extend(base.list()?.into_iter().map(|plugin| (base.clone(), plugin)));
         }
     }

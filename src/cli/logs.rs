@@ -6,9 +6,9 @@ use clap::Args;
 
 use super::Context;
 use super::exec::BaseOption;
-use super::install::modules;
 use super::output::Output;
 use crate::error::{Error, Result};
+use crate::installed::modules;
 use crate::plugin::Module;
 use crate::run::tail::{Tail, files};
 use crate::text;
@@ -58,7 +58,7 @@ fn find(arguments: &Arguments, context: &Context) -> Result<Vec<std::path::PathB
     let base = arguments.base.plugins_base_dir.as_deref();
     let look = |module: &Module| files(&arguments.name, module, base, &context.site);
     let mut first_error = None;
-    for module in modules(arguments.module.as_deref(), context)? {
+    for module in modules(arguments.module.as_deref(), &context.site)? {
         match look(&module) {
             Ok(found) => return Ok(found),
             Err(error) => first_error = first_error.or(Some(error)),

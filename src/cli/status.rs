@@ -5,10 +5,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Context;
-use super::install::modules;
 use crate::error::{Error, Problem, Result};
 use crate::exit;
-use crate::install::Base;
+use crate::installed::{Base, modules};
 use crate::plugin::Module;
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, WorkerStatus};
 use crate::run::{Control, Reply, Request, control, other_runner};
@@ -80,7 +79,7 @@ fn keep(names: &[String], status: &mut ModuleStatus) -> Result<()> {
 
 /// The module that was named, is loaded, or is the only one that is up, with a connection to its supervisor.
 pub(super) fn running_module(named: Option<&str>, context: &Context) -> Result<(Module, Control)> {
-    let candidates = modules(named, context)?;
+    let candidates = modules(named, &context.site)?;
     let mut running = Vec::new();
     for module in &candidates {
         if let Some(control) = Control::connect(module, &context.site)? {

@@ -1,7 +1,6 @@
 //! `mwp up` and `mwp down`: a module, from nothing to answering, and back.
 
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,13 +9,15 @@ use clap::Args;
 
 use super::Context;
 use super::exec::BaseOption;
-use super::install::{modules, tell};
+use super::install::tell;
 use super::status::{problems, running_module};
 use crate::env::{enclosing_plugin, outside};
 use crate::error::{At, Error, Fault, Result};
 use crate::fs;
-use crate::install::{self, Base, NoRunner};
+use crate::install::{self, NoRunner};
+use crate::installed::{Base, modules};
 use crate::plugin::Module;
+use crate::process::Birth;
 use crate::run::status::ModuleStatus;
 use crate::run::supervisor::{Options, supervise};
 use crate::run::{Control, Reply, Request, guard, other_runner};
@@ -95,7 +96,7 @@ pub(super) fn module_to_start(
     command: &str,
     context: &Context,
 ) -> Result<Module> {
-    let candidates = modules(named, context)?;
+    let candidates = modules(named, &context.site)?;
     if let [module] = candidates.as_slice() {
         return Ok(module.clone());
     }
@@ -146,14 +147,7 @@ fn detach(program: &Path, module: &Module, arguments: &Arguments, context: &Cont
         .args(base_words(arguments)?);
     let errors = fs::create_file(&said)?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
-    #[allow(unsafe_code)]
-    // SAFETY: setsid is a single system call and allocates nothing, so it may run between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            rustix::process::setsid()?;
-            Ok(())
-        });
-    }
+    Birth::in_session().of(&mut command);
     let mut child = command.spawn().at("run", program)?;
     let status = wait_until_settled(&mut child, module, &said, context)?;
     let problems = problems(&status);

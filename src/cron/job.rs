@@ -4,7 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, Hasher};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -19,7 +19,7 @@ use super::capture::Capture;
 use crate::env::quoted;
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Lock};
-use crate::process::tree;
+use crate::process::{Birth, tree};
 use crate::site::Environment;
 use crate::text;
 use crate::threads;
@@ -132,7 +132,6 @@ impl Job {
     }
 
     /// Starts the command and has its end reported.
-    #[allow(unsafe_code)]
     fn start(&self, events: Sender<Event>, warn: &dyn Fn(&Error)) -> Result<Option<Capture>> {
         let mut command = self.command(warn);
         let capture = match &self.log {
@@ -143,16 +142,8 @@ impl Job {
                 Some(Capture::start(reader, log)?)
             }
         };
-        // SAFETY: setsid and prctl are single system calls and allocate nothing, so they may run between fork
-        // and exec.
-        unsafe {
-            command.pre_exec(|| {
-                rustix::process::setsid()?;
-                // A job without its wrapper would run without lock and time limit.
-                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-                Ok(())
-            });
-        }
+        // A job without its wrapper would run without lock and time limit.
+        Birth::in_session().ended_with_parent(Signal::KILL).of(&mut command);
         // The waiting starts first: a job that nobody waits for is never started.
         let (started, child) = channel::<Child>();
         threads::start("waiting for a job", move || {

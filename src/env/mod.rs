@@ -16,7 +16,6 @@
 mod address;
 mod changes;
 mod extra;
-mod find;
 mod layer;
 mod load;
 pub mod outside;
@@ -28,7 +27,6 @@ mod variables;
 mod virtualenv;
 
 pub use changes::{Change, changes, quoted};
-pub use find::{Bases, Found};
 pub use layer::{Layer, Layers};
 pub use load::{Loader, Step};
 pub use plugin::{PluginEnvironment, Under, enclosing_plugin, of_plugin};

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::find::absolute;
 use super::layer::{Layer, Layers};
 use super::load::Loader;
 use super::virtualenv::virtualenv_fault;
 use super::{search_path, variables};
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::installed::absolute;
 use crate::plugin::Plugin;
 use crate::site::{Environment, Site};
 

@@ -3,13 +3,19 @@
 use super::address;
 use crate::plugin::Plugin;
 
+/// Keys that MetWork does not have: plugins see no more variables than there, unless somebody gives them a value.
+const OURS: [&str; 3] = ["memory_max", "cpu_max", "smart_start_timeout"];
+
 /// Every key, given or by default, that does not start with `_`, and the addresses of the hosts that are named.
 pub(super) fn of_configuration(plugin: &Plugin) -> Vec<(String, String)> {
     let prefix = format!("{}_CURRENT_PLUGIN", plugin.label.module.upper());
     let mut variables = Vec::new();
     for section in plugin.config.sections.iter().filter(|section| is_plain(&section.name)) {
-        let entries =
-            section.entries.iter().filter(|entry| is_plain(&entry.key) && !entry.key.starts_with('_'));
+        let entries = section
+            .entries
+            .iter()
+            .filter(|entry| is_plain(&entry.key) && !entry.key.starts_with('_'))
+            .filter(|entry| entry.origin.is_some() || !OURS.contains(&entry.key.as_str()));
         for entry in entries {
             let value = entry.value.to_string();
             let address = address::of_key(&entry.key, &value);

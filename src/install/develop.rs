@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::base::{Base, Standing};
 use super::overrides::OverrideFile;
 use super::package::touch_monitor;
 use super::transaction::{Transaction, is_taken};
 use super::{Event, jobs};
 use crate::error::{At, Error, Result};
 use crate::fs;
+use crate::installed::{Base, Standing};
 use crate::plugin::Plugin;
 use crate::site::Site;
 use crate::text;

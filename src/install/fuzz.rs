@@ -9,6 +9,7 @@ use super::recovery::recover;
 use super::*;
 use crate::fs;
 use crate::fuzz::{Target, has_words};
+use crate::installed::Base;
 use crate::plugin::config::Document;
 use crate::plugin::{Label, PluginName};
 use crate::site::{Environment, Site};

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Event;
-use super::base::{Base, Standing};
 use crate::cron::{self, Report, Scope};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::fs;
+use crate::installed::{Base, Standing};
 use crate::plugin::{Label, Module, PluginName};
 use crate::site::Site;
 use crate::text;

@@ -11,9 +11,9 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::base::Base;
 use crate::error::{At, Error, Result};
 use crate::fs::{self, AtomicFile};
+use crate::installed::Base;
 use crate::plugin::Module;
 use crate::site::Site;
 use crate::text;

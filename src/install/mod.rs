@@ -18,7 +18,6 @@
 //!
 //! Our own files in the base are in `.mwp/`, which is no plugin's name.
 
-mod base;
 mod bytecode;
 mod develop;
 #[cfg(test)]
@@ -26,6 +25,7 @@ mod fuzz;
 mod home;
 mod jobs;
 mod journal;
+mod lock;
 mod machine;
 mod overrides;
 mod ownership;
@@ -43,7 +43,6 @@ mod uninstall;
 mod verify;
 mod virtualenv;
 
-pub use base::{Base, Installed, Standing};
 pub use develop::develop;
 pub use jobs::{inspect_jobs, sync_jobs};
 pub use package::{Installation, install};

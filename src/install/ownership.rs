@@ -4,10 +4,10 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::base::Base;
 use super::recovery;
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::installed::Base;
 use crate::text;
 
 /// Whether the base and our directory in it are this user's. What is not there yet will be.

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::base::{Base, Standing};
 use super::overrides::OverrideFile;
 use super::runner::Runner;
 use super::transaction::Transaction;
@@ -11,6 +10,7 @@ use crate::artifact::{Metadata, unpack};
 use crate::env;
 use crate::error::{Error, Problem, Result};
 use crate::fs;
+use crate::installed::{Base, Standing};
 use crate::plugin::{self, Label, PluginName};
 use crate::site::Site;
 use crate::text;

@@ -3,10 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::base::Base;
 use crate::env;
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::installed::Base;
 use crate::plugin::PluginName;
 use crate::process::{Log, Program};
 use crate::site::Site;

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::Event;
-use super::base::{Base, Standing};
 use super::package::{Installation, install};
 use super::runner::Runner;
 use crate::artifact::{self, Artifact};
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::installed::{Base, Standing};
 use crate::plugin::{Module, PluginName};
 use crate::site::Site;
 

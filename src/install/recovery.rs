@@ -6,11 +6,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::base::Base;
 use super::jobs;
 use super::journal::{self, Journal};
 use crate::error::{Error, Problem, Result};
 use crate::fs;
+use crate::installed::Base;
 use crate::site::Site;
 use crate::text;
 

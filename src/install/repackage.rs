@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::Event;
-use super::base::{Base, OWN, Standing};
 use super::home::MadeAfter;
 use super::verify::{Report, verify};
 use crate::artifact::{self, Damage, Description, Packed};
 use crate::error::{At, Error, Fault, Problem, Result};
 use crate::fs::{self, Staging};
+use crate::installed::{Base, OWN, Standing};
 use crate::plugin::Plugin;
 use crate::plugin::config::{CONFIG_FILE, Document, NewValue};
 use crate::site::Site;

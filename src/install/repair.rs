@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::base::{Base, Installed, Standing};
 use super::home::{self, MadeAfter};
 use super::virtualenv::VIRTUALENV;
 use super::{Event, machine};
 use crate::artifact::{self, Limits};
 use crate::error::{Error, Problem, Result};
 use crate::fs::{self, Staging};
+use crate::installed::{Base, Installed, Standing};
 use crate::plugin::Label;
 use crate::python::virtualenv;
 use crate::site::Site;

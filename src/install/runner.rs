@@ -1,7 +1,7 @@
 //! Whoever runs the plugins of a base, while it changes.
 
-use super::Base;
 use crate::error::Result;
+use crate::installed::Base;
 use crate::plugin::Label;
 
 /// Told of changes of the base, so that what runs follows – and asked, before a new version is final.

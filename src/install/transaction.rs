@@ -3,11 +3,11 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::base::Base;
 use super::journal::{self, Inode, Journal, OLD, SavedFile, TREE};
 use super::{Event, jobs, recovery};
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Staging, Way};
+use crate::installed::Base;
 use crate::plugin::{Module, PluginName};
 use crate::process;
 use crate::site::Site;

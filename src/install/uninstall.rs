@@ -1,6 +1,5 @@
 //! Removing an installed plugin, whatever state it is in.
 
-use super::base::{Base, Installed};
 use super::overrides::OverrideFile;
 use super::package::touch_monitor;
 use super::runner::Runner;
@@ -8,6 +7,7 @@ use super::transaction::Transaction;
 use super::{Event, jobs};
 use crate::error::Result;
 use crate::fs;
+use crate::installed::{Base, Installed};
 use crate::plugin::{Label, Module, PluginName};
 use crate::site::Site;
 

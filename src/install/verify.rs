@@ -1,6 +1,5 @@
 //! Installed plugins against their manifests.
 
-use super::base::{Installed, Standing};
 use super::bytecode;
 use super::home::MadeAfter;
 use super::virtualenv::VIRTUALENV;
@@ -8,6 +7,7 @@ use crate::artifact::{self, Damage};
 use crate::env;
 use crate::error::Result;
 use crate::fs;
+use crate::installed::{Installed, Standing};
 use crate::site::Site;
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@
 //! then on every running group is ended and nothing new is started.
 
 // Control files are no files on a disk.
+mod birth;
 #[allow(clippy::disallowed_methods)]
 pub(crate) mod cgroup;
 pub(crate) mod facts;
@@ -11,6 +12,7 @@ mod lines;
 pub mod sockets;
 pub(crate) mod tree;
 
+pub(crate) use self::birth::Birth;
 pub use self::cgroup::GroupLimits;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -121,8 +123,7 @@ impl Program {
             .stdin_null()
             .unchecked()
             .before_spawn(|command| {
-                command.process_group(0);
-                end_with_parent(command);
+                Birth::in_group().ended_with_parent(Signal::KILL).of(command);
                 Ok(())
             })
     }
@@ -234,18 +235,6 @@ impl Program {
             return Err(Error::machine(format!("`{}` failed: {}", self.shown(), text::visible(reason))));
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-}
-
-/// A child must not outlive this process, however that ends.
-#[allow(unsafe_code)]
-fn end_with_parent(command: &mut std::process::Command) {
-    // SAFETY: prctl is a single system call and allocates nothing, so it may run between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            Ok(())
-        });
     }
 }
 

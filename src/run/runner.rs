@@ -2,7 +2,8 @@
 
 use super::control::{Control, Request};
 use crate::error::{Fault, Result};
-use crate::install::{Base, Runner};
+use crate::install::Runner;
+use crate::installed::Base;
 use crate::plugin::Label;
 use crate::site::Site;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Service, plan};
 use crate::error::{At, Error, Result};
 use crate::fs;
-use crate::install::Base;
+use crate::installed::Base;
 use crate::plugin::Module;
 use crate::site::Site;
 use crate::text;

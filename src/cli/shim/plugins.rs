@@ -9,9 +9,10 @@ use super::plugin::mwp;
 use super::with;
 use crate::cli::Context;
 use crate::cli::exec::BaseOption;
-use crate::env::{Bases, enclosing_plugin};
+use crate::env::enclosing_plugin;
 use crate::error::Error;
 use crate::exit;
+use crate::installed::Bases;
 use crate::plugin::PluginName;
 
 /// What upstream's commands exit with where `mwp` says that the plugin, the command line or the machine is at

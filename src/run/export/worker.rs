@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::install::Base;
+use crate::installed::Base;
 use crate::plugin::Module;
 use crate::process::sockets::connections;
 use crate::run::{Control, Plan, Service, Settings, plan};

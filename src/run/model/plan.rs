@@ -8,7 +8,7 @@ use super::{Kind, Service, Settings};
 use crate::env::PluginEnvironment;
 use crate::env::Under;
 use crate::error::{Error, Fault, Problem, Result};
-use crate::install::{Base, Installed, Standing};
+use crate::installed::{Base, Installed, Standing};
 use crate::plugin::{ConfigProblem, Module, Plugin};
 use crate::process::GroupLimits;
 use crate::shims;

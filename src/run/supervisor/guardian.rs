@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use signal_hook::iterator::Signals;
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Lock};
 use crate::plugin::Module;
-use crate::process::tree;
+use crate::process::{Birth, tree};
 use crate::run::control::DYING;
 use crate::site::Site;
 use crate::threads;
@@ -92,18 +92,11 @@ fn lock(module: &Module, site: &Site) -> Result<Lock> {
     })
 }
 
-#[allow(unsafe_code)]
 fn supervisor(program: &Path, arguments: &[OsString]) -> Command {
     let mut command = Command::new(program);
+    command.args(arguments);
     // A group of its own: ^C reaches this process alone, which passes it on.
-    command.args(arguments).process_group(0);
-    // SAFETY: prctl is a single system call and allocates nothing, so it may run between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
-            Ok(())
-        });
-    }
+    Birth::in_group().ended_with_parent(Signal::TERM).of(&mut command);
     command
 }
 

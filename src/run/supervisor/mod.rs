@@ -59,7 +59,7 @@ use super::control::{self, Reply, Request};
 use super::{Plans, Settings};
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::install::Base;
+use crate::installed::Base;
 use crate::plugin::Module;
 use crate::process::cgroup::Groups;
 use crate::process::tree;

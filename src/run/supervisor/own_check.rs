@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal};
 use tokio::io::AsyncReadExt;
 
 use super::process::MARK;
+use crate::process::Birth;
 use crate::run::Plan;
 use crate::run::status::Test;
 use crate::text;
@@ -35,12 +36,8 @@ pub(super) async fn own_check(plan: &Plan) -> Option<Test> {
 async fn run(program: &Path, home: &Path, plan: &Plan) -> Result<(), String> {
     let mut command = tokio::process::Command::new(program);
     command.current_dir(home).env_clear().envs(plan.environment.iter()).kill_on_drop(true);
-    command
-        .env(MARK, "check")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+    command.env(MARK, "check").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Birth::in_group().ended_with_parent(Signal::KILL).of(command.as_std_mut());
     let failed = |error: std::io::Error| text::io_reason(&error).to_string();
     let mut child = command.spawn().map_err(failed)?;
     let _group = Group(child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?)));

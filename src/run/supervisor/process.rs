@@ -10,11 +10,12 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::process::{Pid, Resource, Signal};
 use tokio::process::{Child, Command};
 
 use super::logs::{Logs, Said, SharedSaid};
 use crate::fs;
+use crate::process::Birth;
 use crate::process::cgroup::{self, Groups};
 use crate::process::sockets::connections;
 use crate::run::{Kind, Limits, Service, Stop};
@@ -89,7 +90,7 @@ impl Process {
 
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(&service.home).env_clear().envs(start.environment.iter());
-        command.env(MARK, &mark).stdin(Stdio::null()).process_group(0);
+        command.env(MARK, &mark).stdin(Stdio::null());
         // Nobody drops one that runs; should it happen all the same, it must not run on unseen.
         command.kill_on_drop(true);
         let pipe = || std::io::pipe().map_err(|error| cannot_open(&error));
@@ -109,7 +110,7 @@ impl Process {
         let name = format!("{}-{}-{}", service.id.file_stem(), start.worker, start.generation);
         let cgroup = start.groups.and_then(|groups| groups.group(&service.id.group(), &name).ok());
         let entry = cgroup.as_ref().and_then(|cgroup| cgroup.entry().ok());
-        before_exec(&mut command, service.limits, open_files, entry);
+        birth(service.limits, open_files, entry).of(command.as_std_mut());
         let child = command.spawn().map_err(|error| cannot_run(&words[0], &service.home, &error))?;
         let pid = child.id().unwrap_or_default();
         let group = i32::try_from(pid).ok().and_then(Pid::from_raw);
@@ -213,43 +214,15 @@ async fn drain(bound: &Path) {
     }
 }
 
-#[allow(unsafe_code)]
-fn before_exec(command: &mut Command, limits: Limits, open_files: Option<u64>, cgroup: Option<File>) {
-    let limits = [
-        (Resource::As, limits.address_space),
-        (Resource::Nofile, limits.open_files),
-        (Resource::Stack, limits.stack),
-        (Resource::Fsize, limits.file_size),
-    ];
-    // SAFETY: prctl, write, getrlimit and setrlimit are single system calls and allocate nothing, so they may run between
-    // fork and exec.
-    unsafe {
-        command.pre_exec(move || {
-            rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-            if let Some(cgroup) = &cgroup {
-                // Whoever may not enter it runs without.
-                let _ = rustix::io::write(cgroup, b"0");
-            }
-            if let Some(open_files) = open_files {
-                let present = rustix::process::getrlimit(Resource::Nofile);
-                let limit = Rlimit { current: Some(open_files), maximum: present.maximum };
-                rustix::process::setrlimit(Resource::Nofile, limit)?;
-            }
-            for (resource, wanted) in limits {
-                let Some(wanted) = wanted else { continue };
-                let present = rustix::process::getrlimit(resource);
-                // Only root may go beyond the machine's own limit.
-                let most = present.maximum.unwrap_or(u64::MAX);
-                let limit = Rlimit { current: Some(wanted), maximum: Some(wanted) };
-                let lower = wanted.min(most);
-                rustix::process::setrlimit(resource, limit).or_else(|_| {
-                    let limit = Rlimit { current: Some(lower), maximum: Some(lower) };
-                    rustix::process::setrlimit(resource, limit)
-                })?;
-            }
-            Ok(())
-        });
-    }
+fn birth(limits: Limits, open_files: Option<u64>, cgroup: Option<File>) -> Birth {
+    Birth::in_group()
+        .ended_with_parent(Signal::KILL)
+        .in_cgroup(cgroup)
+        .soft_open_files(open_files)
+        .limit(Resource::As, limits.address_space)
+        .limit(Resource::Nofile, limits.open_files)
+        .limit(Resource::Stack, limits.stack)
+        .limit(Resource::Fsize, limits.file_size)
 }
 
 /// Most likely there are too many descriptors open.

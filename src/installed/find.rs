@@ -3,15 +3,25 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use super::{Base, Installed};
 use crate::error::{At, Error, Result};
 use crate::fs;
-use crate::plugin::Module;
+use crate::plugin::{Label, Module};
 use crate::site::Site;
 use crate::text;
 
-/// Where installed plugins are looked for.
+/// The module that was named, or is loaded; else all that have plugins.
+pub fn modules(named: Option<&str>, site: &Site) -> Result<Vec<Module>> {
+    match (named, &site.module) {
+        (Some(name), _) => Ok(vec![Module::parse(name)?]),
+        (None, Some(module)) => Ok(vec![module.clone()]),
+        (None, None) => Ok(Module::KNOWN.to_vec()),
+    }
+}
+
+/// Where installed plugins are looked for, each with the module that it is of.
 #[derive(Debug, Clone)]
-pub struct Bases(Vec<PathBuf>);
+pub struct Bases(Vec<(Base, Module)>);
 
 /// A plugin that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,16 +35,32 @@ pub struct Found {
 impl Bases {
     /// The one directory that was given, else that of the loaded module, else those of all modules.
     pub fn new(given: Option<&Path>, site: &Site) -> Result<Bases> {
-        if let Some(given) = given {
-            return Ok(Bases(vec![absolute(given)?]));
+        let given = given.map(absolute).transpose()?;
+        let mut bases: Vec<(Base, Module)> = Vec::new();
+        for module in modules(None, site)? {
+            let base = Base::new(given.as_deref(), &module, site);
+            if !bases.iter().any(|(known, _)| known.dir == base.dir) {
+                bases.push((base, module));
+            }
         }
-        let modules = match &site.module {
-            Some(module) => vec![module.clone()],
-            None => Module::KNOWN.to_vec(),
-        };
-        let mut bases: Vec<PathBuf> = modules.iter().map(|module| site.plugins_base(module)).collect();
-        bases.dedup();
         Ok(Bases(bases))
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &(Base, Module)> {
+        self.0.iter()
+    }
+
+    /// The installed plugin of that name, in the first base that has one.
+    pub fn get(&self, name: &str) -> Result<(Base, Module, Installed)> {
+        for (base, module) in &self.0 {
+            if let Ok(installed) = base.get(name) {
+                // The label knows the module better than the order in which we look.
+                let module =
+                    Label::read(&installed.home).map_or_else(|_| module.clone(), |label| label.module);
+                return Ok((base.clone(), module, installed));
+            }
+        }
+        Err(self.absent(OsStr::new(name)))
     }
 
     /// The plugin of that name, or in that directory where it is written as a path (`.`, `..`, with a `/`).
@@ -42,13 +68,13 @@ impl Bases {
         if is_path(name_or_dir) {
             return Ok(Found { dir: absolute(Path::new(name_or_dir))?, base: None });
         }
-        for base in &self.0 {
-            let dir = base.join(name_or_dir);
+        for (base, _) in &self.0 {
+            let dir = base.dir.join(name_or_dir);
             if fs::exists(&dir) && !name_or_dir.is_empty() {
                 if !dir.exists() {
                     return Err(broken_link(&dir));
                 }
-                return Ok(Found { dir, base: Some(base.clone()) });
+                return Ok(Found { dir, base: Some(base.dir.clone()) });
             }
         }
         Err(self.absent(name_or_dir))
@@ -56,7 +82,7 @@ impl Bases {
 
     fn absent(&self, name: &OsStr) -> Error {
         let shown = text::visible_bytes(name.as_encoded_bytes());
-        let bases: Vec<String> = self.0.iter().map(|base| text::path(base)).collect();
+        let bases: Vec<String> = self.0.iter().map(|(base, _)| text::path(&base.dir)).collect();
         let error = Error::input(format!("the plugin `{shown}` is not installed in {}", bases.join(" or ")));
         let names = self.names();
         let nearest = name.to_str().and_then(|name| text::nearest(name, names.iter().map(String::as_str)));
@@ -72,7 +98,7 @@ impl Bases {
     }
 
     fn names(&self) -> Vec<String> {
-        let entries = self.0.iter().flat_map(|base| fs::list(base).unwrap_or_default());
+        let entries = self.0.iter().flat_map(|(base, _)| fs::list(&base.dir).unwrap_or_default());
         let names = entries.filter_map(|path| path.file_name()?.to_str().map(str::to_owned));
         names.filter(|name| !name.starts_with('.')).collect()
     }
@@ -89,7 +115,7 @@ fn broken_link(dir: &Path) -> Error {
 }
 
 /// With neither `.` nor `..` nor a `/` at the end; links stay as they are.
-pub(super) fn absolute(dir: &Path) -> Result<PathBuf> {
+pub(crate) fn absolute(dir: &Path) -> Result<PathBuf> {
     let has_parents = dir.components().any(|part| part == std::path::Component::ParentDir);
     // What is above a link is not what stands before it.
     let path = if has_parents { std::fs::canonicalize(dir) } else { std::path::absolute(dir) };
@@ -104,7 +130,7 @@ mod tests {
         for name in ["weather", "radar"] {
             fs::create_dir_all(&root.join(name)).unwrap();
         }
-        Bases(vec![root.to_owned()])
+        Bases(vec![(Base { dir: root.to_owned() }, Module::Mfserv)])
     }
 
     #[test]
@@ -128,7 +154,7 @@ mod tests {
     fn a_broken_devlink_is_told_from_an_absent_plugin() {
         let root = tempfile::tempdir().unwrap();
         fs::symlink(Path::new("/no/such"), &root.path().join("gone")).unwrap();
-        let error = Bases(vec![root.path().to_owned()]).find(OsStr::new("gone")).unwrap_err();
+        let error = bases(root.path()).find(OsStr::new("gone")).unwrap_err();
         assert!(error.to_string().contains("is a link to `/no/such`, which is not there"), "{error}");
     }
 }
