@@ -12,7 +12,7 @@ use super::signals;
 use crate::error::{Error, Fault, Result};
 use crate::install::{self, Event, Installation, Outcome};
 use crate::installed::modules;
-use crate::plugin::PluginName;
+use crate::plugin::{Label, PluginName};
 use crate::run::UpModule;
 use crate::text;
 
@@ -29,6 +29,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     taking: Taking,
     #[command(flatten)]
+    waiting: Waiting,
+    #[command(flatten)]
     base: BaseOption,
     /// Say nothing but warnings and errors
     #[arg(short, long, conflicts_with = "verbose")]
@@ -39,6 +41,40 @@ pub(super) struct Arguments {
     /// The `.plugin` files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
+}
+
+/// How long a new version is waited for, where its module is up.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Waiting {
+    /// Fail where not every worker serves in the end (an update does so without this)
+    #[arg(long, conflicts_with = "no_wait")]
+    wait: bool,
+    /// Return when the new version is in place; what runs follows by itself, and what fails there is for `mwp status`
+    #[arg(long)]
+    no_wait: bool,
+}
+
+impl Waiting {
+    fn runner(self, context: &Context) -> UpModule<'_> {
+        let runner = UpModule::new(&context.site);
+        if self.no_wait { runner.without_waiting() } else { runner }
+    }
+
+    /// Says how the plugin runs now.
+    fn tell(self, label: &Label, context: &Context) -> Result<()> {
+        if self.no_wait {
+            in_service::announce(label, context);
+            return Ok(());
+        }
+        if !self.wait {
+            in_service::tell(label, context);
+            return Ok(());
+        }
+        match in_service::problems(label, true, context) {
+            problems if problems.is_empty() => Ok(()),
+            problems => Err(Error::many(Fault::Input, problems)),
+        }
+    }
 }
 
 /// What of a file is taken.
@@ -58,6 +94,8 @@ pub(super) struct HotswapArguments {
     #[command(flatten)]
     taking: Taking,
     #[command(flatten)]
+    waiting: Waiting,
+    #[command(flatten)]
     base: BaseOption,
     /// The `.plugin` file
     #[arg(value_name = "FILE")]
@@ -74,13 +112,12 @@ pub(super) fn hotswap(arguments: &HotswapArguments, context: &Context) -> Result
         plugins_base: arguments.base.plugins_base_dir.as_deref(),
         allow_external_links: arguments.taking.allow_external_links,
         limits: &arguments.taking.limits,
-        runner: &UpModule(&context.site),
+        runner: &arguments.waiting.runner(context),
     };
     let (label, metadata, _) =
         install::install(&installation, &context.site, &mut |event| tell(context, event))?;
     context.output.note(&format!("swapped in {} {}-{}", label.name, metadata.version, metadata.release));
-    in_service::tell(&label, context);
-    Ok(())
+    arguments.waiting.tell(&label, context)
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
@@ -106,7 +143,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             plugins_base: arguments.base.plugins_base_dir.as_deref(),
             allow_external_links: arguments.taking.allow_external_links,
             limits: &arguments.taking.limits,
-            runner: &UpModule(&context.site),
+            runner: &arguments.waiting.runner(context),
         };
         match install::install(&installation, &context.site, &mut |event| tell(context, event)) {
             Ok((label, metadata, home)) if !arguments.quiet => {
@@ -117,7 +154,14 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                     metadata.release,
                     text::path(&home)
                 ));
-                in_service::tell(&label, context);
+                if let Err(error) = arguments.waiting.tell(&label, context) {
+                    problems.extend(error.problems);
+                }
+            }
+            Ok((label, ..)) if arguments.waiting.wait || arguments.waiting.no_wait => {
+                if let Err(error) = arguments.waiting.tell(&label, context) {
+                    problems.extend(error.problems);
+                }
             }
             Ok(_) => {}
             Err(error) if error.fault == Fault::Interrupted => return Err(error),
@@ -168,7 +212,7 @@ pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Re
     for module in &modules {
         let base = arguments.base.plugins_base_dir.as_deref();
         let results =
-            install::provision(module, base, &context.site, &UpModule(&context.site), &mut |event| {
+            install::provision(module, base, &context.site, &UpModule::new(&context.site), &mut |event| {
                 tell(context, event);
             })?;
         for install::Provisioned { file, result } in results {

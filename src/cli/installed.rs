@@ -144,7 +144,7 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
             &module,
             arguments.clean,
             &context.site,
-            &UpModule(&context.site),
+            &UpModule::new(&context.site),
             on_event,
         )?;
         context.output.note(&format!("uninstalled {}", text::visible(name)));

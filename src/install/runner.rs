@@ -10,8 +10,12 @@ pub trait Runner {
     /// old one has ended; an error has the change undone.
     fn replace(&self, base: &Base, label: &Label) -> Result<()>;
 
-    /// The plugin is about to be removed. When this returns it has ended.
+    /// The plugin is about to be removed. When this returns nobody is sent there any more. Followed by
+    /// [`removed`](Runner::removed) or [`undone`](Runner::undone), before anybody else changes the base.
     fn withdraw(&self, base: &Base, label: &Label);
+
+    /// The plugin is gone.
+    fn removed(&self, base: &Base, label: &Label);
 
     /// Whatever was announced did not happen.
     fn undone(&self, base: &Base, label: &Label);
@@ -27,6 +31,8 @@ impl Runner for NoRunner {
     }
 
     fn withdraw(&self, _: &Base, _: &Label) {}
+
+    fn removed(&self, _: &Base, _: &Label) {}
 
     fn undone(&self, _: &Base, _: &Label) {}
 }

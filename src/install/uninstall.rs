@@ -46,8 +46,11 @@ pub fn uninstall(
         .take_out(on_event)
         .and_then(|begun| begun.or_undo(superfluous.iter().try_for_each(|path| fs::remove_file(path))))
         .and_then(|begun| begun.commit(on_event));
-    if let (Err(_), Some(label)) = (&removed, &label) {
-        runner.undone(base, label);
+    if let Some(label) = &label {
+        match &removed {
+            Ok(_) => runner.removed(base, label),
+            Err(_) => runner.undone(base, label),
+        }
     }
     let afterwards = removed?;
     jobs::follow(base, module, name, site, on_event);

@@ -48,6 +48,11 @@ pub enum Request {
         plugin: String,
         base: PathBuf,
     },
+    /// A change of the plugin that was announced is over, one way or the other: what is there now is to run.
+    Settled {
+        plugin: String,
+        base: PathBuf,
+    },
     Down,
 }
 

@@ -9,11 +9,25 @@ use crate::site::Site;
 
 /// The supervisor of whichever module a plugin is of, where that is up.
 #[derive(Debug, Clone, Copy)]
-pub struct UpModule<'a>(pub &'a Site);
+pub struct UpModule<'a> {
+    site: &'a Site,
+    /// Whether a new version has to serve before it is final.
+    waits: bool,
+}
 
-impl UpModule<'_> {
+impl<'a> UpModule<'a> {
+    pub fn new(site: &'a Site) -> UpModule<'a> {
+        UpModule { site, waits: true }
+    }
+
+    /// A new version is final as soon as it is in place, whatever becomes of its processes.
+    #[must_use]
+    pub fn without_waiting(self) -> UpModule<'a> {
+        UpModule { waits: false, ..self }
+    }
+
     fn tell(&self, label: &Label, request: &Request) -> Result<()> {
-        match Control::connect(&label.module, self.0)? {
+        match Control::connect(&label.module, self.site)? {
             Some(control) => control.order(request),
             None => Ok(()),
         }
@@ -23,13 +37,16 @@ impl UpModule<'_> {
 impl Runner for UpModule<'_> {
     /// A swap that was told to end while the new version served already is done.
     fn replace(&self, base: &Base, label: &Label) -> Result<()> {
+        if !self.waits {
+            return Ok(());
+        }
         let swap = Request::Swap { plugin: label.name.to_string(), base: base.dir.clone() };
         let result = self.tell(label, &swap);
         if !matches!(&result, Err(error) if error.fault == Fault::Interrupted) {
             return result;
         }
         let call_off = Request::CallOff { plugin: label.name.to_string() };
-        match Control::connect(&label.module, self.0)?.map(|control| control.ask_at_the_end(&call_off)) {
+        match Control::connect(&label.module, self.site)?.map(|control| control.ask_at_the_end(&call_off)) {
             Some(Err(error)) if error.fault == Fault::Input => Ok(()),
             _ => result,
         }
@@ -41,7 +58,12 @@ impl Runner for UpModule<'_> {
             self.tell(label, &Request::Withdraw { plugin: label.name.to_string(), base: base.dir.clone() });
     }
 
-    fn undone(&self, _: &Base, label: &Label) {
-        let _ = self.tell(label, &Request::Reload);
+    fn removed(&self, base: &Base, label: &Label) {
+        self.undone(base, label);
+    }
+
+    fn undone(&self, base: &Base, label: &Label) {
+        let settled = Request::Settled { plugin: label.name.to_string(), base: base.dir.clone() };
+        let _ = self.tell(label, &settled);
     }
 }

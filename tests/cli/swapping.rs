@@ -394,5 +394,26 @@ fn limits_of_a_whole_plugin_are_the_operators_to_set_and_told_where_they_have_no
         sandbox.ok(["status"]).says("warning: hello: ");
     }
     fs::write(overrides.join("hello.ini"), "[general]\n_version=7\n").unwrap();
-    sandbox.fails(1, ["status"]).says("only cpu_max and memory_max can be overridden");
+    up.until("it is told", || {
+        let status = sandbox.mwp(["status"]).output().unwrap();
+        let said = String::from_utf8_lossy(&status.stderr).into_owned();
+        status.status.code() == Some(1) && said.contains("only cpu_max and memory_max can be overridden")
+    });
+}
+
+#[test]
+fn whoever_installs_chooses_how_long_to_wait() {
+    let sandbox = Sandbox::new();
+    installed(&sandbox, "hello", "one");
+    let up = sandbox.up_without_nginx();
+    // Without waiting, what fails is for the status.
+    let broken = other_version(&sandbox, "hello", "two", "sys.exit('no way')");
+    sandbox.ok(["hotswap", "--no-wait", &broken]).says("hello follows");
+    up.until("it has failed", || up.worker("hello", "main", 1)["outdated"] == true);
+    assert!(serves(&up, "hello", "one"));
+    // A new plugin that does not start is a warning, unless somebody insists.
+    let file = other_version(&sandbox, "other", "one", "sys.exit('no way')");
+    sandbox.ok(["install", &file]).says("warning: other/main 1");
+    sandbox.ok(["uninstall", "other"]);
+    sandbox.fails(1, ["install", "--wait", &file]).says("error: other/main 1");
 }

@@ -29,6 +29,20 @@ impl Runner {
         }
     }
 
+    /// What makes the new version run.
+    pub fn how_to_follow(self, module: &Module) -> String {
+        match self {
+            Runner::Systemd => format!(
+                "`mwp systemd` writes the units anew, then `systemctl restart mwp-{module}.target` starts the new version"
+            ),
+            Runner::Circus => {
+                "`mwp circus` writes circus.ini anew, then `circusctl reloadconfig` and `circusctl restart`"
+                    .to_owned()
+            }
+            Runner::Unknown => "restart it there".to_owned(),
+        }
+    }
+
     /// What people type to see how it is.
     pub fn how_to_look(self, module: &Module) -> String {
         match self {

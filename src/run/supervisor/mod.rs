@@ -248,11 +248,20 @@ impl Supervisor {
             Request::Restart { name, wait } => self.restart(&name, wait).await,
             Request::Stop { name } => self.stop(name.as_deref()).await,
             // What is installed elsewhere does not run here.
-            Request::Swap { base, .. } | Request::Withdraw { base, .. } if base != self.base().dir => Ok(()),
+            Request::Swap { base, .. } | Request::Withdraw { base, .. } | Request::Settled { base, .. }
+                if base != self.base().dir =>
+            {
+                Ok(())
+            }
             Request::Swap { plugin, .. } => self.swap(&plugin).await,
             Request::CallOff { plugin } => self.call_off_swap(&plugin).await,
             Request::Withdraw { plugin, .. } => {
                 self.withdraw(&plugin).await;
+                Ok(())
+            }
+            Request::Settled { plugin, .. } => {
+                self.desired.come_back(&plugin);
+                self.queue.answered(self.queue.ask()).await;
                 Ok(())
             }
             Request::Down => {
