@@ -1,4 +1,4 @@
-//! A module that is up: its start against its 50 apps started by hand, what the supervisor takes while nothing
+//! A module that is up: its start against its 100 apps started by hand, what the supervisor takes while nothing
 //! happens, requests through our nginx against one with a minimal configuration, and an update under load.
 //! Needs python3 and nginx; wrk where there is one.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
@@ -9,44 +9,22 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use running::{Load, Module, listens, of_status, processor_time, requests_per_second};
+use running::{
+    Load, Module, PYTHON_APP, PYTHON_SERVER, Processes, middle, of_status, processor_time,
+    requests_per_second, wait_for,
+};
 use support::{finish, report, report_limit};
 
-const APPS: usize = 50;
+const APPS: usize = 100;
 const ROUNDS: usize = 3;
 const PROCESSES: usize = 100;
 const IDLE: Duration = Duration::from_secs(20);
 /// Short rounds in turns: what else the machine does changes more slowly.
 const SECONDS: u64 = 1;
 const REQUEST_ROUNDS: usize = 15;
-
-const PYTHON_APP: &str = "[app_main]\n_cmd_and_args=python3 {plugin_dir}/server {unix_socket_path}\n\
-                          numprocesses=WORKERS\nsmart_stop_delay=1\n";
-
-const PYTHON_SERVER: &str = r#"
-import http.server, socketserver, sys
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"OK")
-    def address_string(self):
-        return "nginx"
-    def log_message(self, *arguments):
-        pass
-
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-    request_queue_size = 500
-
-Server(sys.argv[1], Handler).serve_forever()
-"#;
 
 /// The fastest worker there is, so that what is in front of it counts: nginx itself.
 const FAST_APP: &str =
@@ -68,18 +46,6 @@ fn main() {
     finish(&results);
 }
 
-/// Processes that end with their owner.
-struct Processes(Vec<Child>);
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
 fn start() -> bool {
     let module = Module::new();
     let names: Vec<String> = (0..APPS).map(|number| format!("plugin-{number}")).collect();
@@ -99,7 +65,7 @@ fn start() -> bool {
     }
     let single = middle((0..ROUNDS).map(|_| start_by_hand(&module, &names[..1])).collect());
     println!("one app by hand: {:.0} ms", single.as_secs_f64() * 1e3);
-    report(&format!("up, {APPS} apps"), middle(ours), "all of them started by hand", middle(by_hand), 1.5)
+    report(&format!("up, {APPS} apps"), middle(ours), "all of them started by hand", middle(by_hand), 1.2)
 }
 
 /// The same commands at once, until all of them listen.
@@ -114,19 +80,6 @@ fn start_by_hand(module: &Module, names: &[String]) -> Duration {
     let _processes = Processes(names.iter().zip(&sockets).map(run).collect());
     wait_for(&sockets);
     begun.elapsed()
-}
-
-fn wait_for(sockets: &[PathBuf]) {
-    let begun = Instant::now();
-    while !sockets.iter().all(|socket| listens(socket)) {
-        assert!(begun.elapsed() < Duration::from_secs(120), "some do not listen");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-fn middle(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
 }
 
 fn idle() -> [bool; 2] {

@@ -5,11 +5,11 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -230,4 +230,62 @@ pub fn requests_per_second(port: u16, path: &'static str, keep_alive: bool, seco
 /// Whether somebody listens there.
 pub fn listens(socket: &Path) -> bool {
     std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
+/// A worker in Python, as many of it as is put for `WORKERS`.
+pub const PYTHON_APP: &str = "[app_main]\n_cmd_and_args=python3 {plugin_dir}/server {unix_socket_path}\n\
+                          numprocesses=WORKERS\nsmart_stop_delay=1\n";
+
+pub const PYTHON_SERVER: &str = r#"
+import http.server, socketserver, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"OK")
+    def address_string(self):
+        return "nginx"
+    def log_message(self, *arguments):
+        pass
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 500
+
+Server(sys.argv[1], Handler).serve_forever()
+"#;
+
+/// Processes that end with their owner.
+pub struct Processes(pub Vec<Child>);
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Until somebody listens on all of them.
+pub fn wait_for(sockets: &[PathBuf]) {
+    let begun = Instant::now();
+    while !sockets.iter().all(|socket| listens(socket)) {
+        assert!(begun.elapsed() < Duration::from_secs(120), "some do not listen");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+pub fn middle(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// One request over a connection of its own.
+pub fn ask_once(port: u16, path: &str) -> io::Result<bool> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    ask(port, request.as_bytes(), &mut None)
 }

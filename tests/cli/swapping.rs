@@ -417,3 +417,62 @@ fn whoever_installs_chooses_how_long_to_wait() {
     sandbox.ok(["uninstall", "other"]);
     sandbox.fails(1, ["install", "--wait", &file]).says("error: other/main 1");
 }
+
+#[test]
+fn how_long_a_new_version_may_take_is_a_setting() {
+    let sandbox = Sandbox::new();
+    installed(&sandbox, "hello", "one");
+    sandbox.configure_module("[nginx]\nflag=0\n[supervisor]\nstart_timeout=1\n");
+    let up = sandbox.up_at(0);
+    let slow = other_version(&sandbox, "hello", "two", "time.sleep(3)");
+    sandbox.fails(1, ["hotswap", &slow]).says("it did not listen on its socket within 1");
+    assert!(serves(&up, "hello", "one"));
+    // The app's own word counts more.
+    let config = sandbox.read("hello/config.ini");
+    sandbox.write("hello/config.ini", format!("{config}smart_start_timeout=60\n"));
+    sandbox.ok(["hotswap", sandbox.packed("hello").to_str().unwrap()]);
+    assert!(serves(&up, "hello", "two"));
+}
+
+#[test]
+fn a_server_finds_the_socket_that_it_made_when_it_ends() {
+    let sandbox = Sandbox::new();
+    // As gunicorn does: a complaint here would hide the cause of an end.
+    let before = "import signal\nsignal.signal(signal.SIGTERM, \
+                  lambda *_: (os.unlink(sys.argv[1]), print('removed', flush=True), os._exit(0)))\n";
+    let file = other_version(&sandbox, "hello", "one", before);
+    sandbox.ok(["install", &file]);
+    let up = sandbox.up_without_nginx();
+    sandbox.ok(["restart", "--wait", "hello"]);
+    up.until("the old ones have removed theirs", || {
+        up.log("app_hello_main.log").matches("removed").count() == 2
+    });
+    assert!(serves(&up, "hello", "one"), "the new ones are where they were");
+}
+
+#[test]
+fn as_many_logs_of_nginx_are_kept_as_should_and_a_deleted_one_comes_back() {
+    let sandbox = Sandbox::new();
+    installed(&sandbox, "hello", "one");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    sandbox.configure_module(&format!(
+        "[nginx]\nport={port}\nlisten=127.0.0.1\nworkers=1\n[log]\nmax_size_before_rotation=1000\nretention=2\n"
+    ));
+    let up = sandbox.up_at(port);
+    let log = |ending: &str| sandbox.runtime_home().join(format!("log/nginx_access.log{ending}"));
+    up.until("it was put aside twice", || {
+        (0..20).for_each(|_| drop(up.get("/hello/")));
+        log(".2").exists()
+    });
+    let first = fs::read(log(".2")).unwrap();
+    up.until("it was put aside once more", || {
+        (0..20).for_each(|_| drop(up.get("/hello/")));
+        fs::read(log(".2")).unwrap_or_default() != first
+    });
+    assert!(!log(".3").exists(), "no more are kept");
+    fs::remove_file(log("")).unwrap();
+    up.until("it is written again", || {
+        up.get("/hello/").unwrap();
+        fs::metadata(log("")).is_ok_and(|log| log.len() > 0)
+    });
+}

@@ -309,15 +309,15 @@ impl Proxy {
         let mut is_to_reopen = false;
         for name in [running::ACCESS_LOG, running::ERROR_LOG] {
             let path = self.around.log.join(name);
+            let found = path.metadata().ok().map(|file| (file.dev(), file.ino()));
             let known = self.logs.borrow().get(name).copied();
+            // One that is away stays known, until nginx has opened another.
+            is_to_reopen |= known.is_some() && known != found;
+            if let Some(found) = found {
+                self.logs.borrow_mut().insert(name, found);
+            }
             // A log that cannot be put aside goes on as it is.
-            let is_aside = put_aside_when_due(&path, &settings.rotation()).unwrap_or(false);
-            let now = path.metadata().ok().map(|file| (file.dev(), file.ino()));
-            is_to_reopen |= is_aside || known.is_some_and(|known| Some(known) != now);
-            match now {
-                Some(now) => self.logs.borrow_mut().insert(name, now),
-                None => self.logs.borrow_mut().remove(name),
-            };
+            is_to_reopen |= put_aside_when_due(&path, &settings.rotation()).unwrap_or(false);
         }
         if is_to_reopen {
             slot.signal(running::REOPEN_LOGS);
