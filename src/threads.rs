@@ -23,6 +23,18 @@ pub(crate) fn start<T: Send + 'static>(
     Builder::new().name(what.to_owned()).spawn(work).map_err(|error| cannot_start(what, &error))
 }
 
+/// Does the work on a thread of its own, for whoever must not be held up. (A runtime's own threads for this panic where
+/// there may be no more.)
+pub(crate) async fn apart<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (sender, outcome) = tokio::sync::oneshot::channel();
+    // Who asked may have gone.
+    start(what, move || drop(sender.send(work())))?;
+    outcome.await.unwrap_or_else(|_| Err(Error::machine(format!("a thread for {what} has failed"))))
+}
+
 /// As [`start`], of a scope.
 pub(crate) fn start_in<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,

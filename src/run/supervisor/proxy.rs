@@ -17,7 +17,7 @@ use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure, running
 use crate::run::status::{State, WorkerStatus};
 use crate::run::{CommandLine, Kind, Limits, LogSettings, Readiness, Service, ServiceId, Settings, Stop};
 use crate::site::Site;
-use crate::text;
+use crate::{text, threads};
 
 /// How long nginx has to take a new configuration.
 const RELOAD: Duration = Duration::from_secs(3);
@@ -133,9 +133,7 @@ impl Proxy {
             let configured = configure(&nginx, &inputs)?;
             Ok((nginx, configured))
         };
-        tokio::task::spawn_blocking(configuring)
-            .await
-            .unwrap_or_else(|error| Err(Error::machine(format!("nginx cannot be configured: {error}"))))
+        threads::apart("the configuration of nginx", configuring).await
     }
 
     /// What nginx takes the paths in its configuration relative to.

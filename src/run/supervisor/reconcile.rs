@@ -12,7 +12,7 @@ use crate::error::{Error, Fault, Problem, Result};
 use crate::process::GroupLimits;
 use crate::run::model::group_of;
 use crate::run::{Plan, Plans, Settings, plan, plans};
-use crate::text;
+use crate::{text, threads};
 
 /// Requests that nginx took by its old configuration are waited for so long before those they may go to are stopped;
 /// who is connected then is waited for by the worker itself.
@@ -87,12 +87,12 @@ impl Supervisor {
         // What is in the home of a plugin that is being changed is not final; whoever changes it will say so. The change
         // may be called off while we look: what was seen then is gone, so both before and after count.
         let unfinished_before = self.base().unfinished();
-        let found = tokio::task::spawn_blocking(move || {
+        let found = threads::apart("a look at the plugins", move || {
             let settings = Settings::load(&module, &site)?;
             let plans = plans(&module, base.as_deref(), &settings, &site)?;
             Ok((settings, plans))
         });
-        let (settings, plans): (Settings, Plans) = found.await.map_err(|error| panicked(&error))??;
+        let (settings, plans): (Settings, Plans) = found.await?;
         self.problems.borrow_mut().clear();
         *self.settings.borrow_mut() = settings;
 
@@ -230,8 +230,7 @@ impl Supervisor {
         let base = self.base();
         let (module, site, name) = (self.options.module.clone(), self.site.clone(), name.to_owned());
         let site = self.settings.borrow().applied_to(&site, &module);
-        let found = tokio::task::spawn_blocking(move || plan(&base.get(&name)?, &base, &module, &site));
-        found.await.map_err(|error| panicked(&error))?
+        threads::apart("a look at a plugin", move || plan(&base.get(&name)?, &base, &module, &site)).await
     }
 }
 
@@ -247,8 +246,4 @@ pub(super) async fn stop_once_unused(old: OldWorkers, slots: Vec<Rc<Slot>>) {
         let _ = tokio::time::timeout(OLD_REQUESTS, old.gone()).await;
         stop_all(&slots).await;
     }
-}
-
-fn panicked(error: &tokio::task::JoinError) -> Error {
-    Error::machine(format!("a look at the plugins failed: {error}"))
 }
