@@ -173,8 +173,8 @@ pub fn open(path: &Path) -> Result<fs::File> {
     open_waiting_for_nobody(path).at("open", path)
 }
 
-/// Creates or truncates a file that nothing else reads before it is complete; else use [`AtomicFile`]. A link in its
-/// place is an error: nothing is written through it.
+/// Makes a file anew that nothing else reads before it is complete; else use [`AtomicFile`]. What is there is replaced
+/// and never written to, whatever other names it has; a link in its place is an error.
 pub fn create_file(path: &Path) -> Result<fs::File> {
     create_file_with_mode(path, 0o666)
 }
@@ -182,8 +182,14 @@ pub fn create_file(path: &Path) -> Result<fs::File> {
 /// As [`create_file`], with `mode` (less the umask) from the start.
 pub fn create_file_with_mode(path: &Path, mode: u32) -> Result<fs::File> {
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(mode);
-    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path).at("create", path)
+    options.write(true).create_new(true).mode(mode);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !path.is_symlink() => {
+            remove_file(path)?;
+            options.open(path).at("create", path)
+        }
+        other => other.at("create", path),
+    }
 }
 
 /// Opens a log to append to it, and creates it where there is none, for its owner and group alone. What is no file is
@@ -364,7 +370,22 @@ pub fn touch(path: &Path) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    #[test]
+    fn a_file_is_made_anew_and_what_else_has_its_name_is_not_written_to() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        write_atomic(&path("precious"), b"precious").unwrap();
+        link(&path("precious"), &path("second")).unwrap();
+        symlink(Path::new("precious"), &path("link")).unwrap();
+        create_file(&path("second")).unwrap().write_all(b"new").unwrap();
+        assert!(create_file(&path("link")).is_err());
+        assert_eq!(read(&path("precious")).unwrap(), b"precious");
+        assert_eq!(read(&path("second")).unwrap(), b"new");
+    }
 
     #[test]
     fn a_copy_is_made_new_and_never_through_a_link() {
