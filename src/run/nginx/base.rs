@@ -23,6 +23,10 @@ const STATUS_LOCATION: &str = "/status";
 /// Megabytes; more than any disk has, less than what nginx can count.
 const MAX_BODY_SIZE: u64 = 1 << 30;
 const MAX_WORKERS: u64 = 512;
+/// Seconds; nginx counts in milliseconds.
+const MAX_SHUTDOWN_TIMEOUT: u64 = 31_536_000;
+/// The first nginx that has `$upstream_bytes_sent`.
+const BYTES_SENT_SINCE: [u32; 3] = [1, 15, 8];
 
 /// What is the same for all plugins; the template's variables.
 #[derive(Debug, Serialize)]
@@ -32,6 +36,10 @@ pub(super) struct Base {
     workers: String,
     open_files: Option<u64>,
     connections: u64,
+    /// Seconds until a reload cuts what its old workers still have.
+    shutdown_timeout: u64,
+    /// Whether this nginx can tell what reached a worker.
+    tells_reached: bool,
     variables: Vec<String>,
     addresses: Vec<Listen>,
     ssl: Option<Ssl>,
@@ -101,6 +109,9 @@ impl Base {
             },
             open_files: Some((CONNECTIONS + OTHER_FILES).min(limit)),
             connections: CONNECTIONS.min(limit.saturating_sub(OTHER_FILES)).max(16),
+            // 0 would be for ever.
+            shutdown_timeout: settings.timeout.clamp(1, MAX_SHUTDOWN_TIMEOUT),
+            tells_reached: nginx.is_since(BYTES_SENT_SINCE),
             variables: if nginx.is_openresty { names.map(str::to_owned).collect() } else { Vec::new() },
             addresses: addresses(settings)?,
             ssl: ssl(settings)?,
@@ -122,6 +133,10 @@ impl Base {
             plugins_base: site.plugins_base(module).to_string_lossy().into_owned(),
             reserved: std::iter::once(STATUS_LOCATION).chain(health).map(str::to_owned).collect(),
         })
+    }
+
+    pub(super) fn tells_reached(&self) -> bool {
+        self.tells_reached
     }
 
     /// The paths that no plugin can have.

@@ -34,6 +34,14 @@ impl Fragment {
         self.directives.iter().any(|directive| directive.name == name)
     }
 
+    /// Whether it does nothing but set what holds for a location: what chooses an answer is not to be asked twice.
+    pub(super) fn only_sets(&self) -> bool {
+        const CHOOSES: [&str; 8] =
+            ["location", "if", "limit_except", "rewrite", "return", "try_files", "alias", "internal"];
+        let chooses = |it: &Directive| CHOOSES.contains(&it.name.as_str()) || it.name.contains("_by_lua");
+        !self.directives.iter().any(chooses)
+    }
+
     /// Whether it gives this FastCGI parameter a value.
     pub(super) fn has_parameter(&self, name: &str) -> bool {
         let gives =

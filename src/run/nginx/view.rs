@@ -105,7 +105,7 @@ impl<'a> View<'a> {
                 plugin: plugin.name.clone(),
                 names: names.iter().map(|name| word(name)).collect(),
                 fragment: fragment.map(|it| Insertion::new("SERVER CONF OF AN APP", plugin, it)),
-                locations: of_host(plugins, *app),
+                locations: of_host(plugins, *app, base.tells_reached()),
             }
         };
         let lua = base.is_openresty.then(|| Lua {
@@ -121,7 +121,7 @@ impl<'a> View<'a> {
             server_fragments: fragments("SERVER CONF", |it| it.server.as_ref()),
             not_found: !routes.paths.iter().any(|route| route.path.is_empty())
                 && !on_server.iter().any(catches_all),
-            locations: of_paths(plugins, &routes.paths),
+            locations: of_paths(plugins, &routes.paths, base.tells_reached()),
             hosts: routes.hosts.iter().map(host).collect(),
         }
     }
