@@ -75,8 +75,8 @@ pub(super) fn of_paths(plugins: &[&Candidate], routes: &[Route], tells_reached: 
             app: &plugin.apps[app.1],
             on_server: plugin.server.as_ref(),
             is_host: false,
-            resets_error_pages: on_server("error_page"),
-            repeats_headers: on_server("proxy_set_header"),
+            resets_error_pages: on_server("error_page") || in_http(plugins, "error_page"),
+            repeats_headers: on_server("proxy_set_header") || in_http(plugins, "proxy_set_header"),
         }
     };
     let mut locations: Vec<Location> =
@@ -97,8 +97,9 @@ pub(super) fn of_host(plugins: &[&Candidate], app: AppIndex, tells_reached: bool
         app,
         on_server: app.fragment.as_ref(),
         is_host: true,
-        resets_error_pages: false,
-        repeats_headers: false,
+        resets_error_pages: in_http(plugins, "error_page")
+            && !app.fragment.as_ref().is_some_and(|it| it.has("error_page")),
+        repeats_headers: in_http(plugins, "proxy_set_header"),
     };
     let files = app.files.as_ref().map(|files| files.prefix.as_str());
     let mut locations = Vec::new();
@@ -116,6 +117,10 @@ pub(super) fn of_host(plugins: &[&Candidate], app: AppIndex, tells_reached: bool
 const UNANSWERED: &str = "@unanswered";
 /// One request takes no more workers with it than this.
 const TRIES: usize = 2;
+
+fn in_http(plugins: &[&Candidate], name: &str) -> bool {
+    plugins.iter().filter_map(|it| it.http.as_ref()).any(|it| it.has(name))
+}
 
 struct Maker<'a> {
     tells_reached: bool,
