@@ -283,6 +283,6 @@ fn a_fragment_that_answers_for_other_plugins_is_found_unless_the_operator_allows
     sandbox.write("foo/server.conf", "# keep out\ndeny all;\n");
     let done = check(&sandbox).exited(1).says("server.conf:2: `deny` is for every request there");
     done.says("fragments_allowed=foo");
-    sandbox.write("etc/metwork.config.d/mfserv/config.ini", "[nginx]\nfragments_allowed=foo\n");
+    sandbox.write("../etc/metwork.config.d/mfserv/config.ini", "[nginx]\nfragments_allowed=foo\n");
     check(&sandbox).succeeded();
 }

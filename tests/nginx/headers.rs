@@ -136,6 +136,15 @@ fn what_an_app_has_said_goes_out_before_it_has_said_all() {
     let mut stream = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.write_all(b"GET /hello/stream HTTP/1.0\r\n\r\n").unwrap();
+    until_first(&mut stream);
+    // Each chunk is one saying, however the app has its answers collected.
+    let mut stream = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(b"GET /hello/stream-chunks HTTP/1.0\r\n\r\n").unwrap();
+    until_first(&mut stream);
+}
+
+fn until_first(stream: &mut TcpStream) {
     let mut seen = Vec::new();
     while !seen.ends_with(b"first") {
         let mut buffer = [0; 4096];

@@ -160,6 +160,17 @@ impl World {
         });
     }
 
+    /// A worker that answers one request after the other.
+    pub fn single(&self, plugin: &str, app: &str, number: u32) {
+        let name = format!("{plugin}/{app}/{number}");
+        let listener = UnixListener::bind(self.socket(plugin, app, number)).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(&mut stream.unwrap(), &name);
+            }
+        });
+    }
+
     /// A worker that ends, with its socket, at a request for `kill`; says whether it has.
     pub fn mortal(&self, plugin: &str, app: &str, number: u32) -> Arc<AtomicBool> {
         let name = format!("{plugin}/{app}/{number}");
@@ -378,8 +389,18 @@ fn answer(stream: &mut UnixStream, name: &str) {
         return;
     }
     if path.contains("stream") {
-        let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst");
+        let (kind, text) = match path.contains("chunks") {
+            true => ("Transfer-Encoding: chunked", "5\r\nfirst\r\n"),
+            false => ("X-Accel-Buffering: no", "first"),
+        };
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\n{kind}\r\nConnection: close\r\n\r\n{text}");
         let _ = stream.read(&mut [0]);
+        return;
+    }
+    if let Some((_, megabytes)) = path.split_once("megabytes=") {
+        let length = megabytes.parse::<usize>().unwrap() << 20;
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(&vec![b'x'; length]);
         return;
     }
     let extra = if path.contains("own-id") { "X-Request-Id: mine\r\n" } else { "" };

@@ -1,6 +1,9 @@
 //! Workers that are not there, that end, and that are slow.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::support::{Answer, World, wait_until};
 
@@ -87,4 +90,28 @@ fn what_an_app_answers_itself_is_its_answer() {
     let answer = world.get("/hello/own-502");
     assert_eq!((answer.status, answer.header("retry-after")), (502, None));
     assert!(answer.text().starts_with("hello/main/2"));
+}
+
+#[test]
+fn clients_that_do_not_read_leave_the_workers_free_for_others() {
+    let world = app(2, "");
+    world.single("hello", "main", 1);
+    world.single("hello", "main", 2);
+    let _nginx = world.start();
+    let slow: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
+            stream.write_all(b"GET /hello/megabytes=40 HTTP/1.0\r\n\r\n").unwrap();
+            // It has been taken once there is something to read.
+            stream.peek(&mut [0]).unwrap();
+            stream
+        })
+        .collect();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| sender.send(world.who("/hello")).unwrap());
+        let who = receiver.recv_timeout(Duration::from_secs(40));
+        drop(slow);
+        assert!(who.is_ok_and(|who| who.starts_with("hello/main/")));
+    });
 }

@@ -23,6 +23,8 @@ const STATUS_LOCATION: &str = "/status";
 /// Megabytes; more than any disk has, less than what nginx can count.
 const MAX_BODY_SIZE: u64 = 1 << 30;
 const MAX_WORKERS: u64 = 512;
+/// Megabytes; nginx has 1024, which many slow clients would fill a disk with.
+const TEMP_FILE_SIZE: u64 = 256;
 /// Seconds; nginx counts in milliseconds.
 const MAX_SHUTDOWN_TIMEOUT: u64 = 31_536_000;
 /// The first nginx that has `$upstream_bytes_sent`.
@@ -48,6 +50,8 @@ pub(super) struct Base {
     has_uwsgi: bool,
     has_scgi: bool,
     body_size: u64,
+    /// Megabytes of one answer that wait on disk for a slow client.
+    temp_file_size: u64,
     server_tokens: bool,
     port_in_redirect: bool,
     ignore_client_abort: bool,
@@ -120,6 +124,7 @@ impl Base {
             has_uwsgi: nginx.has_default_module("http_uwsgi_module"),
             has_scgi: nginx.has_default_module("http_scgi_module"),
             body_size: settings.upload_max_body_size.min(MAX_BODY_SIZE),
+            temp_file_size: TEMP_FILE_SIZE,
             server_tokens: settings.server_tokens,
             port_in_redirect: settings.port_in_redirect,
             ignore_client_abort: settings.proxy_ignore_client_abort,
