@@ -46,6 +46,8 @@ pub(super) struct Base {
     addresses: Vec<Listen>,
     ssl: Option<Ssl>,
     real_ip: Option<RealIp>,
+    /// The networks of the proxies that are believed.
+    trusted: Vec<String>,
     log: bool,
     has_uwsgi: bool,
     has_scgi: bool,
@@ -120,6 +122,7 @@ impl Base {
             addresses: addresses(settings)?,
             ssl: ssl(settings)?,
             real_ip: real_ip(settings)?,
+            trusted: trusted(settings),
             log: settings.logging,
             has_uwsgi: nginx.has_default_module("http_uwsgi_module"),
             has_scgi: nginx.has_default_module("http_scgi_module"),
@@ -225,6 +228,15 @@ fn real_ip(settings: &NginxSettings) -> Result<Option<RealIp>> {
         recursive: settings.real_ip_recursive,
         from: settings.real_ip_set_from.iter().map(|address| word(address)).collect(),
     }))
+}
+
+/// Of the proxies in front, those that are addresses or networks: nginx compares nothing else.
+fn trusted(settings: &NginxSettings) -> Vec<String> {
+    let is_network = |text: &&String| {
+        let (address, length) = text.split_once('/').unwrap_or((text, "0"));
+        address.parse::<IpAddr>().is_ok() && length.parse::<u8>().is_ok()
+    };
+    settings.real_ip_set_from.iter().filter(|_| settings.real_ip).filter(is_network).cloned().collect()
 }
 
 fn bad(key: &str, found: &str, allowed: &str) -> Error {
