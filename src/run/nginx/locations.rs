@@ -31,6 +31,10 @@ pub(super) struct Location {
     redirect: Option<String>,
     /// The directory of the files.
     files: Option<String>,
+    /// Links below it lead to files of the same owner alone.
+    links_from: Option<String>,
+    /// A pattern for the files that nobody gets.
+    hidden: Option<String>,
     /// Where requests go otherwise.
     upstream: String,
     timeout: i64,
@@ -173,6 +177,8 @@ impl Maker<'_> {
             is_second: false,
             redirect,
             files: files.map(|files| value(&format!("{}/", files.dir))),
+            links_from: files.map(|files| value(&format!("from={}/", files.dir))),
+            hidden: files.map(|_| word(&format!("(?s)^{}/(?:.*/)?\\.(?!well-known(?:/|$))", pattern(path)))),
             upstream: upstream_name(self.plugin, app),
             timeout: app.timeout,
             fastcgi: app.is_fastcgi.then(|| self.fastcgi(path, part, fragment.as_ref().or(beside))),
