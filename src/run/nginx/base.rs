@@ -27,6 +27,8 @@ const MAX_WORKERS: u64 = 512;
 const TEMP_FILE_SIZE: u64 = 256;
 /// Seconds; nginx counts in milliseconds.
 const MAX_SHUTDOWN_TIMEOUT: u64 = 31_536_000;
+/// The first nginx that has `http2 on`; later ones warn of the other form.
+const HTTP2_DIRECTIVE_SINCE: [u32; 3] = [1, 25, 1];
 /// The first nginx that has `$upstream_bytes_sent`.
 const BYTES_SENT_SINCE: [u32; 3] = [1, 15, 8];
 
@@ -52,6 +54,9 @@ pub(super) struct Base {
     has_uwsgi: bool,
     has_scgi: bool,
     body_size: u64,
+    gzip: bool,
+    /// How this nginx is told to speak HTTP/2, if it can.
+    http2: Option<Http2>,
     /// Megabytes of one answer that wait on disk for a slow client.
     temp_file_size: u64,
     server_tokens: bool,
@@ -67,6 +72,13 @@ pub(super) struct Base {
     pub(super) plugins_base: String,
     #[serde(skip)]
     reserved: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Http2 {
+    Directive,
+    OptionOfListen,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,6 +139,10 @@ impl Base {
             has_uwsgi: nginx.has_default_module("http_uwsgi_module"),
             has_scgi: nginx.has_default_module("http_scgi_module"),
             body_size: settings.upload_max_body_size.min(MAX_BODY_SIZE),
+            gzip: settings.gzip && nginx.has_default_module("http_gzip_module"),
+            http2: nginx.has_extra_module("http_v2_module").then(|| {
+                if nginx.is_since(HTTP2_DIRECTIVE_SINCE) { Http2::Directive } else { Http2::OptionOfListen }
+            }),
             temp_file_size: TEMP_FILE_SIZE,
             server_tokens: settings.server_tokens,
             port_in_redirect: settings.port_in_redirect,

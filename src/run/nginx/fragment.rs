@@ -31,6 +31,11 @@ pub(super) struct Fragment {
 }
 
 impl Fragment {
+    /// The directives at its top.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.directives.iter().map(|directive| directive.name.as_str())
+    }
+
     /// Whether a directive stands at its top.
     pub(super) fn has(&self, name: &str) -> bool {
         self.directives.iter().any(|directive| directive.name == name)
