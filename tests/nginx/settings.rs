@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::support::{World, free_port};
+use crate::support::{World, free_port, wait_until};
 
 #[test]
 fn the_module_answers_for_itself() {
@@ -119,9 +119,12 @@ fn testing_leaves_a_running_nginx_and_its_files_alone() {
     world.app("hello", "");
     world.main("hello");
     let _nginx = world.start();
-    let pid = std::fs::read_to_string(world.home().join("var/nginx/nginx.pid")).unwrap();
+    let read_pid = || std::fs::read_to_string(world.home().join("var/nginx/nginx.pid")).unwrap_or_default();
+    // nginx listens before it writes that.
+    wait_until("nginx has its pid file", || !read_pid().is_empty());
+    let pid = read_pid();
     assert_eq!(world.configure().problems, []);
-    assert_eq!(std::fs::read_to_string(world.home().join("var/nginx/nginx.pid")).unwrap(), pid);
+    assert_eq!(read_pid(), pid);
     assert_eq!(world.who("/hello"), "hello/main/1");
     let left: Vec<_> = std::fs::read_dir(world.home().join("var/nginx"))
         .unwrap()
