@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -129,22 +129,31 @@ pub fn processor_time(pid: u32) -> Duration {
 pub struct Counted {
     pub answered: usize,
     pub lost: usize,
+    /// Asked again, as the server had closed the kept connection; lost to a client that does not do so.
+    pub repeated: usize,
 }
 
 /// Clients that ask until they are stopped.
 pub struct Load {
     stop: Arc<AtomicBool>,
+    answered: Arc<AtomicUsize>,
     clients: Vec<JoinHandle<Counted>>,
 }
 
 impl Load {
     pub fn start(port: u16, path: &'static str, keep_alive: bool, clients: usize) -> Load {
         let stop = Arc::new(AtomicBool::new(false));
+        let answered = Arc::new(AtomicUsize::new(0));
         let client = |_| {
-            let stop = Arc::clone(&stop);
-            std::thread::spawn(move || ask_until(&stop, port, path, keep_alive))
+            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
+            std::thread::spawn(move || ask_until(&stop, &answered, port, path, keep_alive))
         };
-        Load { clients: (0..clients).map(client).collect(), stop }
+        Load { clients: (0..clients).map(client).collect(), stop, answered }
+    }
+
+    /// How many requests were answered so far.
+    pub fn answered(&self) -> usize {
+        self.answered.load(Ordering::SeqCst)
     }
 
     pub fn stop(self) -> Counted {
@@ -153,17 +162,21 @@ impl Load {
         counted.fold(Counted::default(), |all, one| Counted {
             answered: all.answered + one.answered,
             lost: all.lost + one.lost,
+            repeated: all.repeated + one.repeated,
         })
     }
 }
 
-fn ask_until(stop: &AtomicBool, port: u16, path: &str, keep_alive: bool) -> Counted {
+fn ask_until(stop: &AtomicBool, answered: &AtomicUsize, port: u16, path: &str, keep_alive: bool) -> Counted {
     let connection = if keep_alive { "keep-alive" } else { "close" };
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
     let (mut counted, mut kept) = (Counted::default(), None);
     while !stop.load(Ordering::SeqCst) {
-        match ask(port, request.as_bytes(), &mut kept) {
-            Ok(true) => counted.answered += 1,
+        match ask(port, request.as_bytes(), &mut kept, &mut counted.repeated) {
+            Ok(true) => {
+                counted.answered += 1;
+                answered.fetch_add(1, Ordering::SeqCst);
+            }
             Ok(false) | Err(_) => {
                 counted.lost += 1;
                 kept = None;
@@ -174,7 +187,12 @@ fn ask_until(stop: &AtomicBool, port: u16, path: &str, keep_alive: bool) -> Coun
 }
 
 /// Whether the answer was 200. A kept connection that the server has closed is opened again, as every client does.
-fn ask(port: u16, request: &[u8], kept: &mut Option<BufReader<TcpStream>>) -> io::Result<bool> {
+fn ask(
+    port: u16,
+    request: &[u8],
+    kept: &mut Option<BufReader<TcpStream>>,
+    repeated: &mut usize,
+) -> io::Result<bool> {
     let (mut reader, is_kept) = match kept.take() {
         Some(reader) => (reader, true),
         None => (BufReader::new(TcpStream::connect(("127.0.0.1", port))?), false),
@@ -182,7 +200,8 @@ fn ask(port: u16, request: &[u8], kept: &mut Option<BufReader<TcpStream>>) -> io
     let mut line = String::new();
     let sent = reader.get_ref().write_all(request).and_then(|()| reader.read_line(&mut line));
     if is_kept && !matches!(sent, Ok(length) if length > 0) {
-        return ask(port, request, kept);
+        *repeated += 1;
+        return ask(port, request, kept, repeated);
     }
     sent?;
     let is_good = line.split(' ').nth(1) == Some("200");

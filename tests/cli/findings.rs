@@ -273,3 +273,16 @@ fn a_retry_delay_that_is_no_number_is_refused() {
         .exited(1)
         .says("config.ini:12:16: [step_main] retry_min_wait: found `ten`; a number is allowed");
 }
+
+#[test]
+fn a_fragment_that_answers_for_other_plugins_is_found_unless_the_operator_allows_it() {
+    let sandbox = with_config("mfserv", "[app_main]\n_cmd_and_args=sleep 1\n");
+    let config = sandbox.read("foo/config.ini");
+    let general = "[general]\n_extra_nginx_server_conf_filename=server.conf\n";
+    sandbox.write("foo/config.ini", config.replacen("[general]\n", general, 1));
+    sandbox.write("foo/server.conf", "# keep out\ndeny all;\n");
+    let done = check(&sandbox).exited(1).says("server.conf:2: `deny` is for every request there");
+    done.says("fragments_allowed=foo");
+    sandbox.write("../etc/metwork.config.d/mfserv/config.ini", "[nginx]\nfragments_allowed=foo\n");
+    check(&sandbox).succeeded();
+}

@@ -241,6 +241,23 @@ fn a_broken_fragment_of_one_plugin_does_nothing_to_the_others() {
 }
 
 #[test]
+fn a_fragment_that_answers_for_others_is_named_and_does_nothing_to_them() {
+    let sandbox = Sandbox::new();
+    install(&sandbox, "good", "one");
+    sandbox.web_plugin("bad", "one");
+    sandbox.write("bad/bad.conf", "return 503;\n");
+    let config = sandbox
+        .read("bad/config.ini")
+        .replace("_release=1", "_release=1\n_extra_nginx_server_conf_filename=bad.conf");
+    sandbox.write("bad/config.ini", config);
+    sandbox.ok(["develop", "--no-build", "-C", "bad"]);
+    let up = sandbox.up();
+    assert_eq!(up.get("/good/").unwrap().0, 200);
+    assert_eq!(up.get("/bad/").unwrap().0, 404);
+    sandbox.fails(1, ["status"]).says("error: bad: ").says("bad.conf").says("`return`").never_says("good:");
+}
+
+#[test]
 fn a_full_disk_for_logs_stops_nobody() {
     if !rustix::process::geteuid().is_root() {
         return;

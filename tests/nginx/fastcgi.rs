@@ -109,6 +109,9 @@ fn a_responder_learns_which_script_is_meant() {
     assert_eq!(world.who("/php/static/a.txt"), "file");
     let seen = world.get_with("/php/a.php", &[("Proxy", "http://evil")]).text();
     assert!(!seen.contains("HTTP_PROXY"), "{seen}");
+    let told = [("X-Forwarded-Prefix", "/evil"), ("X-Forwarded-Proto", "https"), ("Forwarded", "for=evil")];
+    let seen = world.get_with("/php/a.php", &told).text();
+    assert!(!seen.contains("evil") && seen.contains("HTTP_X_FORWARDED_PROTO=http\n"), "{seen}");
 }
 
 #[test]

@@ -137,3 +137,87 @@ fn paths_with_any_characters_are_found() {
     assert_eq!(world.who("/hello/static/a.txt"), "file");
     assert_eq!(world.who("/hello/x"), "hello/main/1");
 }
+
+#[test]
+fn hidden_files_are_not_there() {
+    let world = hello();
+    for name in [".env", ".git/config", "sub/.htpasswd", "sub/.x/a.txt", ".well-knownx/a.txt", "..a"] {
+        world.write(&format!("hello/main/static/{name}"), "secret\n");
+    }
+    world.write("hello/main/static/.well-known/security.txt", "known\n");
+    world.write("hello/main/static/a.b.txt", "shown\n");
+    world.plugin("site", "_extra_nginx_http_conf_filename=null", STATIC);
+    world.write("site/main/.env", "secret\n");
+    world.write("site/main/a.txt", "site\n");
+    let _nginx = world.start();
+    for (path, who) in [
+        ("/hello/static/.env", "404"),
+        ("/hello/main/static/.env", "404"),
+        ("/x/static/%2eenv", "404"),
+        ("/hello/static/.git/config", "404"),
+        ("/hello/static/.git", "404"),
+        ("/hello/static/sub/.htpasswd", "404"),
+        ("/hello/static/sub/.x/a.txt", "404"),
+        ("/hello/static//.env", "404"),
+        ("/hello/static/.well-knownx/a.txt", "404"),
+        ("/hello/static/..a", "404"),
+        ("/hello/static/a%0a/../.env", "404"),
+        ("/hello/static/.well-known/security.txt", "known"),
+        ("/hello/static/a.b.txt", "shown"),
+        ("/site/.env", "404"),
+        ("/site/a.txt", "site"),
+        // What workers answer is their affair.
+        ("/hello/.env", "hello/main/1"),
+    ] {
+        assert_eq!(world.who(path), who, "{path}");
+    }
+}
+
+#[test]
+fn a_link_leads_to_files_of_its_owner_alone() {
+    let world = hello();
+    let is_root = rustix::process::geteuid().is_root();
+    let outside = world.home().join("outside");
+    std::fs::create_dir_all(outside.join("dir")).unwrap();
+    std::fs::write(outside.join("own.txt"), "own\n").unwrap();
+    std::fs::write(outside.join("dir/a.txt"), "below\n").unwrap();
+    std::fs::write(outside.join("foreign.txt"), "foreign\n").unwrap();
+    let foreign = if is_root {
+        std::os::unix::fs::chown(outside.join("foreign.txt"), Some(12345), None).unwrap();
+        outside.join("foreign.txt")
+    } else {
+        "/etc/passwd".into()
+    };
+    let files = world.home().join("var/plugins/hello/main/static");
+    for (name, target) in [
+        ("own.txt", outside.join("own.txt")),
+        ("dir", outside.join("dir")),
+        ("relative.txt", "sub/index.html".into()),
+        ("foreign.txt", foreign),
+    ] {
+        std::os::unix::fs::symlink(target, files.join(name)).unwrap();
+    }
+    let _nginx = world.start();
+    for (path, who) in
+        [("own.txt", "own"), ("dir/a.txt", "below"), ("relative.txt", "index"), ("foreign.txt", "403")]
+    {
+        assert_eq!(world.who(&format!("/hello/static/{path}")), who, "{path}");
+    }
+}
+
+#[test]
+fn files_of_a_plugin_whose_home_is_a_link_are_served() {
+    let world = hello();
+    let (home, source) = (world.home().join("var/plugins/hello"), world.home().join("source"));
+    std::fs::rename(&home, &source).unwrap();
+    std::os::unix::fs::symlink(&source, &home).unwrap();
+    if rustix::process::geteuid().is_root() {
+        // Whose the link is does not count.
+        std::os::unix::fs::lchown(&home, Some(12345), None).unwrap();
+    }
+    let _nginx = world.start();
+    assert_eq!(
+        (world.who("/hello/static/a.txt"), world.who("/hello/static/sub/")),
+        ("file a".into(), "index".into())
+    );
+}

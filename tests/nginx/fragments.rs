@@ -174,7 +174,8 @@ fn what_a_plugin_does_to_the_shared_server_does_not_reach_the_routes_of_others()
 
 #[test]
 fn a_plugin_can_take_a_location_of_its_own_into_its_hands() {
-    let world = world();
+    let mut world = world();
+    world.set("fragments_allowed=hello");
     world.plugin("hello", SERVER, &format!("[app_main]\n{APP}[app_api]\n{APP}"));
     world.write("hello/server.conf", "location = /hello/main { return 418; }\nlocation ^~ /hello/api/ { return 418; }\nlocation / { return 418; }");
     world.main("hello");
@@ -249,4 +250,140 @@ fn with_openresty_plugins_bring_lua() {
     {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[test]
+fn a_fragment_that_answers_or_guards_what_is_another_plugins_is_refused() {
+    for (key, text, expected) in [
+        (SERVER, "\nreturn 503;", "server.conf`:2: `return` is for every request there"),
+        (SERVER, "deny all;", "`deny` is for every request"),
+        (SERVER, "allow 127.0.0.1; deny all;", "`allow` is for every request"),
+        (SERVER, "if ($arg_x) { return 403; }", "`if` is for every request"),
+        (SERVER, "rewrite ^/good(.*) /bad$1;", "`rewrite` is for every request"),
+        (SERVER, "auth_basic x; auth_basic_user_file /etc/passwd;", "`auth_basic` is for every request"),
+        (SERVER, "auth_request /bad/auth;", "`auth_request` is for every request"),
+        (SERVER, "try_files $uri /bad;", "`try_files` is for every request"),
+        (SERVER, "root /etc;", "`root` changes what"),
+        (SERVER, "listen 127.0.0.1:1;", "`listen` changes what"),
+        (SERVER, "server_name good.localhost;", "`server_name` changes what"),
+        (SERVER, "access_log off;", "`access_log` changes what"),
+        (SERVER, "proxy_method DELETE;", "`proxy_method` changes what"),
+        (SERVER, "ssl_verify_client on;", "`ssl_verify_client` changes what"),
+        (SERVER, "limit_rate 1;", "`limit_rate` changes what"),
+        (SERVER, "client_max_body_size 1k;", "`client_max_body_size` is less than the module's"),
+        (SERVER, "location / { return 418; }", "`location` takes every path that nobody has"),
+        (SERVER, "location ~ .* { return 418; }", "`location` takes every path that nobody has"),
+        (
+            SERVER,
+            "location = /good/x { return 418; }",
+            "`location` `/good/x` takes what is a route of the plugin `good`",
+        ),
+        (SERVER, "location ^~ /good/main/x/ { return 418; }", "is a route of the plugin `good`"),
+        (SERVER, "location /good/static { return 418; }", "is a route of the plugin `good`"),
+        (SERVER, "location @unanswered { return 418; }", "is the name of one that the module has"),
+        (SERVER, "include /etc/n*.conf;", "`include` names no single file"),
+        (HTTP, "deny all;", "http.conf`:1: `deny` is for every request"),
+        (HTTP, "auth_basic x;", "`auth_basic` is for every request"),
+        (HTTP, "set_real_ip_from 0.0.0.0/0;", "`set_real_ip_from` changes what"),
+        (
+            HTTP,
+            "limit_req_zone $uri zone=a:1m rate=1r/s;\nlimit_req zone=a;",
+            "http.conf`:2: `limit_req` is for",
+        ),
+        (
+            HTTP,
+            "server {\n listen 127.0.0.1:PORT;\n server_name good.localhost; }",
+            "http.conf`:2: `listen 127.0.0.1:",
+        ),
+        (
+            HTTP,
+            "server { listen unix:HOME/var/app_good_main_1.socket; }",
+            "the socket of another plugin's worker",
+        ),
+        (
+            HTTP,
+            "upstream good.main { server 127.0.0.1:1; }",
+            "`good.main` is the name of another plugin's app",
+        ),
+        (
+            HTTP,
+            "limit_req_zone $uri zone=good.main:1m rate=1r/s;",
+            "`good.main` is the name of another plugin's app",
+        ),
+    ] {
+        let mut world = world();
+        // It comes before the other one: that must not count.
+        world.plugin("bad", key, &format!("[app_main]\n{APP}"));
+        let home = world.home().to_str().unwrap().to_owned();
+        let text = text.replace("PORT", &world.port.to_string()).replace("HOME", &home);
+        world.write(&format!("bad/{}", key.rsplit('=').next().unwrap()), &text);
+        world.main("bad");
+        let configured = world.configure();
+        let [(name, problem)] = &configured.problems[..] else { panic!("{text}: {:?}", configured.problems) };
+        assert_eq!(name, "bad", "{text}");
+        assert!(problem.message.contains(expected), "{text}: {problem:?}");
+        assert!(problem.hint.as_ref().unwrap().contains("fragments_allowed=bad"), "{problem:?}");
+        let nginx = world.serve(&configured);
+        assert_eq!(
+            ["/good", "/good/x", "/bad"].map(|path| world.who(path)),
+            ["good/main/1", "good/main/1", "404"],
+            "{text}"
+        );
+        drop(nginx);
+        // The operator may want it so; nginx need not.
+        world.set("fragments_allowed=other,bad");
+        let allowed = world.configure().problems;
+        assert!(allowed.iter().all(|(_, it)| !it.message.contains(expected)), "{text}: {allowed:?}");
+    }
+}
+
+#[test]
+fn a_fragment_that_sets_things_or_answers_for_its_own_plugin_stays() {
+    for (key, text) in [
+        (SERVER, "add_header X-A b;\nexpires 1h;\nset $own 1;"),
+        (SERVER, "client_max_body_size 1g;"),
+        (SERVER, "error_page 404 =418 /teapot;"),
+        (SERVER, "rewrite ^/fine/old/(.*)$ /fine/new/$1 last;\nrewrite ^/y$ /fine last;"),
+        (SERVER, "location ~ ^/fine/.*\\.x$ { return 418; }"),
+        (SERVER, "location /elsewhere { return 418; }\nlocation = /goodbye { return 418; }"),
+        (SERVER, "location /fine/main/z { deny all; }"),
+        (SERVER, "location @own { return 418; }"),
+        (SERVER, "include /etc/nginx/fastcgi_params;"),
+        (HTTP, "map $uri $own { default 1; }\nupstream own { server 127.0.0.1:1; }\nkeepalive_timeout 9s;"),
+        (HTTP, "server { listen unix:HOME/own.socket; return 418; }"),
+        (HTTP, "limit_req_zone $uri zone=own:1m rate=1r/s;\nerror_page 404 =418 /teapot;"),
+        (HTTP, "gzip on;\ngzip_types text/plain;"),
+    ] {
+        let world = world();
+        world.plugin("fine", key, &format!("[app_main]\n{APP}prefix_based_routing_extra_routes=/y\n"));
+        let text = text.replace("HOME", world.home().to_str().unwrap());
+        world.write(&format!("fine/{}", key.rsplit('=').next().unwrap()), &text);
+        world.write("good/main/static/a.txt", "file");
+        world.main("fine");
+        let configured = world.configure();
+        assert_eq!(configured.problems, [], "{text}");
+        let _nginx = world.serve(&configured);
+        let paths = ["/good", "/fine", "/good/static/a.txt", "/good/static/none", "/none"];
+        assert_eq!(
+            paths.map(|path| world.who(path)),
+            ["good/main/1", "fine/main/1", "file", "404", "404"],
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_pattern_does_not_reach_a_plugin_that_has_patterns_of_its_own() {
+    let world = world();
+    for (name, pattern) in [("loose", "\\.txt$"), ("strict", "^/strict/.*\\.txt$")] {
+        world.plugin(name, SERVER, &format!("[app_main]\n{APP}"));
+        world.write(&format!("{name}/server.conf"), &format!("location ~ {pattern} {{ return 418; }}"));
+        world.main(name);
+    }
+    let configured = world.configure();
+    let [(name, problem)] = &configured.problems[..] else { panic!("{:?}", configured.problems) };
+    assert_eq!(name, "loose");
+    assert!(problem.message.contains("takes paths of the plugin `strict`, too"), "{problem:?}");
+    let _nginx = world.serve(&configured);
+    assert_eq!(["/strict/a", "/strict/a.txt"].map(|path| world.who(path)), ["strict/main/1", "418"]);
 }

@@ -38,8 +38,8 @@ fn workers_learn_where_a_request_came_from() {
 }
 
 #[test]
-fn what_a_proxy_in_front_says_is_passed_on() {
-    let world = hello("");
+fn what_a_trusted_proxy_in_front_says_is_passed_on() {
+    let world = hello("real_ip=1\nreal_ip_set_from=127.0.0.0/8");
     let _nginx = world.start();
     let given = [
         ("X-Forwarded-For", "10.1.2.3"),
@@ -54,8 +54,48 @@ fn what_a_proxy_in_front_says_is_passed_on() {
     assert_eq!(seen["x-forwarded-path"], "/outer");
     // The port of another host is not known.
     assert!(!seen.contains_key("x-forwarded-port"));
-    let seen = world.get_with("/hello", &[("X-Forwarded-Port", "443")]).seen();
-    assert_eq!(seen["x-forwarded-port"], "443");
+    let seen = world.get_with("/hello", &[("X-Forwarded-Port", "443"), ("X-Forwarded-Prefix", "/p")]).seen();
+    assert_eq!((seen["x-forwarded-port"].as_str(), seen["x-forwarded-prefix"].as_str()), ("443", "/p"));
+}
+
+#[test]
+fn what_a_client_says_of_itself_is_not_believed() {
+    for settings in
+        ["", "real_ip=1\nreal_ip_set_from=10.0.0.0/8,192.0.2.1", "real_ip=1\nreal_ip_set_from=null"]
+    {
+        let world = hello(settings);
+        let _nginx = world.start();
+        let given = [
+            ("X-Forwarded-For", "10.1.2.3"),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Host", "evil.example"),
+            ("X-Forwarded-Port", "1"),
+            ("X-Forwarded-Path", "/evil"),
+            ("X-Forwarded-Prefix", "/evil"),
+            ("X-Forwarded-Ssl", "on"),
+            ("X-Forwarded-Protocol", "ssl"),
+            ("X-Forwarded-Scheme", "https"),
+            ("Forwarded", "for=10.1.2.3"),
+            ("X-Real-IP", "10.1.2.3"),
+            ("Host", "example.org:8080"),
+        ];
+        let seen = world.get_with("/hello", &given).seen();
+        for (name, value) in [
+            ("x-forwarded-for", Some("127.0.0.1")),
+            ("x-real-ip", Some("127.0.0.1")),
+            ("x-forwarded-proto", Some("http")),
+            ("x-forwarded-host", Some("example.org")),
+            ("x-forwarded-port", Some("8080")),
+            ("x-forwarded-path", Some("/hello")),
+            ("x-forwarded-prefix", None),
+            ("x-forwarded-ssl", None),
+            ("x-forwarded-protocol", None),
+            ("x-forwarded-scheme", None),
+            ("forwarded", None),
+        ] {
+            assert_eq!(seen.get(name).map(String::as_str), value, "{settings}: {name}");
+        }
+    }
 }
 
 #[test]
@@ -136,6 +176,15 @@ fn what_an_app_has_said_goes_out_before_it_has_said_all() {
     let mut stream = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     stream.write_all(b"GET /hello/stream HTTP/1.0\r\n\r\n").unwrap();
+    until_first(&mut stream);
+    // Each chunk is one saying, however the app has its answers collected.
+    let mut stream = TcpStream::connect(("127.0.0.1", world.port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(b"GET /hello/stream-chunks HTTP/1.0\r\n\r\n").unwrap();
+    until_first(&mut stream);
+}
+
+fn until_first(stream: &mut TcpStream) {
     let mut seen = Vec::new();
     while !seen.ends_with(b"first") {
         let mut buffer = [0; 4096];

@@ -1,8 +1,8 @@
 //! The module's own settings, and what nginx says by itself.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::support::{World, free_port};
+use crate::support::{World, free_port, wait_until};
 
 #[test]
 fn the_module_answers_for_itself() {
@@ -91,6 +91,14 @@ fn https_works_with_a_certificate() {
         .unwrap();
     let text = String::from_utf8_lossy(&answer.stdout);
     assert!(text.contains("X-Forwarded-Proto: https"), "{answer:?}");
+    let offered = Command::new("openssl")
+        .args(["s_client", "-alpn", "h2,http/1.1", "-connect"])
+        .arg(format!("127.0.0.1:{port}"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&offered.stdout);
+    assert!(text.contains("ALPN protocol: h2"), "{offered:?}");
     assert_eq!(world.who("/hello"), "hello/main/1");
 }
 
@@ -111,9 +119,12 @@ fn testing_leaves_a_running_nginx_and_its_files_alone() {
     world.app("hello", "");
     world.main("hello");
     let _nginx = world.start();
-    let pid = std::fs::read_to_string(world.home().join("var/nginx/nginx.pid")).unwrap();
+    let read_pid = || std::fs::read_to_string(world.home().join("var/nginx/nginx.pid")).unwrap_or_default();
+    // nginx listens before it writes that.
+    wait_until("nginx has its pid file", || !read_pid().is_empty());
+    let pid = read_pid();
     assert_eq!(world.configure().problems, []);
-    assert_eq!(std::fs::read_to_string(world.home().join("var/nginx/nginx.pid")).unwrap(), pid);
+    assert_eq!(read_pid(), pid);
     assert_eq!(world.who("/hello"), "hello/main/1");
     let left: Vec<_> = std::fs::read_dir(world.home().join("var/nginx"))
         .unwrap()
@@ -121,4 +132,62 @@ fn testing_leaves_a_running_nginx_and_its_files_alone() {
         .filter(|name| name.starts_with('.'))
         .collect();
     assert_eq!(left, Vec::<String>::new());
+}
+
+#[test]
+fn each_version_of_nginx_is_told_of_http_2_in_its_own_way() {
+    for (version, has_module, expected) in [
+        ("1.25.3", true, ["\n    http2 on;", "ssl default_server"]),
+        ("1.22.1", true, ["", "ssl http2 default_server"]),
+        ("1.22.1", false, ["", "ssl default_server"]),
+    ] {
+        let mut world = World::new();
+        let module = if has_module { "--with-http_v2_module" } else { "" };
+        let script = format!(
+            "#!/bin/sh\ncase $1 in -V) printf 'nginx version: openresty/{version}\\n{module}\\n' >&2 ;; esac\n"
+        );
+        world.shadow("openresty", &script);
+        world.set("https_port=1\nssl_certificate=/a\nssl_certificate_key=/b");
+        let text = world.configure().text;
+        for part in expected {
+            assert!(text.contains(part), "{version}: {text}");
+        }
+        assert_eq!(text.contains("http2 on;"), !expected[0].is_empty());
+    }
+}
+
+#[test]
+fn texts_are_compressed_for_those_who_want_it() {
+    for (setting, fragment, expected) in [
+        ("", "", true),
+        ("gzip=0", "", false),
+        ("", "gzip off;", false),
+        ("", "gzip_min_length 100000000;", false),
+    ] {
+        let mut world = World::new();
+        world.set(setting);
+        world.app("hello", "");
+        world.plugin("other", "_extra_nginx_http_conf_filename=x.conf", "");
+        world.write("other/x.conf", fragment);
+        let long = "x".repeat(5000);
+        for (name, content) in [("a.txt", &*long), ("a.json", &long), ("a.png", &long), ("b.txt", "short")] {
+            world.write(&format!("hello/main/static/{name}"), content);
+        }
+        world.main("hello");
+        let _nginx = world.start();
+        for (path, is_text) in [
+            ("static/a.txt", true),
+            ("static/a.json", true),
+            ("static/a.png", false),
+            ("static/b.txt", false),
+            ("own-long", true),
+        ] {
+            let answer =
+                world.get_with(&format!("/hello/{path}"), &[("Accept-Encoding", "gzip"), ("X-Long", &long)]);
+            let is_compressed = answer.header("content-encoding") == Some("gzip");
+            assert_eq!(is_compressed, expected && is_text, "{setting}{fragment} {path}");
+            assert_eq!(answer.header("vary").is_some(), is_compressed, "{setting}{fragment} {path}");
+            assert_eq!(world.get(&format!("/hello/{path}")).header("content-encoding"), None);
+        }
+    }
 }

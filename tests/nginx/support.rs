@@ -1,6 +1,6 @@
 //! A module's runtime home with plugins, a real nginx in front of it, workers behind it, and a client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,7 +9,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use mwp::plugin::{Module, Plugin};
@@ -159,6 +160,43 @@ impl World {
         });
     }
 
+    /// A worker that answers one request after the other.
+    pub fn single(&self, plugin: &str, app: &str, number: u32) {
+        let name = format!("{plugin}/{app}/{number}");
+        let listener = UnixListener::bind(self.socket(plugin, app, number)).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                answer(&mut stream.unwrap(), &name);
+            }
+        });
+    }
+
+    /// A worker that ends, with its socket, at a request for `kill`; says whether it has.
+    pub fn mortal(&self, plugin: &str, app: &str, number: u32) -> Arc<AtomicBool> {
+        let name = format!("{plugin}/{app}/{number}");
+        let socket = self.socket(plugin, app, number);
+        let listener = UnixListener::bind(&socket).unwrap();
+        let is_dead = Arc::new(AtomicBool::new(false));
+        let dead = Arc::clone(&is_dead);
+        std::thread::spawn(move || {
+            loop {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut line = String::new();
+                BufReader::new(stream.try_clone().unwrap()).read_line(&mut line).unwrap();
+                if line.contains("kill") {
+                    dead.store(true, Ordering::Relaxed);
+                    fs::remove_file(&socket).unwrap();
+                    // A process takes a while to end.
+                    std::thread::sleep(Duration::from_millis(50));
+                    return;
+                }
+                let head = "HTTP/1.0 200 OK\r\nContent-Type: text/plain";
+                let _ = write!(stream, "{head}\r\nContent-Length: {}\r\n\r\n{name}", name.len());
+            }
+        });
+        is_dead
+    }
+
     /// The only worker of `main`.
     pub fn main(&self, plugin: &str) {
         self.worker(plugin, "main", 1);
@@ -215,6 +253,27 @@ pub fn free_port() -> u16 {
 /// An nginx that ends with the test.
 pub struct Running {
     child: Child,
+}
+
+impl Running {
+    /// The processes that answer.
+    pub fn workers(&self) -> BTreeSet<u32> {
+        let pid = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+
+    /// Has nginx read its configuration again, and returns when a new worker answers and the old ones know.
+    pub fn reload(&self) {
+        let old = self.workers();
+        Command::new("kill").args(["-HUP", &self.child.id().to_string()]).status().unwrap();
+        let title = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        wait_until("nginx has new workers", || {
+            let now = self.workers();
+            now.difference(&old).next().is_some()
+                && now.intersection(&old).all(|worker| title(worker).contains("shutting down"))
+        });
+    }
 }
 
 impl Drop for Running {
@@ -330,14 +389,25 @@ fn answer(stream: &mut UnixStream, name: &str) {
         return;
     }
     if path.contains("stream") {
-        let _ = write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst");
+        let (kind, text) = match path.contains("chunks") {
+            true => ("Transfer-Encoding: chunked", "5\r\nfirst\r\n"),
+            false => ("X-Accel-Buffering: no", "first"),
+        };
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\n{kind}\r\nConnection: close\r\n\r\n{text}");
         let _ = stream.read(&mut [0]);
         return;
     }
+    if let Some((_, megabytes)) = path.split_once("megabytes=") {
+        let length = megabytes.parse::<usize>().unwrap() << 20;
+        let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(&vec![b'x'; length]);
+        return;
+    }
     let extra = if path.contains("own-id") { "X-Request-Id: mine\r\n" } else { "" };
+    let status = if path.contains("own-502") { "502 Bad Gateway" } else { "200 OK" };
     let _ = write!(
         stream,
-        "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{extra}Connection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{extra}Connection: close\r\n\r\n{body}",
         body.len()
     );
 }

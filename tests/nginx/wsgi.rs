@@ -261,7 +261,7 @@ fn what_is_under_way_is_answered_before_the_end() {
                 std::thread::sleep(Duration::from_millis(400));
                 worker.signal(signal);
                 std::thread::sleep(Duration::from_millis(200));
-                assert_eq!(body(world, "GET", "x", b"").0, 502);
+                assert_eq!(body(world, "GET", "x", b"").0, 503);
                 let slept = (200, "slept".to_owned());
                 assert_eq!((one.join().unwrap(), two.join().unwrap()), (slept.clone(), slept));
             });

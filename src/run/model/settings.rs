@@ -47,6 +47,10 @@ pub struct NginxSettings {
     pub real_ip_header: String,
     /// Addresses and networks.
     pub real_ip_set_from: Vec<String>,
+    /// `fragments_allowed`: the plugins whose fragments may answer for others. Ours.
+    pub fragments_allowed: Vec<String>,
+    /// `gzip`: whether texts are compressed. Ours.
+    pub gzip: bool,
     pub server_tokens: bool,
     pub port_in_redirect: bool,
     pub https_port: Option<u16>,
@@ -155,6 +159,14 @@ impl Reader<'_> {
                 .map(|address| address.trim().to_owned())
                 .filter(|address| !is_null(address))
                 .collect(),
+            fragments_allowed: self
+                .text("nginx", "fragments_allowed")
+                .unwrap_or_default()
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .filter(|name| !name.is_empty())
+                .collect(),
+            gzip: self.flag("nginx", "gzip", true)?,
             server_tokens: self.flag("nginx", "server_tokens", true)?,
             port_in_redirect: self.flag("nginx", "port_in_redirect", true)?,
             https_port: match self.text("nginx", "https_port") {

@@ -6,7 +6,7 @@ use super::fragment::{Fragment, Fragments};
 use crate::error::{Error, Problem, Result};
 use crate::plugin::Plugin;
 use crate::plugin::config::Section;
-use crate::run::{Kind, Service, check_socket};
+use crate::run::{Kind, NginxSettings, Service, check_socket};
 use crate::site::Site;
 use crate::text;
 
@@ -65,6 +65,7 @@ pub(super) struct Reader<'a> {
     /// The names of this machine.
     pub(super) hosts: &'a [String],
     pub(super) is_openresty: bool,
+    pub(super) settings: &'a NginxSettings,
 }
 
 impl Reader<'_> {
@@ -86,7 +87,7 @@ impl Reader<'_> {
             is_on_lua_path: false,
             problems: Vec::new(),
         };
-        let mut fragments = Fragments::new(plugin, self.site, self.is_openresty);
+        let mut fragments = Fragments::new(plugin, self.site, self.is_openresty, Some(self.settings));
         if let Some(general) = config.section("general") {
             candidate.http = fragments.read(general, "_extra_nginx_http_conf_filename")?;
             candidate.server = fragments.read(general, "_extra_nginx_server_conf_filename")?;

@@ -23,6 +23,14 @@ const STATUS_LOCATION: &str = "/status";
 /// Megabytes; more than any disk has, less than what nginx can count.
 const MAX_BODY_SIZE: u64 = 1 << 30;
 const MAX_WORKERS: u64 = 512;
+/// Megabytes; nginx has 1024, which many slow clients would fill a disk with.
+const TEMP_FILE_SIZE: u64 = 256;
+/// Seconds; nginx counts in milliseconds.
+const MAX_SHUTDOWN_TIMEOUT: u64 = 31_536_000;
+/// The first nginx that has `http2 on`; later ones warn of the other form.
+const HTTP2_DIRECTIVE_SINCE: [u32; 3] = [1, 25, 1];
+/// The first nginx that has `$upstream_bytes_sent`.
+const BYTES_SENT_SINCE: [u32; 3] = [1, 15, 8];
 
 /// What is the same for all plugins; the template's variables.
 #[derive(Debug, Serialize)]
@@ -32,14 +40,25 @@ pub(super) struct Base {
     workers: String,
     open_files: Option<u64>,
     connections: u64,
+    /// Seconds until a reload cuts what its old workers still have.
+    shutdown_timeout: u64,
+    /// Whether this nginx can tell what reached a worker.
+    tells_reached: bool,
     variables: Vec<String>,
     addresses: Vec<Listen>,
     ssl: Option<Ssl>,
     real_ip: Option<RealIp>,
+    /// The networks of the proxies that are believed.
+    trusted: Vec<String>,
     log: bool,
     has_uwsgi: bool,
     has_scgi: bool,
     body_size: u64,
+    gzip: bool,
+    /// How this nginx is told to speak HTTP/2, if it can.
+    http2: Option<Http2>,
+    /// Megabytes of one answer that wait on disk for a slow client.
+    temp_file_size: u64,
     server_tokens: bool,
     port_in_redirect: bool,
     ignore_client_abort: bool,
@@ -53,6 +72,13 @@ pub(super) struct Base {
     pub(super) plugins_base: String,
     #[serde(skip)]
     reserved: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Http2 {
+    Directive,
+    OptionOfListen,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,14 +127,23 @@ impl Base {
             },
             open_files: Some((CONNECTIONS + OTHER_FILES).min(limit)),
             connections: CONNECTIONS.min(limit.saturating_sub(OTHER_FILES)).max(16),
+            // 0 would be for ever.
+            shutdown_timeout: settings.timeout.clamp(1, MAX_SHUTDOWN_TIMEOUT),
+            tells_reached: nginx.is_since(BYTES_SENT_SINCE),
             variables: if nginx.is_openresty { names.map(str::to_owned).collect() } else { Vec::new() },
             addresses: addresses(settings)?,
             ssl: ssl(settings)?,
             real_ip: real_ip(settings)?,
+            trusted: trusted(settings),
             log: settings.logging,
             has_uwsgi: nginx.has_default_module("http_uwsgi_module"),
             has_scgi: nginx.has_default_module("http_scgi_module"),
             body_size: settings.upload_max_body_size.min(MAX_BODY_SIZE),
+            gzip: settings.gzip && nginx.has_default_module("http_gzip_module"),
+            http2: nginx.has_extra_module("http_v2_module").then(|| {
+                if nginx.is_since(HTTP2_DIRECTIVE_SINCE) { Http2::Directive } else { Http2::OptionOfListen }
+            }),
+            temp_file_size: TEMP_FILE_SIZE,
             server_tokens: settings.server_tokens,
             port_in_redirect: settings.port_in_redirect,
             ignore_client_abort: settings.proxy_ignore_client_abort,
@@ -122,6 +157,10 @@ impl Base {
             plugins_base: site.plugins_base(module).to_string_lossy().into_owned(),
             reserved: std::iter::once(STATUS_LOCATION).chain(health).map(str::to_owned).collect(),
         })
+    }
+
+    pub(super) fn tells_reached(&self) -> bool {
+        self.tells_reached
     }
 
     /// The paths that no plugin can have.
@@ -205,6 +244,15 @@ fn real_ip(settings: &NginxSettings) -> Result<Option<RealIp>> {
         recursive: settings.real_ip_recursive,
         from: settings.real_ip_set_from.iter().map(|address| word(address)).collect(),
     }))
+}
+
+/// Of the proxies in front, those that are addresses or networks: nginx compares nothing else.
+fn trusted(settings: &NginxSettings) -> Vec<String> {
+    let is_network = |text: &&String| {
+        let (address, length) = text.split_once('/').unwrap_or((text, "0"));
+        address.parse::<IpAddr>().is_ok() && length.parse::<u8>().is_ok()
+    };
+    settings.real_ip_set_from.iter().filter(|_| settings.real_ip).filter(is_network).cloned().collect()
 }
 
 fn bad(key: &str, found: &str, allowed: &str) -> Error {

@@ -8,6 +8,7 @@ use minijinja::UndefinedBehavior;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 
+use super::reach::{self, Own, Place, Trespass};
 use super::syntax::{self, Directive};
 use crate::env;
 use crate::error::{Error, Result};
@@ -15,6 +16,7 @@ use crate::fs;
 use crate::jinja;
 use crate::plugin::Plugin;
 use crate::plugin::config::Section;
+use crate::run::NginxSettings;
 use crate::site::{Environment, Site};
 use crate::text;
 
@@ -29,9 +31,22 @@ pub(super) struct Fragment {
 }
 
 impl Fragment {
+    /// The directives at its top.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.directives.iter().map(|directive| directive.name.as_str())
+    }
+
     /// Whether a directive stands at its top.
     pub(super) fn has(&self, name: &str) -> bool {
         self.directives.iter().any(|directive| directive.name == name)
+    }
+
+    /// Whether it does nothing but set what holds for a location: what chooses an answer is not to be asked twice.
+    pub(super) fn only_sets(&self) -> bool {
+        const CHOOSES: [&str; 8] =
+            ["location", "if", "limit_except", "rewrite", "return", "try_files", "alias", "internal"];
+        let chooses = |it: &Directive| CHOOSES.contains(&it.name.as_str()) || it.name.contains("_by_lua");
+        !self.directives.iter().any(chooses)
     }
 
     /// Whether it gives this FastCGI parameter a value.
@@ -84,13 +99,20 @@ pub(super) struct Fragments<'a> {
     plugin: &'a Plugin,
     site: &'a Site,
     is_openresty: bool,
+    /// Where they are known, fragments must not reach beyond the plugin unless these allow it.
+    settings: Option<&'a NginxSettings>,
     /// Made for the first fragment: most plugins have none.
     variables: Option<BTreeMap<String, String>>,
 }
 
 impl<'a> Fragments<'a> {
-    pub(super) fn new(plugin: &'a Plugin, site: &'a Site, is_openresty: bool) -> Fragments<'a> {
-        Fragments { plugin, site, is_openresty, variables: None }
+    pub(super) fn new(
+        plugin: &'a Plugin,
+        site: &'a Site,
+        is_openresty: bool,
+        settings: Option<&'a NginxSettings>,
+    ) -> Fragments<'a> {
+        Fragments { plugin, site, is_openresty, settings, variables: None }
     }
 
     /// As [`new`](Fragments::new), for whoever has the plugin's environment already.
@@ -98,9 +120,13 @@ impl<'a> Fragments<'a> {
         plugin: &'a Plugin,
         site: &'a Site,
         is_openresty: bool,
+        settings: Option<&'a NginxSettings>,
         environment: &Environment,
     ) -> Fragments<'a> {
-        Fragments { plugin, site, is_openresty, variables: Some(of_text(environment)) }
+        Fragments {
+            variables: Some(of_text(environment)),
+            ..Fragments::new(plugin, site, is_openresty, settings)
+        }
     }
 
     /// The fragment that a key names.
@@ -116,7 +142,25 @@ impl<'a> Fragments<'a> {
         {
             return Err(needs_openresty(&format!("{}:{}: `{}`", text::path(&path), lua.line, lua.name)));
         }
-        Ok(Some(Fragment { file, text, directives }))
+        let fragment = Fragment { file, text, directives };
+        let place = match key {
+            "_extra_nginx_http_conf_filename" => Place::Http,
+            "_extra_nginx_server_conf_filename" => Place::Server,
+            _ => Place::App,
+        };
+        match self.trespass(&fragment, place) {
+            Some(found) => Err(beyond(&path, self.plugin.label.name.as_str(), &found)),
+            None => Ok(Some(fragment)),
+        }
+    }
+
+    /// What the fragment does that is not its plugin's affair.
+    fn trespass(&self, fragment: &Fragment, place: Place) -> Option<Trespass> {
+        let settings = self.settings.filter(|it| !is_allowed(it, self.plugin.label.name.as_str()))?;
+        let ports: Vec<u16> = std::iter::once(settings.port).chain(settings.https_port).collect();
+        let routes = own_routes(self.plugin);
+        let own = Own { routes: &routes, ports: &ports, body_size: settings.upload_max_body_size << 20 };
+        reach::trespass(fragment, place, own)
     }
 
     /// The Lua code that a key names.
@@ -160,6 +204,26 @@ impl<'a> Fragments<'a> {
         let variables = of_text(&environment);
         Ok(self.variables.insert(variables).clone())
     }
+}
+
+/// Whether the operator lets the fragments of this plugin do anything.
+pub(super) fn is_allowed(settings: &NginxSettings, plugin: &str) -> bool {
+    settings.fragments_allowed.iter().any(|name| name == plugin)
+}
+
+/// The routes that a plugin has by its name and its configuration, without a `/` at their ends.
+pub(super) fn own_routes(plugin: &Plugin) -> Vec<String> {
+    let extra = plugin.config.apps().flat_map(|app| app.text("prefix_based_routing_extra_routes").split(';'));
+    let extra = extra.map(|route| route.trim().trim_end_matches('/').to_owned());
+    std::iter::once(format!("/{}", plugin.label.name)).chain(extra).collect()
+}
+
+/// That a fragment reaches beyond its plugin.
+pub(super) fn beyond(file: &Path, plugin: &str, found: &Trespass) -> Error {
+    Error::input(format!("{}:{}: {}", text::path(file), found.line, text::visible(&found.reason))).hint(format!(
+        "put it into a location of the plugin's own; or have the operator set fragments_allowed={plugin} in section \
+         [nginx] of the module's config/config.ini"
+    ))
 }
 
 /// The variables that are text.

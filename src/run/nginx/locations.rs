@@ -4,6 +4,8 @@
 //! `/hello/mainx` is none of it. Regular expressions among a plugin's own fragments go before its routes, as they do
 //! in MetWork; those of another plugin do not.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::apps::{App, Candidate};
@@ -19,10 +21,20 @@ pub(super) struct Location {
     matcher: String,
     plugin: String,
     resets_error_pages: bool,
+    /// The location of what no worker has answered.
+    unanswered: Option<String>,
+    /// At most so many workers are tried, those that are not there among them.
+    tries: Option<usize>,
+    /// Whether this is the location of what reached none of the workers that were tried.
+    is_second: bool,
     /// Where to, for the path of a directory without its `/`.
     redirect: Option<String>,
     /// The directory of the files.
     files: Option<String>,
+    /// Links below it lead to files of the same owner alone.
+    links_from: Option<String>,
+    /// A pattern for the files that nobody gets.
+    hidden: Option<String>,
     /// Where requests go otherwise.
     upstream: String,
     timeout: i64,
@@ -57,38 +69,47 @@ enum Part {
 }
 
 /// The locations of the server that all plugins share.
-pub(super) fn of_paths(plugins: &[&Candidate], routes: &[Route]) -> Vec<Location> {
+pub(super) fn of_paths(plugins: &[&Candidate], routes: &[Route], tells_reached: bool) -> Vec<Location> {
     let on_server = |name: &str| plugins.iter().filter_map(|it| it.server.as_ref()).any(|it| it.has(name));
     let maker = |app: AppIndex| {
         let plugin = plugins[app.0];
         Maker {
+            tells_reached,
             plugin,
             app: &plugin.apps[app.1],
             on_server: plugin.server.as_ref(),
             is_host: false,
-            resets_error_pages: on_server("error_page"),
-            repeats_headers: on_server("proxy_set_header"),
+            resets_error_pages: on_server("error_page") || in_http(plugins, "error_page"),
+            repeats_headers: on_server("proxy_set_header") || in_http(plugins, "proxy_set_header"),
         }
     };
-    routes.iter().flat_map(|route| maker(route.app).locations(&route.path, route.answer)).collect()
+    let mut locations: Vec<Location> =
+        routes.iter().flat_map(|route| maker(route.app).locations(&route.path, route.answer)).collect();
+    let apps: BTreeSet<AppIndex> =
+        routes.iter().filter(|it| it.answer == Answer::Workers).map(|it| it.app).collect();
+    locations.extend(apps.into_iter().filter_map(|app| maker(app).second()));
+    locations
 }
 
 /// The locations of the server that one app has for itself. Its fragment stands beside them.
-pub(super) fn of_host(plugins: &[&Candidate], app: AppIndex) -> Vec<Location> {
+pub(super) fn of_host(plugins: &[&Candidate], app: AppIndex, tells_reached: bool) -> Vec<Location> {
     let plugin = plugins[app.0];
     let app = &plugin.apps[app.1];
     let maker = Maker {
+        tells_reached,
         plugin,
         app,
         on_server: app.fragment.as_ref(),
         is_host: true,
-        resets_error_pages: false,
-        repeats_headers: false,
+        resets_error_pages: in_http(plugins, "error_page")
+            && !app.fragment.as_ref().is_some_and(|it| it.has("error_page")),
+        repeats_headers: in_http(plugins, "proxy_set_header"),
     };
     let files = app.files.as_ref().map(|files| files.prefix.as_str());
     let mut locations = Vec::new();
     if !app.sockets.is_empty() && files != Some("") {
         locations.extend(maker.locations("", Answer::Workers));
+        locations.extend(maker.second());
     }
     if let Some(prefix) = files {
         locations.extend(maker.locations(prefix, Answer::Files));
@@ -96,7 +117,17 @@ pub(super) fn of_host(plugins: &[&Candidate], app: AppIndex) -> Vec<Location> {
     locations
 }
 
+/// Where requests go that no worker has answered, and that are not to be tried again.
+const UNANSWERED: &str = "@unanswered";
+/// One request takes no more workers with it than this.
+const TRIES: usize = 2;
+
+fn in_http(plugins: &[&Candidate], name: &str) -> bool {
+    plugins.iter().filter_map(|it| it.http.as_ref()).any(|it| it.has(name))
+}
+
 struct Maker<'a> {
+    tells_reached: bool,
     plugin: &'a Candidate,
     app: &'a App,
     /// What of the plugin's own stands in the same server: where it has the same location, ours is left out.
@@ -136,12 +167,18 @@ impl Maker<'_> {
         }
         let sets_headers = own.iter().any(|name| name == "proxy_set_header");
         let files = app.files.as_ref().filter(|_| answer == Answer::Files);
+        let is_second = self.has_second();
         Location {
             matcher: self.matcher(path, part),
             plugin: self.plugin.name.clone(),
             resets_error_pages: self.resets_error_pages,
+            unanswered: self.unanswered().filter(|_| answer == Answer::Workers),
+            tries: is_second.then_some(TRIES),
+            is_second: false,
             redirect,
             files: files.map(|files| value(&format!("{}/", files.dir))),
+            links_from: files.map(|files| value(&format!("from={}/", files.dir))),
+            hidden: files.map(|_| word(&format!("(?s)^{}/(?:.*/)?\\.(?!well-known(?:/|$))", pattern(path)))),
             upstream: upstream_name(self.plugin, app),
             timeout: app.timeout,
             fastcgi: app.is_fastcgi.then(|| self.fastcgi(path, part, fragment.as_ref().or(beside))),
@@ -149,6 +186,38 @@ impl Maker<'_> {
             own,
             fragment: fragment.as_ref().map(|it| Insertion::new("LOCATION CONF", self.plugin, it)),
         }
+    }
+
+    /// Where requests go that no worker has answered; the plugin's own pages for that go before.
+    fn unanswered(&self) -> Option<String> {
+        let has_pages = |it: &Fragment| it.has("error_page");
+        let has_own =
+            self.app.fragment.as_ref().is_some_and(has_pages) || self.on_server.is_some_and(has_pages);
+        (self.tells_reached && !has_own).then(|| match self.has_second() {
+            true => format!("\"@{}\"", upstream_name(self.plugin, self.app)),
+            false => UNANSWERED.to_owned(),
+        })
+    }
+
+    /// nginx limits how many workers are tried, those that are not there among them. Where that may leave one out that
+    /// is there, what has reached none is tried again.
+    fn has_second(&self) -> bool {
+        let only_sets = |it: &Fragment| it.only_sets() && !it.has("error_page");
+        let own = self.app.fragment.as_ref().is_none_or(only_sets);
+        let beside = !self.on_server.is_some_and(|it| it.has("error_page"));
+        self.tells_reached && self.app.sockets.len() > TRIES && own && beside
+    }
+
+    fn second(&self) -> Option<Location> {
+        let matcher = self.unanswered().filter(|_| self.has_second())?;
+        let location = self.location("", Part::Below, Answer::Workers);
+        Some(Location {
+            matcher,
+            unanswered: Some(UNANSWERED.to_owned()),
+            tries: None,
+            is_second: true,
+            ..location
+        })
     }
 
     fn matcher(&self, path: &str, part: Part) -> String {

@@ -15,6 +15,7 @@ mod choice;
 mod fragment;
 mod locations;
 mod program;
+mod reach;
 mod routes;
 pub(super) mod running;
 mod syntax;
@@ -27,13 +28,14 @@ use crate::error::{Error, Problem, Result};
 use crate::fs;
 use crate::plugin::config::Section;
 use crate::plugin::{Module, Plugin};
-use crate::run::{Service, Settings};
+use crate::run::{NginxSettings, Service, Settings};
 use crate::site::{Environment, Site};
 use crate::text;
 use apps::{Candidate, Reader};
 use base::Base;
 use choice::Choice;
-use fragment::Fragments;
+use fragment::{Fragment, Fragments};
+use reach::{Others, Own};
 use routes::{Answer, Routes};
 
 pub use program::Nginx;
@@ -100,7 +102,10 @@ pub fn check_fragments(plugin: &Plugin, environment: &Environment, site: &Site) 
     }
     // Where there is no nginx to refuse it, Lua is no mistake.
     let is_openresty = Nginx::find(site).map_or(true, |nginx| nginx.is_openresty);
-    let mut fragments = Fragments::over(plugin, site, is_openresty, environment);
+    // A module whose settings are broken is told so elsewhere.
+    let settings = Settings::load(&plugin.label.module, site).ok();
+    let settings = settings.as_ref().map(|settings| &settings.nginx);
+    let mut fragments = Fragments::over(plugin, site, is_openresty, settings, environment);
     let mut problems = Vec::new();
     for section in &plugin.config.sections {
         for (key, is_lua) in FRAGMENTS {
@@ -127,6 +132,7 @@ fn candidates(nginx: &Nginx, inputs: &Inputs<'_>, home: &Path) -> (Vec<Candidate
         var: &home.join("var"),
         hosts: &host_names(inputs.site),
         is_openresty: nginx.is_openresty,
+        settings: &inputs.settings.nginx,
     };
     let mut plugins: Vec<&(Plugin, Vec<Service>)> = inputs.plugins.iter().collect();
     plugins.sort_by(|one, other| one.0.label.name.cmp(&other.0.label.name));
@@ -141,7 +147,46 @@ fn candidates(nginx: &Nginx, inputs: &Inputs<'_>, home: &Path) -> (Vec<Candidate
         }
     }
     separate_sockets(&mut candidates);
+    problems.extend(without_takers(&mut candidates, &inputs.settings.nginx));
     (candidates, problems)
+}
+
+/// Takes out the plugins whose fragments take what another plugin has.
+fn without_takers(candidates: &mut Vec<Candidate>, settings: &NginxSettings) -> Problems {
+    let all: Vec<&Candidate> = candidates.iter().collect();
+    let found = routes::resolve(&all, &[]);
+    let route = |it: &routes::Route, is_own: bool, number: usize| {
+        ((it.app.0 == number) == is_own).then(|| (it.path.clone(), all[it.app.0].name.clone()))
+    };
+    let mut problems = Problems::new();
+    for (number, candidate) in all.iter().enumerate() {
+        if fragment::is_allowed(settings, &candidate.name) {
+            continue;
+        }
+        let of = |is_own| found.paths.iter().filter_map(move |it| route(it, is_own, number));
+        let own: Vec<String> = of(true).map(|(path, _)| path).collect();
+        let own = Own { routes: &own, ports: &[], body_size: 0 };
+        let beside = || all.iter().enumerate().filter(|(other, _)| *other != number).map(|(_, it)| *it);
+        let others = Others {
+            routes: of(false).collect(),
+            upstreams: beside()
+                .flat_map(|it| it.apps.iter().map(|app| view::upstream_name(it, app)))
+                .collect(),
+            sockets: beside().flat_map(|it| it.apps.iter().flat_map(|app| app.sockets.clone())).collect(),
+            yielding: beside()
+                .find(|it| it.server.as_ref().is_some_and(Fragment::has_pattern))
+                .map(|it| it.name.clone()),
+        };
+        let fragments = candidate.http.iter().chain(&candidate.server);
+        let taken = fragments.filter_map(|it| Some((it, reach::taking(it, own, &others)?))).next();
+        if let Some((fragment, found)) = taken {
+            let file = Path::new(&candidate.dir).join(&fragment.file);
+            let error = fragment::beyond(&file, &candidate.name, &found);
+            problems.extend(error.problems.into_iter().map(|problem| (candidate.name.clone(), problem)));
+        }
+    }
+    candidates.retain(|it| !problems.iter().any(|(name, _)| *name == it.name));
+    problems
 }
 
 /// `a_b` with an app `c` and `a` with an app `b_c` have the same sockets: the first keeps them.

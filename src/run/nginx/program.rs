@@ -66,11 +66,16 @@ impl Nginx {
         let version = version.split_whitespace().next().unwrap_or_default().to_owned();
         Ok(Nginx {
             is_openresty: version.starts_with("openresty/"),
-            has_log_option: numbers(&version) >= LOG_OPTION_SINCE.to_vec(),
+            has_log_option: is_since(&version, LOG_OPTION_SINCE),
             program,
             version,
             build,
         })
+    }
+
+    /// Whether it is of this version, or a later one; openresty counts as the nginx that it is made of.
+    pub(super) fn is_since(&self, version: [u32; 3]) -> bool {
+        is_since(&self.version, version)
     }
 
     /// Whether a module is in this build that nginx has by default.
@@ -187,6 +192,10 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+fn is_since(version: &str, since: [u32; 3]) -> bool {
+    numbers(version) >= since.to_vec()
+}
+
 /// Of `nginx/1.22.1`.
 fn numbers(version: &str) -> Vec<u32> {
     let digits = version.split('/').nth(1).unwrap_or_default();
@@ -231,8 +240,8 @@ mod tests {
 
     #[test]
     fn versions_are_compared_by_their_numbers() {
-        assert!(numbers("openresty/1.21.4.1") >= LOG_OPTION_SINCE.to_vec());
-        assert!(numbers("nginx/1.9.10") < LOG_OPTION_SINCE.to_vec());
-        assert!(numbers("nginx/1.19.5") >= LOG_OPTION_SINCE.to_vec());
+        assert!(is_since("openresty/1.21.4.1", LOG_OPTION_SINCE));
+        assert!(!is_since("nginx/1.9.10", LOG_OPTION_SINCE));
+        assert!(is_since("nginx/1.19.5", LOG_OPTION_SINCE));
     }
 }

@@ -1,5 +1,7 @@
 //! From plugins and settings to the text of the configuration: what `templates/nginx/nginx.conf` is rendered with.
 
+use std::collections::BTreeSet;
+
 use minijinja::syntax::SyntaxConfig;
 use serde::Serialize;
 
@@ -38,6 +40,8 @@ struct View<'a> {
     lua: Option<Lua>,
     upstreams: Vec<Upstream>,
     http_fragments: Vec<Insertion>,
+    /// What these set: nginx takes nothing twice.
+    http_own: BTreeSet<&'a str>,
     server_fragments: Vec<Insertion>,
     not_found: bool,
     locations: Vec<Location>,
@@ -90,7 +94,7 @@ impl Insertion {
 }
 
 impl<'a> View<'a> {
-    fn new(base: &'a Base, plugins: &[&Candidate], routes: &Routes) -> View<'a> {
+    fn new(base: &'a Base, plugins: &[&'a Candidate], routes: &Routes) -> View<'a> {
         let fragments = |kind, pick: fn(&Candidate) -> Option<&Fragment>| -> Vec<Insertion> {
             let one = |plugin: &&Candidate| Some(Insertion::new(kind, plugin, pick(plugin)?));
             plugins.iter().filter_map(one).collect()
@@ -105,7 +109,7 @@ impl<'a> View<'a> {
                 plugin: plugin.name.clone(),
                 names: names.iter().map(|name| word(name)).collect(),
                 fragment: fragment.map(|it| Insertion::new("SERVER CONF OF AN APP", plugin, it)),
-                locations: of_host(plugins, *app),
+                locations: of_host(plugins, *app, base.tells_reached()),
             }
         };
         let lua = base.is_openresty.then(|| Lua {
@@ -117,11 +121,12 @@ impl<'a> View<'a> {
             log_extra: all_fragments(plugins).any(|it| it.text.contains("$extra_log_format")),
             lua,
             upstreams: upstreams(plugins),
+            http_own: plugins.iter().filter_map(|it| it.http.as_ref()).flat_map(Fragment::names).collect(),
             http_fragments: fragments("HTTP CONF", |it| it.http.as_ref()),
             server_fragments: fragments("SERVER CONF", |it| it.server.as_ref()),
             not_found: !routes.paths.iter().any(|route| route.path.is_empty())
                 && !on_server.iter().any(catches_all),
-            locations: of_paths(plugins, &routes.paths),
+            locations: of_paths(plugins, &routes.paths, base.tells_reached()),
             hosts: routes.hosts.iter().map(host).collect(),
         }
     }
