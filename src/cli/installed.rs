@@ -1,6 +1,7 @@
 //! Commands over installed plugins: `list`, `uninstall`, `develop`, `verify`, `repackage`.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -12,7 +13,7 @@ use super::exec::BaseOption;
 use super::in_service;
 use super::install::{modules, tell};
 use super::signals;
-use crate::error::{Error, Fault, Problem, Result};
+use crate::error::{At, Error, Fault, Problem, Result};
 use crate::graph::{self, Target};
 use crate::install::{self, Base, Event, Installed, Report, Standing};
 use crate::plugin::{Label, Module};
@@ -47,6 +48,24 @@ pub(super) fn find(name: &str, option: &BaseOption, context: &Context) -> Result
         }
     }
     Err(first_error.unwrap_or_else(|| Error::input("there is no place where plugins are installed")))
+}
+
+/// As [`find`], where the path of an installed plugin's home will do as well.
+fn find_by_path(given: &str, option: &BaseOption, context: &Context) -> Result<(Base, Module, Installed)> {
+    if !given.contains('/') && !matches!(given, "." | "..") {
+        return find(given, option, context);
+    }
+    let path = std::path::absolute(given).at("find", Path::new(given))?;
+    let real = fs::canonicalize(&path).ok();
+    for (base, _) in bases(option, context)? {
+        // A link to nothing is told by its own path.
+        let is_it = |home: &Path| home == path || (real.is_some() && fs::canonicalize(home).ok() == real);
+        if let Some(plugin) = base.list()?.into_iter().find(|plugin| is_it(&plugin.home)) {
+            return find(&plugin.name, option, context);
+        }
+    }
+    Err(Error::input(format!("{} is no home of an installed plugin", text::path(&path)))
+        .hint("`mwp list` shows the plugins and their homes"))
 }
 
 /// List the installed plugins
@@ -136,7 +155,7 @@ pub(super) struct UninstallArguments {
     verbose: bool,
     #[command(flatten)]
     base: BaseOption,
-    /// The plugins' names
+    /// The plugins' names, or the paths of their homes
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
 }
@@ -151,7 +170,8 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
         context.output.be_verbose();
     }
     for name in &arguments.names {
-        let (base, module, _) = find(name, &arguments.base, context)?;
+        let (base, module, plugin) = find_by_path(name, &arguments.base, context)?;
+        let name = &plugin.name;
         let on_event = &mut |event: Event<'_>| tell(context, event);
         install::uninstall(
             &base,
