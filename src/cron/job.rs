@@ -128,7 +128,7 @@ impl Job {
     }
 
     fn take_lock(&self, dir: &Path, timeout: Duration) -> Result<Option<Lock>> {
-        fs::create_dir_all(dir)?;
+        fs::create_own_dir_all(dir)?;
         let digest = Md5::digest(self.command_line().as_bytes());
         let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Lock::acquire_within(&dir.join(format!("{name}.lock")), "cronwrap", timeout)
