@@ -28,6 +28,7 @@ mod shim;
 mod shims;
 mod signals;
 mod status;
+mod status_table;
 mod steer;
 mod systemd;
 mod up;
