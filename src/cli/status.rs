@@ -12,7 +12,7 @@ use crate::error::{Error, Problem, Result};
 use crate::exit;
 use crate::install::Base;
 use crate::plugin::Module;
-use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, WorkerStatus};
+use crate::run::status::{ModuleStatus, PluginStatus, State, WorkerStatus};
 use crate::run::{Control, Reply, Request, control, other_runner};
 use crate::text;
 

@@ -129,6 +129,16 @@ LimitSTACK=10000000
 LimitFSIZE=100000000
 StandardOutput=append:HOME/log/app_hello_main.log
 StandardError=inherit
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+UMask=0027
 ";
     assert_eq!(read("mwp-mfserv-app-hello-main@.service"), expected);
     let target = read("mwp-mfserv.target");

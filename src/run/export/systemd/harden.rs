@@ -2,7 +2,8 @@
 //!
 //! `[systemd] hardening=0` in the module's `config.ini` leaves this out, `[systemd] writable_paths` names directories
 //! beside the runtime home and the plugins that are written to. Left alone is what interpreters and plugins live by:
-//! memory that is written and then run (Node.js), devices, and reading the homes.
+//! memory that is written and then run (Node.js), and reading the homes. A plugin that needs hardware gets it by
+//! `DeviceAllow=` in `systemctl edit`.
 //!
 //! A user's systemd has no privileges to give away a view of the file system or capabilities; its units get what the
 //! process itself can renounce.
@@ -80,8 +81,7 @@ impl Hardening {
             .set("ProtectKernelLogs", "yes")
             .set("ProtectKernelModules", "yes")
             .set("ProtectKernelTunables", "yes")
-            .set("KeyringMode", "private")
-            .set("RemoveIPC", "yes");
+            .set("KeyringMode", "private");
         if groups == Groups::Given {
             unit.set("ProtectControlGroups", "yes");
         }
