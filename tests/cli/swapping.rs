@@ -296,11 +296,13 @@ fn sockets_go_with_their_workers() {
     let sockets = || {
         let entries = fs::read_dir(sandbox.runtime_home().join("var")).unwrap().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| name.contains(".socket")).collect::<Vec<_>>()
+        let mut names: Vec<String> = names.filter(|name| name.contains(".socket")).collect();
+        names.sort();
+        names
     };
     assert!(sockets().iter().any(|name| name == "app_hello_main_1.socket"));
     sandbox.ok(["uninstall", "hello"]);
-    up.until("they are gone", || sockets() == ["mwp.socket"]);
+    up.until("they are gone", || sockets() == ["metrics.socket", "mwp.socket"]);
     sandbox.ok(["down"]);
     assert_eq!(sockets(), [""; 0]);
 }
@@ -394,5 +396,6 @@ fn limits_of_a_whole_plugin_are_the_operators_to_set_and_told_where_they_have_no
         sandbox.ok(["status"]).says("warning: hello: ");
     }
     fs::write(overrides.join("hello.ini"), "[general]\n_version=7\n").unwrap();
+    up.until("the mistake is seen", || up.status()["ok"] == false);
     sandbox.fails(1, ["status"]).says("only cpu_max and memory_max can be overridden");
 }
