@@ -41,7 +41,7 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
             found.problems(nginx::check_fragments(&plugin, &environment, site));
         }
     }
-    let jobs = cron::check(dir, &environment);
+    let jobs = cron::check(dir, &environment, site);
     found.take(jobs, Found::warnings);
     let requirements = requirements::check(dir, &site.environment);
     found.take(requirements, |_, ()| {});

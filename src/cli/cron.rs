@@ -184,7 +184,7 @@ fn sync(arguments: &SyncArguments, context: &Context) -> Result<()> {
         };
         report.warnings.iter().for_each(|warning| context.output.warnings(warning));
         for entry in report.entries {
-            let jobs = text::count(entry.lines.len(), "job");
+            let jobs = text::count(entry.jobs(), "job");
             let change = match entry.state {
                 State::None | State::Present | State::Unknown => None,
                 State::Missing => Some(format!("{jobs} added")),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::Context;
-use crate::cron::{Ended, Job};
+use crate::cron::{Ended, Job, Output};
 use crate::error::{At, Error, Result};
 use crate::plugin::Module;
 use crate::{exit, text};
@@ -48,11 +48,11 @@ pub(super) struct Arguments {
     /// The shell that runs the command
     #[arg(short, long, value_name = "PATH", default_value = "/bin/sh")]
     shell: PathBuf,
-    /// Write both streams to this file below the module's log/, and put it aside when it is large
+    /// Write both streams to this file below the module's log/, and put it aside when it is large; NULL: to nowhere
     #[arg(long, value_name = "FILE")]
     log_capture_to: Option<PathBuf>,
-    /// The command, as for a shell
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    /// The words of the command; a single one that holds blanks is a line for the shell
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
 }
 
@@ -110,7 +110,11 @@ fn job(arguments: &Arguments, context: &Context) -> Result<Job> {
             .then(|| (runtime_home.join("var/cronwrap"), seconds(arguments.wait_for_lock_timeout))),
         nice: if arguments.low { Some(19) } else { arguments.nice },
         io_class: if arguments.low { Some(3) } else { arguments.ionice.filter(|class| *class > 0) },
-        log: arguments.log_capture_to.as_ref().map(|file| runtime_home.join("log").join(file)),
+        output: match &arguments.log_capture_to {
+            None => Output::Shared,
+            Some(file) if file.as_os_str() == "NULL" => Output::Nowhere,
+            Some(file) => Output::Log(runtime_home.join("log").join(file)),
+        },
     })
 }
 

@@ -1,6 +1,6 @@
 //! Commands over installed plugins: `list`, `uninstall`, `develop`, `verify`, `repackage`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -32,6 +32,13 @@ pub(super) fn bases(option: &BaseOption, context: &Context) -> Result<Bases> {
 /// The plugin of that name, in the first base that has it.
 pub(super) fn find(name: &str, option: &BaseOption, context: &Context) -> Result<(Base, Module, Installed)> {
     bases(option, context)?.get(name)
+}
+
+/// As [`find`], where the path of an installed plugin's home will do as well.
+fn find_by_path(given: &str, option: &BaseOption, context: &Context) -> Result<(Base, Module, Installed)> {
+    let is_path = given.contains('/') || matches!(given, "." | "..");
+    let bases = bases(option, context)?;
+    if is_path { bases.get_at(Path::new(given)) } else { bases.get(given) }
 }
 
 /// List the installed plugins
@@ -121,7 +128,7 @@ pub(super) struct UninstallArguments {
     verbose: bool,
     #[command(flatten)]
     base: BaseOption,
-    /// The plugins' names
+    /// The plugins' names, or the paths of their homes
     #[arg(value_name = "NAME", required = true)]
     names: Vec<String>,
 }
@@ -136,7 +143,8 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
         context.output.be_verbose();
     }
     for name in &arguments.names {
-        let (base, module, _) = find(name, &arguments.base, context)?;
+        let (base, module, plugin) = find_by_path(name, &arguments.base, context)?;
+        let name = &plugin.name;
         let on_event = &mut |event: Event<'_>| tell(context, event);
         install::uninstall(
             &base,

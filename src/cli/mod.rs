@@ -19,6 +19,7 @@ mod install;
 mod installed;
 mod lock;
 mod logs;
+mod metrics;
 mod output;
 mod pack;
 mod progress;
@@ -27,6 +28,7 @@ mod shim;
 mod shims;
 mod signals;
 mod status;
+mod status_table;
 mod steer;
 mod systemd;
 mod up;
@@ -91,6 +93,7 @@ enum Command {
     Stop(steer::StopArguments),
     Down(up::DownArguments),
     Logs(logs::Arguments),
+    Metrics(metrics::Arguments),
     #[command(hide = true)]
     Supervise(up::SuperviseArguments),
     Systemd(systemd::Arguments),
@@ -196,6 +199,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Stop(arguments)) => steer::stop(&arguments, context),
         Some(Command::Down(arguments)) => up::down(&arguments, context),
         Some(Command::Logs(arguments)) => logs::run(&arguments, context),
+        Some(Command::Metrics(arguments)) => metrics::run(&arguments, context),
         Some(Command::Systemd(arguments)) => systemd::run(&arguments, context),
         Some(Command::Circus(arguments)) => circus::run(&arguments, context),
         Some(Command::Supervise(arguments)) => up::run_supervisor(&arguments, context),

@@ -51,6 +51,27 @@ impl Output {
         }
     }
 
+    /// How many columns a terminal on standard output has.
+    pub(crate) fn width() -> Option<u16> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(size.ws_col).filter(|columns| *columns > 0)
+    }
+
+    /// Data in place of what a terminal showed before, else below it; false where nobody reads any more.
+    pub(crate) fn frame(&self, text: &str) -> bool {
+        let frame = match rustix::termios::tcgetwinsize(io::stdout()) {
+            // From the top, each line to its end, then what is left: nothing flickers. What has no room would scroll.
+            Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+                let (columns, rows) = (usize::from(size.ws_col), usize::from(size.ws_row) - 1);
+                let cut = |line: &str| line.chars().take(columns).collect::<String>() + "\u{1b}[K\r\n";
+                format!("\u{1b}[H{}\u{1b}[J", text.lines().take(rows).map(cut).collect::<String>())
+            }
+            _ => format!("{text}\n"),
+        };
+        let mut stream = io::stdout();
+        stream.write_all(frame.as_bytes()).and_then(|()| stream.flush()).is_ok()
+    }
+
     /// Whether data was lost on its way to standard output: a full disk.
     pub(crate) fn has_failed() -> bool {
         FAILED.load(Ordering::Relaxed)

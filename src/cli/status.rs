@@ -5,11 +5,13 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Context;
+use super::output::Output;
+use super::status_table::{essence, table};
 use crate::error::{Error, Problem, Result};
 use crate::exit;
 use crate::installed::{Base, modules};
 use crate::plugin::Module;
-use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, WorkerStatus};
+use crate::run::status::{ModuleStatus, PluginStatus, State, WorkerStatus};
 use crate::run::{Control, Reply, Request, control, other_runner};
 use crate::text;
 
@@ -25,6 +27,9 @@ pub(super) struct Arguments {
     /// Print what a machine reads, as JSON on standard output
     #[arg(long)]
     json: bool,
+    /// Show it again every two seconds until ^C; without a terminal, whenever something has changed
+    #[arg(short, long, conflicts_with = "json")]
+    watch: bool,
     /// Only these plugins
     #[arg(value_name = "PLUGIN")]
     plugins: Vec<String>,
@@ -32,16 +37,15 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     let (module, control) = running_module(arguments.module.as_deref(), context)?;
-    let Reply::Status(mut status) = control.ask(&Request::Status { checks: !arguments.no_checks })? else {
-        return Err(Error::machine("the supervisor gave no status").hint("`mwp down`, then `mwp up`"));
-    };
-    if !arguments.plugins.is_empty() {
-        keep(&arguments.plugins, &mut status)?;
+    if arguments.watch {
+        watch(arguments, context, control)?;
+        return Ok(exit::DONE);
     }
+    let status = ask(arguments, control)?;
     if arguments.json {
         context.output.json(&status);
     } else {
-        show(&status, context);
+        context.output.line(&table(&status, Output::width()));
     }
     if !arguments.json {
         for warning in &status.warnings {
@@ -57,6 +61,44 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
         return Err(Error::many(crate::error::Fault::Input, problems));
     }
     Ok(if status.ok { exit::DONE } else { exit::INPUT })
+}
+
+fn ask(arguments: &Arguments, control: Control) -> Result<ModuleStatus> {
+    let Reply::Status(mut status) = control.ask(&Request::Status { checks: !arguments.no_checks })? else {
+        return Err(Error::machine("the supervisor gave no status").hint("`mwp down`, then `mwp up`"));
+    };
+    if !arguments.plugins.is_empty() {
+        keep(&arguments.plugins, &mut status)?;
+    }
+    Ok(*status)
+}
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Shows it until nobody reads any more, or ^C. A module that goes down meanwhile may come back.
+fn watch(arguments: &Arguments, context: &Context, first: Control) -> Result<()> {
+    let mut control = Ok(first);
+    let mut last = None;
+    loop {
+        let (text, essence) = match control.and_then(|control| ask(arguments, control)) {
+            Ok(status) => {
+                let problems = problems(&status);
+                let problems = problems.iter().map(|problem| text::visible_lines(&problem.message));
+                let lines: Vec<String> =
+                    std::iter::once(table(&status, Output::width())).chain(problems).collect();
+                (lines.join("\n"), essence(&status))
+            }
+            Err(error) => (error.to_string(), error.to_string()),
+        };
+        let has_changed = last.as_ref() != Some(&essence);
+        if (Output::width().is_some() || has_changed) && !context.output.frame(&text) {
+            return Ok(());
+        }
+        last = Some(essence);
+        std::thread::sleep(PAUSE);
+        control = running_module(arguments.module.as_deref(), context).map(|(_, control)| control);
+    }
 }
 
 fn keep(names: &[String], status: &mut ModuleStatus) -> Result<()> {
@@ -186,83 +228,4 @@ fn complaint(worker: &WorkerStatus) -> Option<String> {
         Some(error) => format!("{}: {error}", worker.state.word()),
         None => worker.state.word().to_owned(),
     })
-}
-
-const HEADER: [&str; 8] = ["PLUGIN", "SERVICE", "WORKER", "STATE", "PID", "RESTARTS", "UPTIME", "MEMORY"];
-
-fn show(status: &ModuleStatus, context: &Context) {
-    let at = status.url.as_ref().map(|url| format!(", at {url}")).unwrap_or_default();
-    context.output.line(&format!("{} is up for {}{at}", status.module, age(status.uptime)));
-    let mut rows = vec![HEADER.map(str::to_owned)];
-    if let Some(nginx) = &status.nginx {
-        rows.push(row("", "nginx", nginx));
-    }
-    for plugin in &status.plugins {
-        add_rows(plugin, &mut rows);
-    }
-    let widths: Vec<usize> = (0..HEADER.len())
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    for row in rows {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        context.output.line(cells.collect::<Vec<_>>().join("  ").trim_end());
-    }
-}
-
-fn add_rows(plugin: &PluginStatus, rows: &mut Vec<[String; 8]>) {
-    let name = format!("{} {}-{}", text::visible(&plugin.name), plugin.version, plugin.release);
-    let name = if plugin.version.is_empty() { text::visible(&plugin.name) } else { name };
-    let before = rows.len();
-    for service in &plugin.services {
-        let title = format!("{} {}", service.kind.word(), text::visible(&service.name));
-        if service.workers.is_empty() {
-            rows.push(quiet_row(&name, &title, service));
-        }
-        for worker in &service.workers {
-            rows.push(row(&name, &title, worker));
-        }
-    }
-    if rows.len() == before {
-        let state = if plugin.ok { "nothing to run" } else { "not running" };
-        rows.push([&name, "", "", state, "", "", "", ""].map(str::to_owned));
-    }
-    // A name once is enough.
-    let mut last = (String::new(), String::new());
-    for row in &mut rows[before..] {
-        let this = (row[0].clone(), row[1].clone());
-        if this.0 == last.0 {
-            row[0].clear();
-            if this.1 == last.1 {
-                row[1].clear();
-            }
-        }
-        last = this;
-    }
-}
-
-/// A service without workers: static files, or `numprocesses=0`.
-fn quiet_row(plugin: &str, title: &str, service: &ServiceStatus) -> [String; 8] {
-    let state = if service.routes.is_empty() { "no workers" } else { "static" };
-    [plugin, title, "", state, "", "", "", ""].map(str::to_owned)
-}
-
-fn row(plugin: &str, title: &str, worker: &WorkerStatus) -> [String; 8] {
-    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    [
-        plugin.to_owned(),
-        title.to_owned(),
-        worker.worker.to_string(),
-        worker.state.word().to_owned(),
-        or_dash(worker.pid.map(|pid| pid.to_string())),
-        worker.restarts.to_string(),
-        or_dash(worker.uptime.map(age)),
-        or_dash(worker.memory.map(text::size)),
-    ]
-}
-
-fn age(seconds: u64) -> String {
-    match seconds {
-        0..10 => format!("{seconds} s"),
-        _ => text::duration(Duration::from_secs(seconds)),
-    }
 }

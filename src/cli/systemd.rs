@@ -9,7 +9,7 @@ use super::exec::BaseOption;
 use super::up::module_to_start;
 use crate::error::{Error, Result};
 use crate::run::Roster;
-use crate::run::systemd::{self, Manager, Units};
+use crate::run::systemd::{self, Form, Manager, Units};
 use crate::text;
 
 /// Write units for systemd that run a module: nginx and every app, step and daemon of the installed plugins
@@ -28,6 +28,9 @@ pub(super) struct Arguments {
     /// For the user's own systemd instead of the machine's
     #[arg(long)]
     user: bool,
+    /// One unit that runs `mwp up`, in place of one for each process
+    #[arg(long)]
+    supervisor: bool,
     #[command(flatten)]
     base: BaseOption,
     /// Say nothing but warnings and errors
@@ -40,7 +43,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let module = module_to_start(arguments.module.as_deref(), base, "mwp systemd", context)?;
     let roster = Roster::read(&module, base, &context.site)?;
     let manager = if arguments.user { Manager::User } else { Manager::System };
-    let units = systemd::write(&roster, &arguments.output, manager, &context.site)?;
+    let form = if arguments.supervisor { Form::Supervisor } else { Form::Processes };
+    let units = systemd::write(&roster, &arguments.output, manager, form, &context.site)?;
     if !arguments.quiet {
         tell(&units, arguments, context);
     }

@@ -162,7 +162,7 @@ fn detach(program: &Path, module: &Module, arguments: &Arguments, context: &Cont
 
 fn said_at_start(module: &Module, context: &Context) -> Result<PathBuf> {
     let log = context.site.runtime_home(module).join("log");
-    fs::create_dir_all(&log)?;
+    fs::create_own_dir_all(&log)?;
     Ok(log.join("supervisor.err"))
 }
 

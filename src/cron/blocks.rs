@@ -11,11 +11,16 @@
 //! beginning without its end is nobody's: where it was meant to end cannot be known, so it stays, with all that
 //! follows, and whoever looks is told.
 //!
+//! Variables that cron needs to see as lines hold within their block alone: its last lines put back what held before it
+//! (see [`variables`]).
+//!
 //! Ours are those with our comment and our base. One without the comment was made by an earlier tool; it becomes ours
 //! when its plugin is dealt with by name, and is left alone otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+
+use super::variables;
 
 const BEGINNING: &str = "##### BEGINNING OF METWORK ";
 const END: &str = "##### END OF METWORK ";
@@ -30,6 +35,8 @@ pub(super) struct Owner {
     pub(super) module: String,
     /// The plugins base, on one line.
     pub(super) base: String,
+    /// To whom cron sends mail when nothing else is said.
+    pub(super) user: String,
 }
 
 /// Lines per plugin that is dealt with; none where it has no block.
@@ -136,7 +143,8 @@ impl Block {
 
     /// Whether this is what we would write.
     pub(super) fn is(&self, crontab: &[u8], owner: &Owner, lines: &[String]) -> bool {
-        self.text(crontab) == write(owner, &self.name, lines, self.has_newline_before).as_bytes()
+        let before = &crontab[..self.range.start];
+        self.text(crontab) == write(owner, &self.name, lines, before, self.has_newline_before).as_bytes()
     }
 }
 
@@ -145,11 +153,12 @@ fn marker<'a>(line: &'a str, start: &str) -> Option<(&'a str, &'a str)> {
     inner.split_once(" PLUGIN ")
 }
 
-fn write(owner: &Owner, name: &str, lines: &[String], with_newline: bool) -> String {
-    let Owner { module, base } = owner;
+/// The block for a crontab with this text before it.
+fn write(owner: &Owner, name: &str, lines: &[String], before: &[u8], with_newline: bool) -> String {
+    let Owner { module, base, user } = owner;
     let made = if with_newline { MADE_WITH_NEWLINE } else { MADE };
     let mut text = format!("{BEGINNING}{module} PLUGIN {name} CRONTAB #####\n{made}{base}\n");
-    for line in lines {
+    for line in lines.iter().chain(&variables::restored(lines, before, user)) {
         text.push_str(line);
         text.push('\n');
     }
@@ -159,7 +168,7 @@ fn write(owner: &Owner, name: &str, lines: &[String], with_newline: bool) -> Str
 
 /// The block alone, for cron to judge.
 pub(super) fn alone(owner: &Owner, name: &str, lines: &[String]) -> Vec<u8> {
-    write(owner, name, lines, false).into_bytes()
+    write(owner, name, lines, b"", false).into_bytes()
 }
 
 /// The crontab with the owner's blocks as wanted: each in its old place, new ones at the end. Blocks of plugins that
@@ -186,7 +195,8 @@ pub(super) fn apply(crontab: &[u8], owner: &Owner, wanted: &Wanted, all: bool) -
         if let Some(lines) = lines.filter(|lines| !lines.is_empty())
             && placed.insert(&block.name)
         {
-            result.extend_from_slice(write(owner, &block.name, lines, newline_is_ours).as_bytes());
+            let text = write(owner, &block.name, lines, &result, newline_is_ours);
+            result.extend_from_slice(text.as_bytes());
             newline_is_ours = false;
         }
     }
@@ -197,7 +207,8 @@ pub(super) fn apply(crontab: &[u8], owner: &Owner, wanted: &Wanted, all: bool) -
             result.push(b'\n');
             newline_is_ours = true;
         }
-        result.extend_from_slice(write(owner, name, lines, newline_is_ours).as_bytes());
+        let text = write(owner, name, lines, &result, newline_is_ours);
+        result.extend_from_slice(text.as_bytes());
         newline_is_ours = false;
     }
     if newline_is_ours && result.ends_with(b"\n") {

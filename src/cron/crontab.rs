@@ -78,6 +78,23 @@ impl<'a> Crontab<'a> {
     }
 }
 
+/// Whether the machine's cron is cronie, or there is none to say otherwise.
+pub(super) fn is_cronie(site: &Site) -> bool {
+    let Some(crontab) = Crontab::find(site) else { return true };
+    let output = crontab.program(Path::new("/")).argument("-V").output();
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).to_lowercase().contains("cronie")
+    })
+}
+
+/// The name of the user whose crontab it is.
+pub(super) fn user(site: &Site) -> String {
+    let output = Program::new(Path::new("id"), Path::new("/"), &site.environment).argument("-un").output();
+    let told = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    let told = told.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+    told.or_else(|| site.environment.text("LOGNAME").map(str::to_owned)).unwrap_or_default()
+}
+
 /// Cron's own reader.
 #[derive(Debug)]
 pub(super) struct DryRun<'a> {

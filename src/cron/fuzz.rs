@@ -22,13 +22,13 @@ const WORDS: &[&str] = &[
 
 #[test]
 fn what_is_not_ours_in_a_crontab_stays_as_it_is() {
-    let owner = Owner { module: "MFSERV".into(), base: "/base".into() };
+    let owner = Owner { module: "MFSERV".into(), base: "/base".into(), user: "me".into() };
     let wanted = |lines: &[&str]| -> Wanted {
         [("hello".to_owned(), lines.iter().map(|line| (*line).to_owned()).collect())].into()
     };
     Target::new("crontab").words(WORDS).run(|crontab| {
         assert!(apply(crontab, &owner, &Wanted::new(), false) == crontab, "changed for nothing");
-        let lines = ["0 1 * * * one", "0 2 * * * two"];
+        let lines = ["MAILTO=y", "0 1 * * * one", "0 2 * * * two"];
         let with = apply(crontab, &owner, &wanted(&lines), false);
         assert!(apply(&with, &owner, &wanted(&lines), false) == with, "changes each time");
         let is_hello = |name: &str| name == "hello";
@@ -67,7 +67,7 @@ fn the_jobs_of_a_plugin_are_single_lines_or_refused_with_their_file() {
     Target::new("plugin-crontab").words(&words).run(|bytes| {
         fs::write_atomic(&file, bytes).unwrap();
         let jobs = Template::read(root.path())
-            .and_then(|template| template.map(|it| it.render(&environment)).transpose());
+            .and_then(|template| template.map(|it| it.render(&environment, &|| true)).transpose());
         match jobs {
             Err(error) => names_file(&error, &file),
             Ok(jobs) => {

@@ -90,7 +90,7 @@ impl<'a> Home<'a> {
         let new = self.dir.with_extension("new");
         fs::remove_tree(&new)?;
         for dir in ["bin", "libexec"] {
-            fs::create_dir_all(&new.join(dir))?;
+            fs::create_own_dir_all(&new.join(dir))?;
         }
         for name in commands() {
             let script = new.join("bin").join(name);

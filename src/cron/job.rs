@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -27,8 +27,7 @@ use crate::threads;
 /// What to run, and how.
 #[derive(Debug, Clone)]
 pub struct Job {
-    /// Words for a shell, joined by spaces, as `ssh` does: `a && b` in one word is two commands. A script after
-    /// `-c` stays one word.
+    /// The words of a command; a single one that holds blanks is a line for the shell.
     pub words: Vec<OsString>,
     pub shell: PathBuf,
     /// Read by the shell before the command.
@@ -43,8 +42,17 @@ pub struct Job {
     pub nice: Option<i32>,
     /// The class of `ionice`.
     pub io_class: Option<u8>,
-    /// Takes both streams.
-    pub log: Option<PathBuf>,
+    /// Of both streams.
+    pub output: Output,
+}
+
+/// Where the output goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// To where ours goes.
+    Shared,
+    Log(PathBuf),
+    Nowhere,
 }
 
 /// How it went.
@@ -107,25 +115,20 @@ impl Job {
         Ok(ended)
     }
 
-    /// The command for the shell.
+    /// The command for the shell, which takes words for what they are.
     pub fn command_line(&self) -> OsString {
-        let mut line = OsString::new();
-        let mut is_script = false;
-        for word in &self.words {
-            if !line.is_empty() {
-                line.push(" ");
-            }
-            match is_script {
-                true => line.push(quoted(word)),
-                false => line.push(word),
-            }
-            is_script = is_script_option(word);
+        let has_blanks = |word: &OsString| word.as_bytes().iter().any(u8::is_ascii_whitespace);
+        if let [line] = self.words.as_slice()
+            && has_blanks(line)
+        {
+            return line.clone();
         }
-        line
+        let words: Vec<OsString> = self.words.iter().map(|word| as_word(word)).collect();
+        words.join(OsStr::new(" "))
     }
 
     fn take_lock(&self, dir: &Path, timeout: Duration) -> Result<Option<Lock>> {
-        fs::create_dir_all(dir)?;
+        fs::create_own_dir_all(dir)?;
         let digest = Md5::digest(self.command_line().as_bytes());
         let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Lock::acquire_within(&dir.join(format!("{name}.lock")), "cronwrap", timeout)
@@ -134,9 +137,13 @@ impl Job {
     /// Starts the command and has its end reported.
     fn start(&self, events: Sender<Event>, warn: &dyn Fn(&Error)) -> Result<Option<Capture>> {
         let mut command = self.command(warn);
-        let capture = match &self.log {
-            None => None,
-            Some(log) => {
+        let capture = match &self.output {
+            Output::Shared => None,
+            Output::Nowhere => {
+                command.stdout(Stdio::null()).stderr(Stdio::null());
+                None
+            }
+            Output::Log(log) => {
                 let (reader, writer) = std::io::pipe().at("capture", log)?;
                 command.stdout(writer.try_clone().at("capture", log)?).stderr(writer);
                 Some(Capture::start(reader, log)?)
@@ -187,14 +194,11 @@ impl Job {
     }
 }
 
-/// `-c`, `-lc`: the next word is a script, which joining would tear apart.
-fn is_script_option(word: &OsStr) -> bool {
-    let bytes = word.as_bytes();
-    bytes.len() >= 2
-        && bytes[0] == b'-'
-        && bytes[bytes.len() - 1] == b'c'
-        && bytes[1..].iter().all(u8::is_ascii_alphabetic)
-        && bytes.len() <= 4
+/// As it is where a shell reads nothing into it, else quoted.
+fn as_word(word: &OsStr) -> OsString {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+:,@%".contains(byte);
+    let is_quoted = word.is_empty() || !word.as_bytes().iter().all(is_plain);
+    if is_quoted { quoted(word) } else { word.to_owned() }
 }
 
 fn report_signals(events: Sender<Event>) -> Result<()> {
@@ -221,13 +225,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_joined_and_a_script_stays_one_word() {
+    fn words_stay_words_and_a_single_one_with_blanks_is_a_line() {
         for (words, line) in [
             (vec!["echo a; echo b"], "echo a; echo b"),
-            (vec!["plugin_wrapper", "foo", "--", "run me"], "plugin_wrapper foo -- run me"),
+            (vec!["plugin_wrapper", "foo", "--", "run me"], "plugin_wrapper foo -- 'run me'"),
             (vec!["sh", "-c", "echo a; exit 3", "x"], "sh -c 'echo a; exit 3' x"),
-            (vec!["python", "-Bc", "print('x')"], "python -Bc 'print('\\''x'\\'')'"),
-            (vec!["tool", "--exec", "$HOME"], "tool --exec $HOME"),
+            (vec!["find", "d", "-name", "*.tmp", "{}", ";"], "find d -name '*.tmp' '{}' ';'"),
+            (vec!["tool", "--exec", "$HOME", "it's", ""], "tool --exec '$HOME' 'it'\\''s' ''"),
+            (vec!["true;false"], "'true;false'"),
         ] {
             let job = Job {
                 words: words.into_iter().map(OsString::from).collect(),
@@ -239,7 +244,7 @@ mod tests {
                 lock: None,
                 nice: None,
                 io_class: None,
-                log: None,
+                output: Output::Shared,
             };
             assert_eq!(job.command_line(), line);
         }

@@ -11,17 +11,21 @@ mod job;
 mod line;
 mod plugin;
 mod sync;
+mod variables;
 
-pub use job::{Ended, Job};
-/// What is wrong with the `crontab` of the plugin at `home`: an error with all mistakes, or what would be left out.
-pub fn check(
-    home: &std::path::Path,
-    environment: &crate::site::Environment,
-) -> crate::error::Result<Vec<crate::error::Problem>> {
+pub use job::{Ended, Job, Output};
+pub use sync::{Entry, Report, Scope, State, has_jobs, inspect, sync};
+
+use std::path::Path;
+
+use crate::error::{Problem, Result};
+use crate::site::{Environment, Site};
+
+/// What is wrong with the `crontab` of the plugin at `home`: an error with all mistakes, or what would be left out or
+/// do nothing on this machine.
+pub fn check(home: &Path, environment: &Environment, site: &Site) -> Result<Vec<Problem>> {
     match plugin::Template::read(home)? {
-        Some(template) => Ok(template.render(environment)?.warnings),
+        Some(template) => Ok(template.render(environment, &|| crontab::is_cronie(site))?.warnings),
         None => Ok(Vec::new()),
     }
 }
-
-pub use sync::{Entry, Report, Scope, State, has_jobs, inspect, sync};

@@ -3,16 +3,14 @@
 //! Comments and blank lines are dropped, the rest is a Jinja2 template over the plugin environment. What a line would
 //! do to lines that are not the plugin's is kept from it:
 //!
-//! - `NAME=value` would hold for everything that follows in the user's crontab. It becomes part of the plugin's own
-//!   commands behind it (`export NAME='value'; …`).
-//! - Variables that cron itself obeys cannot be made part of a command: those about mail are left out with a
-//!   warning, others make the crontab a broken one.
+//! - `NAME=value` would hold for everything that follows in the user's crontab: see [`super::variables`].
 //! - `%` means a newline to cron. One that comes out of a value is escaped; one that the plugin's author wrote is
 //!   left to mean what crontab(5) says.
 
 use std::path::{Path, PathBuf};
 
 use super::line::{self, Line};
+use super::variables::{Become, Variables, is_job};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::fs;
 use crate::plugin::config::Templates;
@@ -21,11 +19,6 @@ use crate::text;
 
 /// The file in the plugin's directory.
 pub(super) const FILE: &str = "crontab";
-
-/// Cron reads them for itself, until the end of the user's crontab.
-const OF_CRON: [&str; 6] = ["SHELL", "HOME", "LOGNAME", "USER", "CRON_TZ", "RANDOM_DELAY"];
-/// To whom and how cron sends output.
-const OF_MAIL: [&str; 4] = ["MAILTO", "MAILFROM", "CONTENT_TYPE", "CONTENT_TRANSFER_ENCODING"];
 
 /// A `crontab` that holds more than comments.
 #[derive(Debug)]
@@ -39,7 +32,7 @@ pub(super) struct Template {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Jobs {
     pub(super) lines: Vec<String>,
-    /// What was left out.
+    /// What was left out, or does nothing here.
     pub(super) warnings: Vec<Problem>,
 }
 
@@ -53,8 +46,8 @@ impl Template {
         Ok((!lines.is_empty()).then_some(Template { file, lines }))
     }
 
-    /// The lines, or every problem with them.
-    pub(super) fn render(&self, environment: &Environment) -> Result<Jobs> {
+    /// The lines, or every problem with them. `is_cronie` is asked where that makes a difference.
+    pub(super) fn render(&self, environment: &Environment, is_cronie: &dyn Fn() -> bool) -> Result<Jobs> {
         let template = self.lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n");
         let templates = Templates::over(environment).escaping(escape_percent);
         let rendered = templates.render(&template).map_err(|mistake| {
@@ -66,19 +59,23 @@ impl Template {
         // Loops and values of several lines move what follows.
         let is_in_step = rendered.len() == self.lines.len();
         let mut jobs = Jobs::default();
-        let (mut exports, mut problems) = (String::new(), Vec::new());
+        let (mut variables, mut problems) = (Variables::default(), Vec::new());
         for (index, line) in rendered.into_iter().enumerate().filter(|(_, line)| is_meant(line)) {
             let place = self.place(is_in_step.then(|| self.lines[index].0));
             let placed = |problem: Problem| Problem {
                 message: format!("{place}: {}", problem.message),
                 hint: problem.hint,
             };
-            match take(line, &mut exports) {
-                Ok(Taken::Job(line)) => jobs.lines.push(line),
-                Ok(Taken::Variable) => {}
-                Ok(Taken::LeftOut(problem)) => jobs.warnings.push(placed(problem)),
+            match take(line, &mut variables, is_cronie) {
+                Ok((line, warning)) => {
+                    jobs.lines.extend(line);
+                    jobs.warnings.extend(warning.map(placed));
+                }
                 Err(problem) => problems.push(placed(problem)),
             }
+        }
+        if !jobs.lines.iter().any(|line| is_job(line)) {
+            jobs.lines.clear();
         }
         if problems.is_empty() { Ok(jobs) } else { Err(Error::many(Fault::Input, problems)) }
     }
@@ -97,58 +94,30 @@ fn is_meant(line: &str) -> bool {
     !line.is_empty() && !line.starts_with('#')
 }
 
-enum Taken {
-    Job(String),
-    Variable,
-    LeftOut(Problem),
-}
-
-fn take(line: &str, exports: &mut String) -> std::result::Result<Taken, Problem> {
+/// What becomes of a line, and what is to be said about it.
+fn take(
+    line: &str,
+    variables: &mut Variables,
+    is_cronie: &dyn Fn() -> bool,
+) -> std::result::Result<(Option<String>, Option<Problem>), Problem> {
     let line = line.trim();
     match line::parse(line)? {
-        Line::Job { .. } if exports.is_empty() => Ok(Taken::Job(line.to_owned())),
         Line::Job { schedule, command } => {
-            let line = format!("{schedule} {exports}{command}");
+            let own = variables.applied_to(command);
+            if own == command {
+                return Ok((Some(line.to_owned()), None));
+            }
+            let line = format!("{schedule} {own}");
             // The limit is for all of it.
             line::parse(&line)?;
-            Ok(Taken::Job(line))
+            Ok((Some(line), None))
         }
-        Line::Variable { name, .. } if OF_MAIL.contains(&name) => Ok(Taken::LeftOut(Problem {
-            message: format!(
-                "`{name}` was left out: it would hold for all that follows in the user's crontab"
-            ),
-            hint: Some("send the output to a log: cronwrap.sh --log-capture-to FILE".to_owned()),
-        })),
-        Line::Variable { name, .. } if OF_CRON.contains(&name) => Err(Problem {
-            message: format!(
-                "found `{name}=`, which cron obeys for all that follows in the user's crontab; other variables are allowed"
-            ),
-            hint: Some(match name {
-                "SHELL" => "call the shell in the command: `/bin/bash -c '…'`".to_owned(),
-                _ => "set what is needed in the command itself".to_owned(),
-            }),
+        Line::Variable { name, value } => Ok(match variables.set(name, value, is_cronie) {
+            Become::PartOfCommands => (None, None),
+            Become::Line(line, warning) => (Some(line), warning),
+            Become::LeftOut(problem) => (None, Some(problem)),
         }),
-        Line::Variable { name, value } => {
-            exports.push_str(&format!("export {name}={}; ", for_cron(value)));
-            Ok(Taken::Variable)
-        }
     }
-}
-
-/// A word for the shell that cron reads nothing into: no backslash stands before another one or before `%`, which
-/// cron would take for an escape.
-fn for_cron(value: &str) -> String {
-    let mut word = String::from("'");
-    for character in value.replace("\\%", "%").chars() {
-        match character {
-            '\'' => word.push_str("'\\''"),
-            '\\' => word.push_str("\\''"),
-            '%' => word.push_str("\\%"),
-            other => word.push(other),
-        }
-    }
-    word.push('\'');
-    word
 }
 
 /// Cron takes `%` for a newline unless a backslash is before it.
@@ -177,7 +146,7 @@ mod tests {
             environment.set(name, value);
         }
         match Template::read(root.path())? {
-            Some(template) => template.render(&environment),
+            Some(template) => template.render(&environment, &|| false),
             None => Ok(Jobs::default()),
         }
     }
@@ -214,12 +183,20 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_cron_itself_are_refused_and_those_about_mail_left_out() {
-        let error = render("SHELL=/bin/bash\n@daily x").unwrap_err();
-        assert!(error.problems[0].message.contains("crontab`:1: found `SHELL=`"), "{error}");
-        let jobs = render("# who\nMAILTO=\"\"\n@daily x").unwrap();
-        assert_eq!(jobs.lines, ["@daily x"]);
-        assert!(jobs.warnings[0].message.contains("crontab`:2: `MAILTO` was left out"));
+    fn variables_of_cron_itself_are_kept_and_what_has_no_opposite_is_left_out() {
+        let content = "SHELL=/bin/bash\nCRON_TZ=UTC\nMAILTO=a{{RATE}}b\nMAILFROM=x\nLOGNAME=y\n@daily x";
+        let jobs = render(content).unwrap();
+        let job = "@daily export SHELL='/bin/bash'; exec '/bin/bash' -c 'x'";
+        assert_eq!(jobs.lines, ["CRON_TZ=UTC", "MAILTO=a5%b", job]);
+        let warnings: Vec<&str> = jobs.warnings.iter().map(|warning| warning.message.as_str()).collect();
+        let expected = [
+            "crontab`:2: `CRON_TZ` does nothing here",
+            "crontab`:4: `MAILFROM` was left out",
+            "crontab`:5: `LOGNAME` was left out",
+        ];
+        assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
+        assert!(warnings.iter().zip(expected).all(|(warning, part)| warning.contains(part)), "{warnings:?}");
+        assert_eq!(lines("SHELL=/bin/bash\nMAILTO=x"), [""; 0]);
     }
 
     #[test]

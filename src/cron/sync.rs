@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::blocks::{Blocks, Owner, Wanted, alone, apply};
-use super::crontab::Crontab;
+use super::crontab::{self, Crontab};
 use super::home::Home;
 use super::plugin::{FILE, Template};
+use super::variables;
 use crate::env;
 use crate::error::{Error, Fault, Result};
 use crate::plugin::Module;
@@ -56,6 +57,13 @@ pub struct Entry {
     pub lines: Vec<String>,
     /// Why there are none, or why it is not known.
     pub problem: Option<Error>,
+}
+
+impl Entry {
+    /// How many of the lines are jobs, and no variables.
+    pub fn jobs(&self) -> usize {
+        self.lines.iter().filter(|line| variables::is_job(line)).count()
+    }
 }
 
 /// Every plugin that was looked at, by name.
@@ -133,6 +141,7 @@ impl Expected {
         let owner = Owner {
             module: scope.module.upper(),
             base: text::visible_bytes(base.as_os_str().as_encoded_bytes()),
+            user: String::new(),
         };
         let mut expected =
             Expected { owner, wanted: Wanted::new(), problems: BTreeMap::new(), warnings: Vec::new() };
@@ -143,6 +152,9 @@ impl Expected {
                 }
                 Err(error) => expected.problem(name, error),
             }
+        }
+        if expected.wanted.values().any(|lines| variables::needs_user(lines)) {
+            expected.owner.user = crontab::user(site);
         }
         expected
     }
@@ -158,7 +170,7 @@ impl Expected {
         }
         let mut environment = env::of_plugin(home, scope.base, site)?;
         Home::new(scope.module, scope.base, site).provide(&mut environment);
-        let jobs = template.render(&environment)?;
+        let jobs = template.render(&environment, &|| crontab::is_cronie(site))?;
         self.warnings.extend((!jobs.warnings.is_empty()).then(|| Error::many(Fault::Input, jobs.warnings)));
         Ok(jobs.lines)
     }

@@ -58,7 +58,7 @@ impl PluginEnvironment {
         let (plugin, others) = outline(dir, plugins_base, under, site)?;
         refuse_broken_virtualenvs(others.iter().chain([&plugin.plugin]))?;
         if let Some(tmp) = plugin.environment.path("TMPDIR") {
-            fs::create_dir_all(&tmp)?;
+            fs::create_own_dir_all(&tmp)?;
         }
         Ok(plugin)
     }

@@ -149,6 +149,13 @@ pub fn create_dir_all(path: &Path) -> Result<()> {
     fs::create_dir_all(path).at("create directory", path)
 }
 
+/// A directory of a runtime home, with those above it: what is new is for the owner and the group alone, what is there
+/// stays as somebody has made it.
+pub fn create_own_dir_all(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o750).create(path).at("create directory", path)
+}
+
 /// A directory that nobody else can look into.
 pub fn create_private_dir(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();

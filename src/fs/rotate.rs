@@ -86,7 +86,7 @@ impl RotatingFile {
     /// Opens for appending, with its directory.
     pub fn open(path: &Path, rotation: Rotation) -> Result<RotatingFile> {
         if let Some(parent) = path.parent() {
-            super::create_dir_all(parent)?;
+            super::create_own_dir_all(parent)?;
         }
         Ok(RotatingFile { path: path.to_owned(), file: super::append_to(path)?, rotation, is_at_line: true })
     }

@@ -16,7 +16,7 @@ impl Base {
     /// Takes the base for a change, after undoing what a killed command left half done.
     pub(super) fn lock(&self, doing: &str, site: &Site, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Lock> {
         ownership::refuse_change(self)?;
-        fs::create_dir_all(&self.own_dir())?;
+        fs::create_own_dir_all(&self.own_dir())?;
         self.warn(site, on_event);
         let patience = site.environment.text("MWP_LOCK_TIMEOUT").and_then(|seconds| seconds.parse().ok());
         let patience = patience.map_or(PATIENCE, Duration::from_secs);

@@ -10,6 +10,9 @@ use crate::plugin::config::{CONFIG_FILE, Document};
 use crate::plugin::{Label, PluginName};
 use crate::site::Site;
 
+/// There may be secrets in it.
+const MODE: u32 = 0o640;
+
 /// The override file of a plugin, and the place of a new one beside an edited one.
 pub(super) struct OverrideFile {
     pub(super) path: PathBuf,
@@ -46,10 +49,10 @@ impl OverrideFile {
         let config = fs::read_text(&home.join(CONFIG_FILE))?;
         let content = template(&config, &home.join(CONFIG_FILE), name);
         if let Some(parent) = self.path.parent() {
-            fs::create_dir_all(parent)?;
+            fs::create_own_dir_all(parent)?;
         }
         if self.is_edited()? {
-            return fs::write_atomic(&self.beside, content.as_bytes());
+            return fs::write_atomic_with_mode(&self.beside, content.as_bytes(), MODE);
         }
         match self.path.metadata() {
             // Whoever made it private keeps it so.
@@ -57,7 +60,7 @@ impl OverrideFile {
                 let mode = metadata.permissions().mode() & 0o777;
                 fs::write_atomic_with_mode(&self.path, content.as_bytes(), mode)?;
             }
-            Err(_) => fs::write_atomic(&self.path, content.as_bytes())?,
+            Err(_) => fs::write_atomic_with_mode(&self.path, content.as_bytes(), MODE)?,
         }
         fs::remove_file(&self.beside)
     }

@@ -139,5 +139,5 @@ fn as_packed(error: Error, tree: &Path, file: &Path) -> Error {
 /// Tells a running module that something changed.
 pub(super) fn touch_monitor(label: &Label, site: &Site) {
     let var = site.runtime_home(&label.module).join("var");
-    let _ = fs::create_dir_all(&var).and_then(|()| fs::write_atomic(&var.join("conf_monitor"), b""));
+    let _ = fs::create_own_dir_all(&var).and_then(|()| fs::write_atomic(&var.join("conf_monitor"), b""));
 }

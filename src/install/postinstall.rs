@@ -23,7 +23,7 @@ pub(super) fn run(home: &Path, name: &PluginName, base: &Base, log_dir: &Path, s
         return Ok(());
     }
     let environment = env::of_plugin(home, &base.dir, site)?;
-    fs::create_dir_all(log_dir)?;
+    fs::create_own_dir_all(log_dir)?;
     let mut log = Log::create(&log_dir.join(format!("postinstall_{name}.log")))?;
     let finished = Program::new(&script, home, &environment).run(&mut log, &|_| {})?;
     if finished.succeeded() {

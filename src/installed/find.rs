@@ -63,6 +63,22 @@ impl Bases {
         Err(self.absent(OsStr::new(name)))
     }
 
+    /// The installed plugin with this home.
+    pub fn get_at(&self, home: &Path) -> Result<(Base, Module, Installed)> {
+        let path = std::path::absolute(home).at("find", home)?;
+        let real = std::fs::canonicalize(&path).ok();
+        // A link to nothing is told by its own path.
+        let is_it =
+            |home: &Path| home == path || (real.is_some() && std::fs::canonicalize(home).ok() == real);
+        for (base, _) in &self.0 {
+            if let Some(plugin) = base.list()?.into_iter().find(|plugin| is_it(&plugin.home)) {
+                return self.get(&plugin.name);
+            }
+        }
+        Err(Error::input(format!("{} is no home of an installed plugin", text::path(&path)))
+            .hint("`mwp list` shows the plugins and their homes"))
+    }
+
     /// The plugin of that name, or in that directory where it is written as a path (`.`, `..`, with a `/`).
     pub fn find(&self, name_or_dir: &OsStr) -> Result<Found> {
         if is_path(name_or_dir) {

@@ -339,6 +339,65 @@ fn a_job_runs_in_the_bare_environment_of_cron_and_logs_to_the_runtime_home() {
 }
 
 #[test]
+fn what_a_plugins_crontab_sets_holds_for_its_own_jobs_alone() {
+    let sandbox = Sandbox::new();
+    sandbox.write_crontab("MAILTO=boss\n@daily mine\n");
+    let set = "SHELL=/bin/bash\nHOME=/tmp\nPATH=/opt/bin:/usr/bin:/bin\nMAILTO=\"\"\n";
+    let script = "[[ a == a ]] && echo $SHELL $PATH $PWD 5\\% && cat%in";
+    let one = sandbox.with_jobs("a", "0.0.1", &format!("{set}0 2 * * * {script}\n"));
+    let two = sandbox.with_jobs("b", "0.0.1", "@daily b\n");
+    sandbox.ok(["install".as_ref(), one.as_os_str(), two.as_os_str()]).never_says("warning");
+    sandbox.ok(["cron", "show"]);
+    let crontab = sandbox.crontab();
+    let (own, behind) = crontab.split_once("##### END OF").unwrap();
+    assert!(behind.contains("\n@daily b\n") && !behind.contains("SHELL"), "{crontab}");
+    // What holds behind the block is what held before it.
+    let set: Vec<&str> = own.lines().filter(|line| line.starts_with("MAILTO")).collect();
+    assert_eq!(set, ["MAILTO=boss", "MAILTO=\"\"", "MAILTO=boss"]);
+    assert!(!own.lines().any(|line| line.starts_with("SHELL") || line.starts_with("HOME")), "{crontab}");
+    // As cron does: what is behind the `%` is input.
+    let line = own.lines().find(|line| line.starts_with("0 2")).unwrap();
+    let command = line.splitn(6, ' ').last().unwrap().replace("\\%", "\0");
+    let (command, input) = command.split_once('%').unwrap();
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &command.replace('\0', "%")]).env_clear().current_dir("/").stdin(Stdio::piped());
+    let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "/bin/bash /opt/bin:/usr/bin:/bin /tmp 5%\nin",
+        "{crontab}"
+    );
+    sandbox.ok(["uninstall", "a", "b"]);
+    assert_eq!(sandbox.crontab(), "MAILTO=boss\n@daily mine\n");
+}
+
+#[test]
+fn a_variable_that_this_cron_does_not_know_is_told_with_its_line() {
+    let sandbox = Sandbox::new();
+    let told = [
+        "/crontab`:1: `CRON_TZ` does nothing here: this machine's cron does not know it",
+        "/crontab`:3: `RANDOM_DELAY` does nothing here",
+    ];
+    let crontab = "CRON_TZ=UTC\n# so\nRANDOM_DELAY=5\n@daily a\n";
+    let file = sandbox.with_jobs("a", "0.0.1", crontab);
+    sandbox.install(&file).says(told[0]).says(told[1]);
+    sandbox.ok(["cron", "sync"]).says(told[0]).says(told[1]);
+    let lines = "CRON_TZ=UTC\nRANDOM_DELAY=5\n@daily a\nCRON_TZ=\"\"\nRANDOM_DELAY=0\n";
+    assert_eq!(sandbox.crontab(), sandbox.block("a", lines));
+    sandbox.plugin("c");
+    sandbox.write("c/crontab", crontab);
+    sandbox.ok(["check", "-C", "c"]).says("c/crontab:1").says("`CRON_TZ` does nothing here");
+    // cronie knows them.
+    let program = fs::read_to_string(sandbox.path("bin/crontab")).unwrap();
+    let program = program.replace("#!/bin/sh\n", "").replace("-l)", "-V) echo cronie 1.6 ;;\n-l)");
+    sandbox.replace_crontab_program(&program);
+    sandbox.ok(["cron", "sync"]).never_says("warning");
+    sandbox.ok(["check", "-C", "c"]).never_says("CRON_TZ");
+}
+
+#[test]
 fn the_known_name_makes_the_crontab_of_the_module() {
     let sandbox = Sandbox::new();
     let file = sandbox.with_jobs("p", "0.0.1", "@daily x\n");

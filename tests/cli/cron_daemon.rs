@@ -38,7 +38,8 @@ fn a_job_fires_and_its_output_is_in_the_log_of_the_runtime_home() {
     sandbox.plugin("p");
     sandbox.write(
         "p/crontab",
-        "* * * * * {{MFSERV_HOME}}/bin/cronwrap.sh --lock --log-capture-to x.log -- \
+        "SHELL=/bin/bash\nHOME=/tmp\nMAILTO=\"\"\n* * * * * [[ $PWD == /tmp ]] && \
+         {{MFSERV_HOME}}/bin/cronwrap.sh --lock --log-capture-to x.log -- \
          plugin_wrapper {{MFSERV_CURRENT_PLUGIN_NAME}} -- sh -c 'echo $MFSERV_CURRENT_PLUGIN_NAME was here'\n",
     );
     sandbox.ok(["release", "-q", "-C", "p"]);

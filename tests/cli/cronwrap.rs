@@ -23,13 +23,57 @@ fn eventually(is_so: impl Fn() -> bool) -> bool {
 }
 
 #[test]
-fn a_command_is_a_line_for_the_shell_and_its_exit_code_is_ours() {
+fn a_line_is_for_the_shell_and_its_exit_code_is_ours() {
     let sandbox = Sandbox::new();
     let done = Done::of(&mut sandbox.mwp(["cronwrap", "--", "echo one; exit 5"])).exited(5);
     assert_eq!(done.stdout, "one\n");
-    assert_eq!(sandbox.ok(["cronwrap", "--", "echo", "a", "&&", "echo", "b"]).stdout, "a\nb\n");
     assert_eq!(sandbox.ok(["cronwrap", "sh", "-c", "echo $0-a; exit 0"]).stdout, "sh-a\n");
     sandbox.fails(2, ["cronwrap"]);
+}
+
+#[test]
+fn several_words_are_the_words_of_the_command() {
+    let sandbox = Sandbox::new();
+    for name in ["a b.tmp", "c.tmp", "d"] {
+        sandbox.write(&format!("dir/{name}"), "");
+    }
+    // What the shell would take for a pattern of its own, where it stands.
+    sandbox.write("here.tmp", "");
+    let find = ["cronwrap", "--", "find", "dir", "-name", "*.tmp", "-exec", "echo", "[{}]", ";"];
+    let done = sandbox.ok(find);
+    let mut found: Vec<&str> = done.stdout.lines().collect();
+    found.sort_unstable();
+    assert_eq!(found, ["[dir/a b.tmp]", "[dir/c.tmp]"]);
+    let words = ["cronwrap", "echo", "$HOME", "a  b", "&&", "echo", "it's", "`x`", ">f"];
+    assert_eq!(sandbox.ok(words).stdout, "$HOME a  b && echo it's `x` >f\n");
+    // Settings go first, and leave the words alone.
+    sandbox.write("settings", "FROM_FILE=2; export FROM_FILE\n");
+    let words = ["cronwrap", "-e", "-f", "settings", "sh", "-c", "echo $FROM_FILE \"$1\"", "sh", "* *"];
+    assert_eq!(sandbox.ok(words).stdout, "2 * *\n");
+}
+
+#[test]
+fn options_end_at_the_first_word_that_is_none() {
+    let sandbox = Sandbox::new();
+    sandbox.write("dir/file", "");
+    assert_eq!(sandbox.ok(["cronwrap", "find", "dir", "-type", "f"]).stdout, "dir/file\n");
+    assert_eq!(sandbox.ok(["cronwrap", "-t", "60", "find", "dir", "-type", "f"]).stdout, "dir/file\n");
+    assert_eq!(sandbox.ok(["cronwrap", "echo", "--lock", "--", "-t", "-r1"]).stdout, "--lock -- -t -r1\n");
+}
+
+#[test]
+fn output_to_null_goes_nowhere() {
+    let sandbox = Sandbox::new();
+    let done = Done::of(&mut sandbox.mwp([
+        "cronwrap",
+        "--log-capture-to=NULL",
+        "--",
+        "echo out; echo err >&2; exit 4",
+    ]))
+    .exited(4);
+    assert_eq!((done.stdout.as_str(), done.stderr.as_str()), ("", ""));
+    assert!(!sandbox.path("home/.local/share/mwp/mfserv/log/NULL").exists());
+    assert!(!sandbox.work().join("NULL").exists());
 }
 
 #[test]

@@ -542,3 +542,26 @@ fn a_hot_swap_replaces_an_installed_plugin_alone() {
     sandbox.ok(["hotswap".as_ref(), two.as_os_str()]).says("swapped in p 0.0.2-1");
     sandbox.ok(["list"]).prints("0.0.2");
 }
+
+#[test]
+fn the_path_of_an_installed_home_is_as_good_as_the_name() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.installed_with("p", "");
+    let uninstall = |path: &str, dir: &Path| {
+        Done::of(sandbox.mwp(["uninstall", path]).current_dir(dir)).succeeded().says("uninstalled p");
+        assert!(!home.exists());
+        sandbox.installed_with("p", "");
+    };
+    uninstall(home.to_str().unwrap(), &sandbox.work());
+    uninstall("./p/", &sandbox.base());
+    uninstall(".", &home);
+    uninstall("../p", &home);
+    // What is no home is nobody's plugin, though a plugin of that name is installed.
+    sandbox.plugin("p");
+    sandbox
+        .fails(1, ["uninstall", "./p"])
+        .says("/work/p` is no home of an installed plugin")
+        .says("hint: `mwp list` shows the plugins and their homes");
+    sandbox.fails(1, ["uninstall", "/nowhere/p"]).says("`/nowhere/p` is no home");
+    assert!(home.exists());
+}

@@ -26,6 +26,7 @@ mod interruption;
 mod journey;
 mod layers;
 mod linked;
+mod metrics;
 mod node;
 mod node_freshness;
 mod ordinary_user;

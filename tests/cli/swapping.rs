@@ -296,11 +296,13 @@ fn sockets_go_with_their_workers() {
     let sockets = || {
         let entries = fs::read_dir(sandbox.runtime_home().join("var")).unwrap().flatten();
         let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        names.filter(|name| name.contains(".socket")).collect::<Vec<_>>()
+        let mut names: Vec<String> = names.filter(|name| name.contains(".socket")).collect();
+        names.sort();
+        names
     };
     assert!(sockets().iter().any(|name| name == "app_hello_main_1.socket"));
     sandbox.ok(["uninstall", "hello"]);
-    up.until("they are gone", || sockets() == ["mwp.socket"]);
+    up.until("they are gone", || sockets() == ["metrics.socket", "mwp.socket"]);
     sandbox.ok(["down"]);
     assert_eq!(sockets(), [""; 0]);
 }

@@ -129,6 +129,16 @@ LimitSTACK=10000000
 LimitFSIZE=100000000
 StandardOutput=append:HOME/log/app_hello_main.log
 StandardError=inherit
+NoNewPrivileges=yes
+LockPersonality=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictNamespaces=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+UMask=0027
 ";
     assert_eq!(read("mwp-mfserv-app-hello-main@.service"), expected);
     let target = read("mwp-mfserv.target");
@@ -300,4 +310,113 @@ fn draining_takes_no_new_requests_and_waits_for_those_under_way() {
     sandbox.ok(["worker", "--module", "mfserv", "--drain", "hello", "app_main", "1"]);
     assert!(slow.join().unwrap().is_ok());
     assert!(try_get(&socket, "/").is_err());
+}
+
+/// What `systemd-analyze security` makes of a unit, from 0 (safe) to 10.
+fn exposure(unit: &Path) -> f64 {
+    let mut command = Command::new("systemd-analyze");
+    let done = Done::of(command.args(["security", "--offline=true", "--no-pager"]).arg(unit)).succeeded();
+    let line = done.stdout.lines().find(|line| line.contains("Overall exposure level")).unwrap();
+    let words: Vec<&str> = line.split_whitespace().collect();
+    words.iter().find_map(|word| word.parse().ok()).unwrap_or_else(|| panic!("{line}"))
+}
+
+#[test]
+fn services_may_do_no_more_than_they_need_to() {
+    let sandbox = Sandbox::new();
+    fs::write(sandbox.path("bin/logrotate"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(sandbox.path("bin/logrotate"), fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.installed_with("one", SLEEPER);
+    let linked = sandbox.plugin("linked");
+    sandbox.write("linked/config.ini", format!("{}{SLEEPER}", crate::support::CONFIG));
+    sandbox.ok(["develop", "--no-build", "-C", "linked"]);
+    sandbox.configure_module("[systemd]\nwritable_paths=/srv/a b, /data\n");
+    sandbox.ok(["systemd"]);
+    sandbox.ok(["systemd", "--supervisor", "--output", "supervisor"]);
+    let mut seen = 0;
+    for dir in ["systemd", "supervisor"] {
+        for name in names(&sandbox.work().join(dir)) {
+            let path = sandbox.work().join(dir).join(&name);
+            if name.ends_with(".service") {
+                seen += 1;
+                let exposure = exposure(&path);
+                assert!(exposure <= 4.0, "{name}: {exposure}");
+            }
+        }
+        verify(&sandbox, dir, &[]);
+    }
+    assert_eq!(seen, 5);
+    let unit = sandbox.read("systemd/mwp-mfserv-app-linked-main@.service");
+    let writable = unit.lines().find_map(|line| line.strip_prefix("ReadWritePaths=")).unwrap();
+    let home = sandbox.runtime_home();
+    for path in [home.as_path(), linked.as_path(), Path::new("/data")] {
+        assert!(writable.split(' ').any(|word| word == format!("-{}", path.display())), "{writable}");
+    }
+    assert!(writable.contains("\"-/srv/a b\""), "{writable}");
+    sandbox.configure_module("[systemd]\nhardening=0\n");
+    sandbox.ok(["systemd"]);
+    let unit = sandbox.read("systemd/mwp-mfserv-app-linked-main@.service");
+    assert!(!unit.contains("ProtectSystem") && !unit.contains("NoNewPrivileges"), "{unit}");
+}
+
+#[test]
+fn one_unit_runs_the_module_and_is_told_when_it_is_ready() {
+    let sandbox = Sandbox::new();
+    sandbox.installed_with("one", SLEEPER);
+    sandbox.ok(["systemd", "--supervisor"]).says("systemctl enable --now mwp-mfserv.service");
+    assert_eq!(names(&sandbox.work().join("systemd")), ["mwp-mfserv.service"]);
+    let unit = sandbox.read("systemd/mwp-mfserv.service").replace(env!("CARGO_BIN_EXE_mwp"), "MWP");
+    for line in [
+        "Type=notify",
+        "NotifyAccess=all",
+        "Delegate=yes",
+        "KillMode=mixed",
+        "Restart=on-failure",
+        "ExecStart=MWP up --module mfserv --no-provision",
+        "ExecReload=MWP reload --module mfserv",
+        "WantedBy=multi-user.target",
+    ] {
+        assert!(unit.lines().any(|found| found == line), "{line} in\n{unit}");
+    }
+    // Its processes make groups of their own.
+    assert!(!unit.contains("ProtectControlGroups"), "{unit}");
+    sandbox.ok(["systemd", "--supervisor", "--user", "--output", "user"]);
+    verify(&sandbox, "user", &["--user"]);
+    // Of the two forms one is in place.
+    sandbox.ok(["systemd"]).says("1 stale unit removed");
+    assert!(!sandbox.work().join("systemd/mwp-mfserv.service").exists());
+}
+
+#[test]
+fn a_service_manager_hears_that_the_module_is_ready_reloads_and_stops() {
+    use std::os::unix::net::UnixDatagram;
+    let sandbox = Sandbox::new();
+    let home = sandbox.installed_with("one", SLEEPER);
+    fs::write(home.join("run.sh"), "echo \"notify=$NOTIFY_SOCKET.\"\nexec sleep 1000\n").unwrap();
+    let script = SLEEPER.replace("sleep 1000", "sh {plugin_dir}/run.sh");
+    fs::write(home.join("config.ini"), format!("{}{script}", crate::support::CONFIG)).unwrap();
+    sandbox.configure_module("[nginx]\nflag=0\n");
+    let path = sandbox.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let hear = || {
+        let mut buffer = [0; 4096];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    let mut up = sandbox.mwp(["up", "--quiet", "--module", "mfserv"]);
+    let mut child =
+        Running(up.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
+    let ready = hear();
+    assert!(ready.starts_with("READY=1\nSTATUS=mfserv is up"), "{ready}");
+    // A server of a plugin cannot speak for the module.
+    let log = fs::read_to_string(sandbox.runtime_home().join("log/app_one_main.log")).unwrap();
+    assert_eq!(log, "notify=.\n");
+    sandbox.ok(["reload", "--module", "mfserv"]);
+    let reloading = hear();
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert!(hear().starts_with("READY=1\n"));
+    sandbox.ok(["down", "--module", "mfserv"]);
+    assert_eq!(hear(), "STOPPING=1");
+    assert!(child.0.wait().unwrap().success());
 }

@@ -38,6 +38,34 @@ fn installed_plugins_run_and_end_with_the_module() {
 }
 
 #[test]
+fn what_a_module_has_is_not_for_everybody_to_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = Sandbox::new();
+    sandbox.web_plugin("hello", "one");
+    let file = sandbox.packed("hello");
+    sandbox.ok(["install", file.to_str().unwrap()]);
+    let home = sandbox.runtime_home();
+    let mode = |name: &str| {
+        let path = home.join(name);
+        let metadata = fs::metadata(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        metadata.permissions().mode() & 0o7777
+    };
+    assert_eq!(mode("config/plugins/hello.ini"), 0o640);
+    let up = sandbox.up_without_nginx();
+    for dir in ["", "log", "var", "config", "config/plugins"] {
+        assert_eq!(mode(dir), 0o750, "{dir}");
+    }
+    drop(up);
+    // Who has widened them has done so on purpose.
+    for (name, wide) in [("", 0o755), ("log", 0o777), ("config/plugins/hello.ini", 0o644)] {
+        fs::set_permissions(home.join(name), fs::Permissions::from_mode(wide)).unwrap();
+    }
+    sandbox.ok(["install", "--force", file.to_str().unwrap()]);
+    let _up = sandbox.up_without_nginx();
+    assert_eq!((mode(""), mode("log"), mode("config/plugins/hello.ini")), (0o755, 0o777, 0o644));
+}
+
+#[test]
 fn a_module_is_up_once() {
     let sandbox = Sandbox::new();
     let _up = sandbox.up_without_nginx();

@@ -16,7 +16,7 @@ fn block(base: &str, name: &str, job: &str) -> String {
 }
 
 fn applied(crontab: impl AsRef<[u8]>, plugins: &[(&str, &[&str])], all: bool) -> Vec<u8> {
-    let owner = Owner { module: "MFSERV".to_owned(), base: "/b".to_owned() };
+    let owner = Owner { module: "MFSERV".to_owned(), base: "/b".to_owned(), user: "me".to_owned() };
     apply(crontab.as_ref(), &owner, &wanted(plugins), all)
 }
 
@@ -110,4 +110,20 @@ fn a_crontab_that_an_editor_gave_other_line_ends_is_understood() {
     let text = format!("mine\n{}", block("/b", "a", JOB)).replace('\n', "\r\n");
     let expected = format!("mine\r\n{}", block("/b", "a", JOB));
     assert_eq!(applied(text, &[("a", &[JOB])], false), expected.as_bytes());
+}
+
+#[test]
+fn what_a_block_tells_cron_ends_with_it() {
+    let foreign = "MAILTO=boss\n@daily mine\n";
+    let one = applied(foreign, &[("a", &["MAILTO=a", "CRON_TZ=UTC", JOB]), ("b", &[JOB])], true);
+    let expected = format!(
+        "{foreign}{}{}",
+        block("/b", "a", &format!("MAILTO=a\nCRON_TZ=UTC\n{JOB}\nMAILTO=boss\nCRON_TZ=\"\"")),
+        block("/b", "b", JOB)
+    );
+    assert_eq!(one, expected.as_bytes());
+    // A line that the user changes before the block is what holds behind it from the next time on.
+    let edited = expected.replacen("MAILTO=boss", "MAILTO=other", 1);
+    let again = applied(edited, &[("a", &["MAILTO=a", "CRON_TZ=UTC", JOB]), ("b", &[JOB])], true);
+    assert_eq!(String::from_utf8(again).unwrap(), expected.replace("boss", "other"));
 }

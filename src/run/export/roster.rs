@@ -137,14 +137,35 @@ impl Roster {
 
     /// What starts a worker of a service; its number is to follow.
     pub(in crate::run) fn launcher(&self, service: &Service, options: &[&str]) -> Result<Vec<String>> {
-        let mut words = vec![utf8(&self.program)?.to_owned(), "worker".to_owned()];
-        words.extend(["--module", self.module.as_str()].map(str::to_owned));
+        let mut words = self.command("worker", options)?;
+        words.extend([service.id.plugin.clone(), service.id.section()]);
+        Ok(words)
+    }
+
+    /// A command of ours for this module and its base.
+    pub(in crate::run) fn command(&self, command: &str, options: &[&str]) -> Result<Vec<String>> {
+        let mut words = self.order(command)?;
         if let Some(base) = &self.plugins_base {
             words.extend(["--plugins-base-dir", utf8(base)?].map(str::to_owned));
         }
         words.extend(options.iter().map(|option| (*option).to_owned()));
-        words.extend([service.id.plugin.clone(), service.id.section()]);
         Ok(words)
+    }
+
+    /// One for the supervisor of this module.
+    pub(in crate::run) fn order(&self, command: &str) -> Result<Vec<String>> {
+        Ok([utf8(&self.program)?, command, "--module", self.module.as_str()].map(str::to_owned).to_vec())
+    }
+
+    /// Where processes of the module write.
+    pub(in crate::run) fn writable(&self) -> Vec<PathBuf> {
+        let configured = self.settings.systemd.writable_paths.iter();
+        std::iter::once(&self.home).chain(&self.plugins_base).chain(configured).cloned().collect()
+    }
+
+    /// What they have to find.
+    pub(in crate::run) fn needed(&self) -> Vec<PathBuf> {
+        vec![self.program.clone()]
     }
 
     /// Who owns the runtime home, and shall run what is in it.
@@ -163,9 +184,8 @@ impl Roster {
     }
 
     fn make_directories(&self) -> Result<()> {
-        fs::create_dir_all(&self.home)?;
         for dir in [self.log(), self.var().join("nginx")] {
-            fs::create_dir_all(&dir)?;
+            fs::create_own_dir_all(&dir)?;
         }
         self.give_away()
     }

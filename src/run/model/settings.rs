@@ -3,6 +3,7 @@
 //! Later wins: our defaults; the variables `{MODULE}_{SECTION}_{KEY}` of a loaded MetWork; `config/config.ini` of the
 //! module's home, then of its runtime home; `/etc/metwork.config.d/{module}/config.ini`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -18,6 +19,7 @@ pub struct Settings {
     pub nginx: NginxSettings,
     pub log: LogSettings,
     pub supervisor: SupervisorSettings,
+    pub systemd: SystemdSettings,
     /// Whether edits of devlinked plugins restart them.
     pub autorestart: bool,
 }
@@ -69,6 +71,17 @@ pub struct SupervisorSettings {
     pub backoff_max: Duration,
     /// How often apps that have a test are asked whether they hang; zero for never.
     pub health_interval: Duration,
+    /// Where metrics are served on the loopback, besides the socket.
+    pub metrics_port: Option<u16>,
+}
+
+/// Section `[systemd]`: what `mwp systemd` writes. Ours: MetWork has no such section.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemdSettings {
+    /// Whether services may do no more than they need to.
+    pub hardening: bool,
+    /// What they write to, besides the runtime home and their own.
+    pub writable_paths: Vec<PathBuf>,
 }
 
 /// Section `[log]`.
@@ -196,8 +209,16 @@ impl Reader<'_> {
             start_timeout: seconds("start_timeout", 60)?,
             backoff_max: seconds("backoff_max", 60)?,
             health_interval: seconds("health_interval", 10)?,
+            metrics_port: match self.text("supervisor", "metrics_port") {
+                Some(_) => Some(self.number("supervisor", "metrics_port", 0)?),
+                None => None,
+            },
         };
-        Ok(Settings { nginx, log, supervisor, autorestart: self.flag("autorestart", "flag", true)? })
+        let systemd = SystemdSettings {
+            hardening: self.flag("systemd", "hardening", true)?,
+            writable_paths: self.paths("systemd", "writable_paths")?,
+        };
+        Ok(Settings { nginx, log, supervisor, systemd, autorestart: self.flag("autorestart", "flag", true)? })
     }
 
     /// The value and where it was found.
@@ -213,6 +234,19 @@ impl Reader<'_> {
 
     fn text(&self, section: &str, key: &str) -> Option<String> {
         self.raw(section, key).map(|(value, _)| value).filter(|value| !is_null(value))
+    }
+
+    /// Absolute paths with commas between them.
+    fn paths(&self, section: &str, key: &str) -> Result<Vec<PathBuf>> {
+        let Some((value, place)) = self.raw(section, key).filter(|(value, _)| !is_null(value)) else {
+            return Ok(Vec::new());
+        };
+        let paths = value.split(',').map(str::trim).filter(|path| !path.is_empty());
+        let path = |path: &str| match path.starts_with('/') {
+            true => Ok(PathBuf::from(path)),
+            false => Err(refuse(&place, path, "absolute paths with commas between them are allowed")),
+        };
+        paths.map(path).collect()
     }
 
     fn flag(&self, section: &str, key: &str, default: bool) -> Result<bool> {

@@ -85,7 +85,7 @@ pub fn guard(
 /// One guardian per module.
 fn lock(module: &Module, site: &Site) -> Result<Lock> {
     let var = site.runtime_home(module).join("var");
-    fs::create_dir_all(&var)?;
+    fs::create_own_dir_all(&var)?;
     let lock = Lock::acquire_within(&var.join("mwp.lock"), "up", DYING)?;
     lock.ok_or_else(|| {
         Error::input(format!("{module} is up already")).hint("`mwp status` shows it, `mwp down` ends it")

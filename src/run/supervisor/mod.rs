@@ -22,6 +22,8 @@ mod guardian;
 mod health;
 mod journal;
 mod logs;
+mod metrics;
+mod notify;
 mod orders;
 mod own_check;
 mod process;
@@ -50,6 +52,7 @@ use self::children::Undertaker;
 use self::desired::Desired;
 use self::journal::Journal;
 use self::logs::{Logs, Writer};
+use self::notify::Notifier;
 use self::proxy::Proxy;
 use self::queue::Queue;
 use self::reconcile::Active;
@@ -85,6 +88,7 @@ pub(crate) struct Supervisor {
     /// The plugins that run, by name.
     active: RefCell<BTreeMap<String, Active>>,
     desired: Rc<Desired>,
+    notifier: Notifier,
     queue: Queue,
     wellness: RefCell<Wellness>,
     /// Why edits are noticed late, where they are.
@@ -134,8 +138,10 @@ impl Supervisor {
         let home = site.runtime_home(&options.module);
         let (var, log) = (home.join("var"), home.join("log"));
         for dir in [&var, &log, &home.join("config/plugins")] {
-            fs::create_dir_all(dir)?;
+            fs::create_own_dir_all(dir)?;
         }
+        let mut site = site.clone();
+        let notifier = Notifier::take(&mut site.environment);
         children::end_leftovers(&var, &log);
         remove_old_sockets(&var);
         let logs = Logs::start(settings.log.clone())?;
@@ -149,7 +155,8 @@ impl Supervisor {
         Ok(Rc::new(Supervisor {
             options: options.clone(),
             desired,
-            site: site.clone(),
+            site,
+            notifier,
             proxy: Proxy::new(&options.module, &around),
             settings: RefCell::new(settings),
             around,
@@ -178,6 +185,7 @@ impl Supervisor {
         self.note(&format!("{} is coming up, process {}", self.options.module, std::process::id()));
         let (watch, mut changes) = watch::start(&self)?;
         tokio::task::spawn_local(server::serve(listener, Rc::clone(&self)));
+        metrics::start(&self).await;
         let looking = tokio::task::spawn_local(Rc::clone(&self).look_whenever_asked());
         self.queue.ask();
 
@@ -188,7 +196,11 @@ impl Supervisor {
             tokio::select! {
                 stop = signals.next() => match stop {
                     // Reload, as daemons do.
-                    false => drop(self.queue.ask()),
+                    false => {
+                        let this = Rc::clone(&self);
+                        // What is wrong is among the problems of the status.
+                        tokio::task::spawn_local(async move { this.reload_and_tell().await });
+                    }
                     true if ending.is_none() => {
                         let this = Rc::clone(&self);
                         tokio::task::spawn_local(async move { this.go_down().await });
@@ -224,6 +236,7 @@ impl Supervisor {
         }
         looking.abort();
         let _ = fs::remove_file(&control::socket(&self.options.module, &self.site));
+        let _ = fs::remove_file(&metrics::socket(&self.around.var));
         self.note(&format!("{} is down", self.options.module));
         Ok(())
     }
@@ -244,7 +257,7 @@ impl Supervisor {
                 Err(Error::machine(format!("{} is going down", self.options.module))
                     .hint("bring it up again with `mwp up`"))
             }
-            Request::Reload => self.reload().await,
+            Request::Reload => self.reload_and_tell().await,
             Request::Restart { name, wait } => self.restart(&name, wait).await,
             Request::Stop { name } => self.stop(name.as_deref()).await,
             // What is installed elsewhere does not run here.
@@ -282,6 +295,7 @@ impl Supervisor {
             // Somebody else's order is being carried out.
             std::future::pending::<()>().await;
         }
+        self.notifier.stopping();
         self.note(&format!("{} is going down", self.options.module));
         let _deciding = self.deciding.lock().await;
         self.proxy.stop().await;

@@ -64,6 +64,14 @@ impl Supervisor {
         }
     }
 
+    /// As [`reload`](Supervisor::reload), told to a service manager.
+    pub(super) async fn reload_and_tell(&self) -> Result<()> {
+        self.notifier.reloading();
+        let result = self.reload().await;
+        self.notifier.ready(if result.is_ok() { "reloaded" } else { "reloaded, with problems" });
+        result
+    }
+
     /// Looks at everything, and says what keeps it from taking effect.
     pub(super) async fn reload(&self) -> Result<()> {
         self.queue.answered(self.queue.ask()).await;

@@ -94,7 +94,9 @@ impl Supervisor {
         loop {
             let status = self.status(false).await;
             if status.settled {
-                return self.note(&status.summary());
+                let summary = status.summary();
+                self.notifier.ready(&summary);
+                return self.note(&summary);
             }
             tokio::time::sleep((begun.elapsed() / 10).clamp(SETTLING / 50, SETTLING)).await;
         }

@@ -7,11 +7,18 @@
 //! └─ mwp-mfserv-logs.timer                   logrotate, where the machine has it
 //! ```
 //!
+//! Or one unit for `mwp up`, which then does all of that: `mwp-mfserv.service`, told by the supervisor when it is ready
+//! ([`crate::run::supervisor`]).
+//!
+//! Sockets are not handed over by systemd: nginx takes no listening socket from it but over its own undocumented
+//! variable, and workers listen where nginx looks for them; nothing would be won, as no request is lost without it.
+//!
 //! They ask nothing of systemd that Debian 12 (252) has not. A worker's command and environment are those that the
 //! installed plugin has when it starts; how many there are, their limits and their logs are as they were when the
 //! units were written. Units of ours that are no longer wanted are removed, unless there are problems: what cannot be
 //! read keeps what it has.
 
+mod harden;
 mod quote;
 mod rotation;
 mod unit;
@@ -32,6 +39,15 @@ pub enum Manager {
     User,
 }
 
+/// Who looks after the processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// systemd itself: a unit for each.
+    Processes,
+    /// `mwp up`, in one unit.
+    Supervisor,
+}
+
 /// What was written.
 #[derive(Debug, Clone)]
 pub struct Units {
@@ -42,12 +58,21 @@ pub struct Units {
 }
 
 /// Writes the units into a directory, and beside the module's other files what they refer to.
-pub fn write(roster: &Roster, dir: &Path, manager: Manager, site: &Site) -> Result<Units> {
+pub fn write(roster: &Roster, dir: &Path, manager: Manager, form: Form, site: &Site) -> Result<Units> {
     roster.make_ready()?;
     let first_line = format!("# mwp systemd: {}", roster.module);
     let ours = OurFiles { first_line: &first_line };
     let composer = unit::Composer::new(roster, manager)?;
 
+    if form == Form::Supervisor {
+        let name = format!("mwp-{}.service", roster.module);
+        let unit = Target { path: dir.join(&name), text: composer.supervisor()?, mode: 0o666 };
+        fs::create_dir_all(dir)?;
+        ours.write(&[composer.environment_file()])?;
+        let mut files = ours.write(std::slice::from_ref(&unit))?;
+        files.removed = ours.remove_others(dir, &[unit], |name| name.starts_with("mwp-"))?;
+        return Ok(Units { files, target: name, rotates: true });
+    }
     let rotation = rotation::Rotation::new(roster, site)?;
     let mut targets = Vec::new();
     let mut wants = Vec::new();

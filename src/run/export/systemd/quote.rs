@@ -56,6 +56,12 @@ pub(super) fn path(path: &Path) -> Result<String> {
     Ok(given.replace('%', "%%"))
 }
 
+/// Paths in a list, of which any may be missing.
+pub(super) fn optional_paths(paths: &[&Path]) -> Result<String> {
+    let quoted = paths.iter().map(|path| Ok(word(&format!("-{}", utf8(path)?), true)));
+    Ok(quoted.collect::<Result<Vec<_>>>()?.join(" "))
+}
+
 /// A part of a unit's name. `-` stands between the parts, so within one it is escaped, as `systemd-escape` does.
 pub(super) fn name_part(text: &str) -> String {
     text.replace('-', "\\x2d")
@@ -95,6 +101,12 @@ mod tests {
             let error = path(Path::new(bad)).unwrap_err();
             assert!(error.to_string().contains("cannot be written into a unit"), "{error}");
         }
+    }
+
+    #[test]
+    fn lists_of_paths_are_words_where_a_dollar_is_nothing_special() {
+        let paths = ["/a", "/b c/50%", "/$x"].map(Path::new);
+        assert_eq!(optional_paths(&paths).unwrap(), "-/a \"-/b c/50%%\" \"-/$x\"");
     }
 
     #[test]

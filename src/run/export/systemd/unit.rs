@@ -1,9 +1,10 @@
 //! The text of each unit.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::harden::{Groups, Hardening, Rights};
 use super::{Manager, quote};
 use crate::error::Result;
 use crate::run::Service;
@@ -16,6 +17,9 @@ const QUIT: i32 = 3;
 /// Between two looks at the size of the logs.
 const LOOK_AT_LOGS: &str = "*:0/10";
 
+/// Beyond what one worker may take.
+const SETTLING: Duration = Duration::from_secs(120);
+
 const PREAMBLE: &str = "# Written anew each time: changes are lost here, and kept by `systemctl edit`.\n";
 
 pub(super) struct Composer<'a> {
@@ -23,11 +27,14 @@ pub(super) struct Composer<'a> {
     manager: Manager,
     /// `User=`, where systemd's own is not the one that is meant.
     user: Option<u32>,
+    /// `None` where it is switched off.
+    hardening: Option<Hardening>,
+    rights: Rights,
 }
 
 /// A unit in the making.
 #[derive(Default)]
-struct Unit(String);
+pub(super) struct Unit(String);
 
 impl Unit {
     fn section(&mut self, name: &str) -> &mut Unit {
@@ -35,7 +42,7 @@ impl Unit {
         self
     }
 
-    fn set(&mut self, key: &str, value: impl Display) -> &mut Unit {
+    pub(super) fn set(&mut self, key: &str, value: impl Display) -> &mut Unit {
         self.0 += &format!("{key}={value}\n");
         self
     }
@@ -54,7 +61,34 @@ impl<'a> Composer<'a> {
             Manager::System => Some(roster.owner()?).filter(|user| *user != 0),
             Manager::User => None,
         };
-        Ok(Composer { roster, manager, user })
+        let hardening = roster.settings.systemd.hardening.then(|| Hardening {
+            manager,
+            writable: roster.writable(),
+            needed: roster.needed(),
+        });
+        let is_root = manager == Manager::System && user.is_none();
+        Ok(Composer {
+            roster,
+            manager,
+            user,
+            hardening,
+            rights: if is_root { Rights::Root } else { Rights::None },
+        })
+    }
+
+    /// `home`: what is written to besides.
+    fn harden(&self, unit: &mut Unit, rights: Rights, groups: Groups, home: Option<&Path>) -> Result<()> {
+        match &self.hardening {
+            Some(hardening) => hardening.apply(unit, rights, groups, home.as_slice()),
+            None => Ok(()),
+        }
+    }
+
+    /// Those of whoever listens for the module.
+    fn listening(&self) -> Rights {
+        let nginx = &self.roster.settings.nginx;
+        let is_low = nginx.port < 1024 || nginx.https_port.is_some_and(|port| port < 1024);
+        if self.rights == Rights::None && is_low { Rights::LowPorts } else { self.rights }
     }
 
     /// One for all workers of a service; `%i` is a worker's number.
@@ -84,6 +118,9 @@ impl<'a> Composer<'a> {
             true => unit.set("StandardError", "inherit"),
             false => unit.set("StandardError", format!("append:{log}/{err}")),
         };
+        // A devlink leads out of the runtime home.
+        let home = std::fs::canonicalize(&service.home).unwrap_or_else(|_| service.home.clone());
+        self.harden(&mut unit, self.rights, Groups::Given, Some(&home))?;
         Ok(unit.0)
     }
 
@@ -100,6 +137,7 @@ impl<'a> Composer<'a> {
         end(&mut unit, QUIT, Duration::from_secs(self.roster.settings.nginx.timeout));
         let log = quote::path(&self.roster.log())?;
         unit.set("StandardOutput", format!("append:{log}/nginx.log")).set("StandardError", "inherit");
+        self.harden(&mut unit, self.listening(), Groups::Given, None)?;
         Ok(unit.0)
     }
 
@@ -107,7 +145,52 @@ impl<'a> Composer<'a> {
         let mut unit = self.begin(&format!("Log rotation of {}", self.roster.module));
         self.begin_service(&mut unit, "oneshot")?;
         unit.set("ExecStart", quote::command(command, None)?);
+        self.harden(&mut unit, self.rights, Groups::Given, None)?;
         Ok(unit.0)
+    }
+
+    /// `mwp up` itself, with everything that it starts.
+    pub(super) fn supervisor(&self) -> Result<String> {
+        let roster = self.roster;
+        let mut unit = Unit(PREAMBLE.to_owned());
+        unit.section("Unit").set("Description", format!("{} and its plugins", roster.module));
+        if self.manager == Manager::System {
+            unit.set("After", "network.target");
+        }
+        self.begin_service(&mut unit, "notify")?;
+        // The guardian is the main process, and the supervisor below it is who knows.
+        unit.set("NotifyAccess", "all").set("Delegate", "yes");
+        // Installing sets the user's crontab, by a program with the rights of a group.
+        let provision: &[&str] = if self.hardening.is_some() { &["--no-provision"] } else { &[] };
+        unit.set("ExecStart", quote::command(&roster.command("up", provision)?, None)?)
+            .set("ExecReload", quote::command(&roster.order("reload")?, None)?)
+            .set("TimeoutStartSec", (roster.settings.supervisor.start_timeout + SETTLING).as_secs())
+            // `mwp down` is an order; a guardian that was killed comes back.
+            .set("Restart", "on-failure")
+            .set("RestartSec", PAUSE)
+            .set("KillMode", "mixed");
+        let stops = roster.services.iter().map(Service::longest_stop);
+        let longest = stops.max().unwrap_or_default();
+        let nginx = Duration::from_secs(roster.settings.nginx.timeout);
+        unit.set("TimeoutStopSec", (longest + nginx + SETTLING).as_secs());
+        self.harden_supervisor(&mut unit)?;
+        unit.section("Install").set("WantedBy", self.wanted_by());
+        Ok(unit.0)
+    }
+
+    fn harden_supervisor(&self, unit: &mut Unit) -> Result<()> {
+        let Some(hardening) = &self.hardening else { return Ok(()) };
+        let real = |service: &Service| std::fs::canonicalize(&service.home).ok();
+        let homes: Vec<PathBuf> = self.roster.services.iter().filter_map(real).collect();
+        let homes: Vec<&Path> = homes.iter().map(PathBuf::as_path).collect();
+        hardening.apply(unit, self.listening(), Groups::Own, &homes)
+    }
+
+    fn wanted_by(&self) -> &'static str {
+        match self.manager {
+            Manager::System => "multi-user.target",
+            Manager::User => "default.target",
+        }
     }
 
     pub(super) fn timer(&self) -> String {
@@ -122,11 +205,7 @@ impl<'a> Composer<'a> {
         for name in wants {
             unit.set("Wants", name);
         }
-        let by = match self.manager {
-            Manager::System => "multi-user.target",
-            Manager::User => "default.target",
-        };
-        unit.section("Install").set("WantedBy", by);
+        unit.section("Install").set("WantedBy", self.wanted_by());
         unit.0
     }
 

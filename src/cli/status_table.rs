@@ -1,0 +1,112 @@
+//! What `mwp status` shows: a line for each worker.
+
+use std::time::Duration;
+
+use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, WorkerStatus};
+use crate::text;
+
+const HEADER: [&str; COLUMNS] =
+    ["PLUGIN", "SERVICE", "WORKER", "STATE", "PID", "RESTARTS", "UPTIME", "MEMORY", "CPU", "CONN"];
+const COLUMNS: usize = 10;
+/// The last ones, where there is room for them.
+const LUXURY: usize = 2;
+/// Those that tell one moment from the next, though nothing has happened.
+const FIGURES: usize = 4;
+
+type Row = [String; COLUMNS];
+
+/// All of it; `width` is that of the terminal.
+pub(super) fn table(status: &ModuleStatus, width: Option<u16>) -> String {
+    let at = status.url.as_ref().map(|url| format!(", at {url}")).unwrap_or_default();
+    let mut lines = vec![format!("{} is up for {}{at}", status.module, age(status.uptime))];
+    let rows = rows(status);
+    let widths: Vec<usize> = (0..COLUMNS)
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    let all: usize = widths.iter().sum::<usize>() + 2 * (COLUMNS - 1);
+    let is_wide = width.is_some_and(|width| usize::from(width) >= all);
+    let shown = if is_wide { COLUMNS } else { COLUMNS - LUXURY };
+    for row in rows {
+        let cells = row.iter().zip(&widths).take(shown).map(|(cell, width)| format!("{cell:width$}"));
+        lines.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
+    }
+    lines.join("\n")
+}
+
+/// What differs where something has happened.
+pub(super) fn essence(status: &ModuleStatus) -> String {
+    let rows = rows(status).into_iter().map(|row| row[..COLUMNS - FIGURES].join("\t"));
+    let problems = status.plugins.iter().flat_map(|plugin| &plugin.problems).chain(&status.problems);
+    rows.chain(problems.cloned()).collect::<Vec<_>>().join("\n")
+}
+
+fn rows(status: &ModuleStatus) -> Vec<Row> {
+    let mut rows = vec![HEADER.map(str::to_owned)];
+    if let Some(nginx) = &status.nginx {
+        rows.push(row("", "nginx", nginx));
+    }
+    for plugin in &status.plugins {
+        add_rows(plugin, &mut rows);
+    }
+    rows
+}
+
+fn add_rows(plugin: &PluginStatus, rows: &mut Vec<Row>) {
+    let name = format!("{} {}-{}", text::visible(&plugin.name), plugin.version, plugin.release);
+    let name = if plugin.version.is_empty() { text::visible(&plugin.name) } else { name };
+    let before = rows.len();
+    for service in &plugin.services {
+        let title = format!("{} {}", service.kind.word(), text::visible(&service.name));
+        if service.workers.is_empty() {
+            rows.push(quiet_row(&name, &title, service));
+        }
+        for worker in &service.workers {
+            rows.push(row(&name, &title, worker));
+        }
+    }
+    if rows.len() == before {
+        let state = if plugin.ok { "nothing to run" } else { "not running" };
+        rows.push([&name, "", "", state, "", "", "", "", "", ""].map(str::to_owned));
+    }
+    // A name once is enough.
+    let mut last = (String::new(), String::new());
+    for row in &mut rows[before..] {
+        let this = (row[0].clone(), row[1].clone());
+        if this.0 == last.0 {
+            row[0].clear();
+            if this.1 == last.1 {
+                row[1].clear();
+            }
+        }
+        last = this;
+    }
+}
+
+/// A service without workers: static files, or `numprocesses=0`.
+fn quiet_row(plugin: &str, title: &str, service: &ServiceStatus) -> Row {
+    let state = if service.routes.is_empty() { "no workers" } else { "static" };
+    [plugin, title, "", state, "", "", "", "", "", ""].map(str::to_owned)
+}
+
+fn row(plugin: &str, title: &str, worker: &WorkerStatus) -> Row {
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    [
+        plugin.to_owned(),
+        title.to_owned(),
+        worker.worker.to_string(),
+        worker.state.word().to_owned(),
+        or_dash(worker.pid.map(|pid| pid.to_string())),
+        worker.restarts.to_string(),
+        or_dash(worker.uptime.map(age)),
+        or_dash(worker.memory.map(text::size)),
+        or_dash(worker.cpu.map(|seconds| format!("{seconds:.1} s"))),
+        or_dash(worker.connections.map(|number| number.to_string())),
+    ]
+}
+
+fn age(seconds: u64) -> String {
+    match seconds {
+        0..10 => format!("{seconds} s"),
+        _ => text::duration(Duration::from_secs(seconds)),
+    }
+}
