@@ -306,5 +306,5 @@ pub fn middle(mut times: Vec<Duration>) -> Duration {
 /// One request over a connection of its own.
 pub fn ask_once(port: u16, path: &str) -> io::Result<bool> {
     let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-    ask(port, request.as_bytes(), &mut None)
+    ask(port, request.as_bytes(), &mut None, &mut 0)
 }
