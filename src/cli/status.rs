@@ -8,12 +8,13 @@ use super::Context;
 use super::output::Output;
 use super::status_table::{essence, table};
 use crate::error::{Error, Problem, Result};
-use crate::exit;
+use crate::install;
 use crate::installed::{Base, modules};
 use crate::plugin::Module;
 use crate::run::status::{ModuleStatus, PluginStatus, State, WorkerStatus};
 use crate::run::{Control, Reply, Request, control, other_runner};
 use crate::text;
+use crate::{cron, exit};
 
 /// Show what runs: every plugin, service and worker; exit 0 only if all is well
 #[derive(Debug, Args)]
@@ -52,6 +53,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
             context.output.warning(warning);
         }
     }
+    if !arguments.json && !arguments.no_checks {
+        tell_of_jobs(&module, context);
+    }
     for path in Base::new(None, &module, &context.site).set_aside() {
         context.output.warning(&format!("{} could be neither undone nor removed", text::path(&path)));
         context.output.hint("remove it once nothing there is needed");
@@ -61,6 +65,22 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
         return Err(Error::many(crate::error::Fault::Input, problems));
     }
     Ok(if status.ok { exit::DONE } else { exit::INPUT })
+}
+
+/// Jobs of plugins that are not in the crontab as they should be.
+fn tell_of_jobs(module: &Module, context: &Context) {
+    // Where nobody can tell there is nothing to say of what runs.
+    let Ok(report) = install::inspect_jobs(module, &context.site, &mut |_| {}) else { return };
+    for entry in report.entries {
+        let what = match entry.state {
+            cron::State::Missing => "are not in the crontab",
+            cron::State::Different => "are not in the crontab as they should be",
+            cron::State::Stale => "are in the crontab and should not be",
+            cron::State::None | cron::State::Present | cron::State::Unknown => continue,
+        };
+        context.output.warning(&format!("{}: its jobs {what}", text::visible(&entry.name)));
+        context.output.hint("`mwp cron show` shows them, `mwp cron sync` puts that right");
+    }
 }
 
 fn ask(arguments: &Arguments, control: Control) -> Result<ModuleStatus> {
@@ -177,10 +197,11 @@ pub(super) fn problems(status: &ModuleStatus) -> Vec<Problem> {
         && (nginx.state != State::Running || status.plugins.iter().all(|plugin| plugin.ok))
     {
         let why = nginx.last_error.clone().unwrap_or_else(|| "no reason is known yet".to_owned());
-        add(
-            format!("nginx is {}: {why}", nginx.state.word()),
-            "`mwp logs nginx` shows what it said".to_owned(),
-        );
+        let message = match nginx.state {
+            State::Running => format!("nginx: {why}"),
+            state => format!("nginx is {}: {why}", state.word()),
+        };
+        add(message, "`mwp logs nginx` shows what it said".to_owned());
     }
     for plugin in status.plugins.iter().filter(|plugin| !plugin.ok) {
         problems.extend(plugin_problems(plugin));
@@ -203,7 +224,15 @@ pub(super) fn plugin_problems(plugin: &PluginStatus) -> Vec<Problem> {
         for worker in &service.workers {
             if let Some(why) = complaint(worker) {
                 let message = format!("{name}/{} {}: {why}", service.name, worker.worker);
-                add(message, format!("`mwp logs {name}/{}` shows what it said", service.name));
+                let service = format!("{name}/{}", service.name);
+                let is_stopped = worker.state == State::Stopped || worker.suspended;
+                add(
+                    message,
+                    match is_stopped {
+                        true => format!("`mwp restart {service}` starts it again"),
+                        false => format!("`mwp logs {service}` shows what it said"),
+                    },
+                );
             }
         }
         if let Some(reason) = service.test.as_ref().and_then(|test| test.reason.as_ref()) {

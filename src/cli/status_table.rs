@@ -94,7 +94,7 @@ fn row(plugin: &str, title: &str, worker: &WorkerStatus) -> Row {
         plugin.to_owned(),
         title.to_owned(),
         worker.worker.to_string(),
-        worker.state.word().to_owned(),
+        state(worker),
         or_dash(worker.pid.map(|pid| pid.to_string())),
         worker.restarts.to_string(),
         or_dash(worker.uptime.map(age)),
@@ -102,6 +102,15 @@ fn row(plugin: &str, title: &str, worker: &WorkerStatus) -> Row {
         or_dash(worker.cpu.map(|seconds| format!("{seconds:.1} s"))),
         or_dash(worker.connections.map(|number| number.to_string())),
     ]
+}
+
+/// With what was replaced or stopped and is still answering.
+fn state(worker: &WorkerStatus) -> String {
+    let word = if worker.suspended { "suspended" } else { worker.state.word() };
+    match worker.draining.len() {
+        0 => word.to_owned(),
+        number => format!("{word}, {number} draining"),
+    }
 }
 
 fn age(seconds: u64) -> String {

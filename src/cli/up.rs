@@ -145,7 +145,7 @@ fn detach(program: &Path, module: &Module, arguments: &Arguments, context: &Cont
     command
         .args(["up", "--no-provision", "--quiet", "--module", module.as_str()])
         .args(base_words(arguments)?);
-    let errors = fs::create_file(&said)?;
+    let errors = fs::create_file_with_mode(&said, 0o640)?;
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors);
     Birth::in_session().of(&mut command);
     let mut child = command.spawn().at("run", program)?;

@@ -482,3 +482,15 @@ fn a_command_killed_at_any_moment_leaves_a_crontab_that_the_next_one_puts_right(
     println!("{noted} kills between the first visible step and the end");
     assert!(noted > 0, "no kill came at an interesting moment");
 }
+
+#[test]
+fn the_status_of_a_module_tells_of_jobs_that_are_not_in_the_crontab() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.with_jobs("p", "0.0.1", JOB);
+    sandbox.install(&file);
+    let up = sandbox.up_without_nginx();
+    sandbox.ok(["status"]).never_says("crontab");
+    sandbox.write_crontab("");
+    sandbox.ok(["status"]).says("warning: p: its jobs are not in the crontab");
+    drop(up);
+}

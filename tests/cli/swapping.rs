@@ -478,3 +478,62 @@ fn as_many_logs_of_nginx_are_kept_as_should_and_a_deleted_one_comes_back() {
         fs::metadata(log("")).is_ok_and(|log| log.len() > 0)
     });
 }
+
+#[test]
+fn what_is_stopped_and_what_drains_is_shown_with_the_next_step() {
+    let sandbox = Sandbox::new();
+    installed(&sandbox, "hello", "one");
+    let up = sandbox.up_without_nginx();
+    let socket = sandbox.runtime_home().join("var/app_hello_main_1.socket");
+    let open = UnixStream::connect(socket).unwrap();
+    sandbox.ok(["restart", "--wait", "hello"]);
+    sandbox.ok(["status"]).prints("running, 1 draining");
+    drop(open);
+    signal(up.pid("hello", "main", 2), Signal::STOP);
+    sandbox
+        .fails(1, ["status", "--no-checks"])
+        .prints("suspended")
+        .says("hint: `mwp restart hello/main` starts it again");
+    sandbox.ok(["restart", "--wait", "hello/main/2"]);
+    sandbox.ok(["stop", "hello/main/1"]);
+    sandbox
+        .fails(1, ["status"])
+        .says("error: hello/main 1: stopped")
+        .says("`mwp restart hello/main` starts it again");
+}
+
+#[test]
+fn a_swap_whose_asker_is_killed_is_called_off() {
+    let sandbox = Sandbox::new();
+    installed(&sandbox, "hello", "one");
+    let up = sandbox.up_without_nginx();
+    let file = other_version(&sandbox, "hello", "two", "time.sleep(4)");
+    let mut swap = sandbox.mwp(["hotswap", &file]).stderr(Stdio::null()).spawn().unwrap();
+    up.until("it has begun", || up.log("supervisor.log").contains("starts beside the old one"));
+    swap.kill().unwrap();
+    swap.wait().unwrap();
+    sandbox.ok(["list"]).prints("one");
+    up.until("it is called off", || {
+        up.log("supervisor.log").contains("is not put into service: it was called off")
+    });
+    assert!(serves(&up, "hello", "one"));
+    up.until("all is well", || up.status()["ok"] == true);
+    assert!(!up.log("supervisor.log").contains("takes over"), "{}", up.log("supervisor.log"));
+}
+
+#[test]
+fn a_daemon_that_comes_back_starts_in_its_own_home() {
+    let sandbox = Sandbox::new();
+    sandbox.daemon_plugin("worker", "pwd\nexec sleep 7800\n");
+    sandbox.ok(["install", sandbox.packed("worker").to_str().unwrap()]);
+    let up = sandbox.up_without_nginx();
+    up.until_running("worker", "foo");
+    sandbox.daemon_plugin("worker", "exit 4\n");
+    let file = sandbox.packed("worker");
+    for _ in 0..3 {
+        sandbox.fails(1, ["hotswap", file.to_str().unwrap()]).says("exit code 4");
+        up.until_running("worker", "foo");
+        let cwd = fs::read_link(format!("/proc/{}/cwd", up.pid("worker", "foo", 1))).unwrap();
+        assert_eq!(cwd, sandbox.base().join("worker"));
+    }
+}

@@ -65,6 +65,9 @@ pub fn other_runner(module: &Module, site: &Site) -> Option<Runner> {
             continue;
         };
         let is_theirs = facts::variable(pid, MARK).is_some_and(|of| Path::new(&of) == var);
+        if is_below_a_supervisor(pid) {
+            continue;
+        }
         // An nginx of ours that lost its supervisor belongs to nobody.
         let runner = runner_of(pid);
         if is_theirs || (runner != Runner::Unknown && is_nginx_of(pid, &log)) {
@@ -74,10 +77,17 @@ pub fn other_runner(module: &Module, site: &Site) -> Option<Runner> {
     None
 }
 
+/// Whether `mwp up` runs it, which may be a unit of systemd itself.
+fn is_below_a_supervisor(pid: i32) -> bool {
+    let parents = std::iter::successors(facts::parent_of(pid), |pid| facts::parent_of(*pid));
+    parents.take_while(|pid| *pid > 1).any(|pid| facts::command_of(pid).contains(" supervise "))
+}
+
 /// By its control group or its parents.
 fn runner_of(pid: i32) -> Runner {
     let group = fs::read(&Path::new("/proc").join(pid.to_string()).join("cgroup")).unwrap_or_default();
-    if String::from_utf8_lossy(&group).contains("/mwp-") {
+    let group = String::from_utf8_lossy(&group).into_owned();
+    if group.split(['/', '\n']).any(|part| part.starts_with("mwp-") && part.ends_with(".service")) {
         return Runner::Systemd;
     }
     let mut ancestor = pid;

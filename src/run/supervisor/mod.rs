@@ -56,7 +56,7 @@ use self::notify::Notifier;
 use self::proxy::Proxy;
 use self::queue::Queue;
 use self::reconcile::Active;
-use self::slot::Surroundings;
+use self::slot::{Slot, Surroundings};
 use self::wellness::Wellness;
 use super::control::{self, Reply, Request};
 use super::{Plans, Settings};
@@ -93,6 +93,8 @@ pub(crate) struct Supervisor {
     wellness: RefCell<Wellness>,
     /// Why edits are noticed late, where they are.
     watch_trouble: RefCell<Option<String>>,
+    /// Slots whose daemon waits until a swap that was called off is undone, by plugin.
+    displaced: RefCell<BTreeMap<String, Vec<Rc<Slot>>>>,
     /// Swaps under way, by plugin, as long as they can be called off.
     swaps: RefCell<BTreeMap<String, Rc<Notify>>>,
     /// What was found at the last look.
@@ -165,6 +167,7 @@ impl Supervisor {
             wellness: RefCell::default(),
             watch_trouble: RefCell::default(),
             swaps: RefCell::default(),
+            displaced: RefCell::default(),
             plans: RefCell::default(),
             problems: RefCell::default(),
             since: SystemTime::now(),

@@ -6,7 +6,7 @@ use super::Supervisor;
 use super::desired::name_of;
 use super::service::{Supervised, stop_all};
 use super::slot::{Job, Slot};
-use super::swap::served;
+use super::swap::served_anew;
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -31,10 +31,11 @@ impl Supervisor {
         let busy = self.desired.occupied(&plugin).await;
         let found = self.find(name)?;
         self.desired.start(&found.names, &found.workers)?;
+        let before: Vec<_> = found.slots.iter().map(|(_, slot)| slot.serving_process()).collect();
         for (job, slot) in &found.slots {
             slot.replace(Rc::clone(job));
         }
-        let outcome = if wait { served(&found.slots).await } else { Ok(()) };
+        let outcome = if wait { served_anew(&found.slots, &before).await } else { Ok(()) };
         drop(busy);
         self.queue.ask();
         outcome.map_err(|reason| {
@@ -99,7 +100,10 @@ impl Supervisor {
         let slots: Vec<_> = slots.into_iter().filter(|(_, slot)| is_worker(&slot)).collect();
         if slots.is_empty() && worker.is_some() {
             let what = format!("there is no worker `{}`", text::visible(name));
-            return Err(unknown(what, Vec::new()));
+            let known = services.iter().flat_map(|service| {
+                service.slots().iter().map(|slot| format!("{}/{}", service.id(), slot.worker))
+            });
+            return Err(unknown(what, known.collect()));
         }
         let of_worker =
             |(job, slot): (Rc<Job>, Rc<Slot>)| format!("{}/{}", name_of(&job.service.id), slot.worker);

@@ -86,14 +86,18 @@ impl Proxy {
             return Ok(OldWorkers::default());
         }
         let url = origin(&settings);
+        let routes_before = self.state.borrow().routes.clone();
         let result = match self.configure(plugins, settings.clone(), site.clone()).await {
             Ok((nginx, configured)) => self.take(&nginx, configured, &settings, &site).await,
             Err(error) => Err(error),
         };
         let mut state = self.state.borrow_mut();
-        state.url = Some(url);
         state.error = result.as_ref().err().cloned();
-        if result.is_err() {
+        if result.is_ok() {
+            state.url = Some(url);
+        } else {
+            // What answers is where it was.
+            state.routes = routes_before;
             // Whatever it has read, it is to be told again.
             state.text.clear();
         }
@@ -167,6 +171,7 @@ impl Proxy {
         if is_known && slot.is_some() {
             return Ok(OldWorkers::default());
         }
+        self.make_logs();
         let conf = self.around.var.join("nginx/nginx.conf");
         fs::write_atomic(&conf, text.as_bytes())?;
         self.state.borrow_mut().text = text;
@@ -184,6 +189,14 @@ impl Proxy {
                 self.state.borrow_mut().slot = Some(slot);
                 Ok(OldWorkers::default())
             }
+        }
+    }
+
+    /// Made by nginx itself, they would be everybody's to read.
+    fn make_logs(&self) {
+        for name in [running::ACCESS_LOG, running::ERROR_LOG] {
+            // One that cannot be made is told by nginx.
+            drop(fs::append_to(&self.around.log.join(name)));
         }
     }
 
@@ -318,6 +331,7 @@ impl Proxy {
             is_to_reopen |= put_aside_when_due(&path, &settings.rotation()).unwrap_or(false);
         }
         if is_to_reopen {
+            self.make_logs();
             slot.signal(running::REOPEN_LOGS);
         }
     }

@@ -120,7 +120,10 @@ impl Supervisor {
         for (name, plan) in &plans {
             match plan {
                 Ok(_) if is_left_alone(name) => {}
-                Ok(plan) => surplus.extend(self.apply(plan)),
+                Ok(plan) => {
+                    self.bring_back(name);
+                    surplus.extend(self.apply(plan));
+                }
                 Err(error) => self.note(&format!("{}: {error}", text::visible(name))),
             }
         }

@@ -46,9 +46,28 @@ async fn answer(mut stream: UnixStream, supervisor: &Rc<Supervisor>) -> std::io:
     use tokio::io::AsyncReadExt;
     let (reader, mut writer) = stream.split();
     let mut line = String::new();
-    BufReader::new(reader.take(LONGEST)).read_line(&mut line).await?;
+    let mut reader = BufReader::new(reader.take(LONGEST));
+    reader.read_line(&mut line).await?;
     let reply = match serde_json::from_str::<Request>(&line) {
-        Ok(request) => supervisor.obey(request).await,
+        Ok(request) => {
+            let plugin =
+                if let Request::Swap { plugin, .. } = &request { Some(plugin.clone()) } else { None };
+            let obeying = supervisor.obey(request);
+            tokio::pin!(obeying);
+            tokio::select! {
+                reply = &mut obeying => reply,
+                // Whoever asked is gone, and nobody will make the new version final: it must not serve.
+                () = hung_up(&mut reader) => {
+                    let calling_off = async {
+                        if let Some(plugin) = plugin {
+                            // Too late, where it serves already: the next look puts that right.
+                            let _ = supervisor.call_off_swap(&plugin).await;
+                        }
+                    };
+                    tokio::join!(obeying, calling_off).0
+                }
+            }
+        }
         Err(error) => Reply::Failed(
             Error::usage(format!("the supervisor does not understand this request: {error}"))
                 .hint("it may be of another version: `mwp down`, then `mwp up`"),
@@ -57,4 +76,10 @@ async fn answer(mut stream: UnixStream, supervisor: &Rc<Supervisor>) -> std::io:
     let mut line = serde_json::to_vec(&reply)?;
     line.push(b'\n');
     writer.write_all(&line).await
+}
+
+/// Returns when the other end is closed.
+async fn hung_up(reader: &mut (impl tokio::io::AsyncRead + Unpin)) {
+    use tokio::io::AsyncReadExt;
+    while !matches!(reader.read(&mut [0; 64]).await, Ok(0) | Err(_)) {}
 }

@@ -11,7 +11,7 @@ use super::Supervisor;
 use super::desired::Busy;
 use super::reconcile::{Active, stop_once_unused, take};
 use super::service::{Supervised, prepare, stop_all};
-use super::slot::{Job, Outcome, Slot};
+use super::slot::{Job, Outcome, ProcessId, Slot};
 use crate::error::{Error, Result};
 use crate::run::Plan;
 use crate::run::status::State;
@@ -143,11 +143,23 @@ impl Supervisor {
         let is_new = |slot: &Rc<Slot>| !at_work.iter().any(|(_, known)| Rc::ptr_eq(known, slot));
         let (new, old): (Vec<_>, Vec<_>) = pairs.into_iter().map(|(_, slot)| slot).partition(is_new);
         for slot in old {
-            slot.abort();
+            if slot.is_displaced() {
+                // It starts again once its home is its own again: when the change is undone.
+                self.displaced.borrow_mut().entry(name.to_owned()).or_default().push(slot);
+            } else {
+                slot.abort();
+            }
         }
         stop_all(&new).await;
         self.note(&format!("{name}: the new version is not put into service: {reason}"));
         not_well(name, reason)
+    }
+
+    /// What a new version had displaced that was called off starts again.
+    pub(super) fn bring_back(&self, name: &str) {
+        for slot in self.displaced.borrow_mut().remove(name).into_iter().flatten() {
+            slot.abort();
+        }
     }
 
     fn adopt(&self, plan: &Plan, services: Vec<Room>) -> Vec<Rc<Slot>> {
@@ -215,10 +227,16 @@ async fn prepare_in_turn(pairs: &[Pair]) -> Outcome {
 }
 
 /// Waits until each slot has its job in service; else says why one has not.
-pub(super) async fn served(pairs: &[Pair]) -> Outcome {
+async fn served(pairs: &[Pair]) -> Outcome {
+    served_anew(pairs, &vec![None; pairs.len()]).await
+}
+
+/// As [`served`], by another process than before.
+pub(super) async fn served_anew(pairs: &[Pair], before: &[Option<ProcessId>]) -> Outcome {
     let begun = Instant::now();
-    for (job, slot) in pairs {
-        while slot.serving().is_none_or(|serving| serving != *job) {
+    for ((job, slot), before) in pairs.iter().zip(before) {
+        let is_anew = || before.is_none() || slot.serving_process() != *before;
+        while !(slot.serving().is_some_and(|serving| serving == *job) && is_anew()) {
             let status = slot.status();
             let failed = status.state == State::Waiting || status.outdated || status.state == State::Stopped;
             if failed || begun.elapsed() > job.start_timeout {

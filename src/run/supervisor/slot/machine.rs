@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 mod tests;
 
 /// Tells the processes of a worker apart.
-pub(super) type ProcessId = u64;
+pub(crate) type ProcessId = u64;
 /// Who waits for the outcome of an order.
 pub(super) type Ticket = u64;
 
@@ -240,6 +240,10 @@ impl<J: Terms> Machine<J> {
         }
     }
 
+    pub(super) fn is_displaced(&self) -> bool {
+        matches!(self.life, Life::Displaced { .. })
+    }
+
     /// When time alone is an event.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let of_life = match &self.life {
@@ -260,21 +264,25 @@ impl<J: Terms> Machine<J> {
     pub(super) fn step(&mut self, event: Event<J>, now: Instant) -> Vec<Effect<J>> {
         let mut effects = Vec::new();
         match event {
-            Event::Prepare(job, ticket) => self.prepare(job, ticket, now, &mut effects),
+            Event::Prepare(job, ticket) => self.prepare(job, ticket, &mut effects),
             Event::Commit(ticket) => self.commit(ticket, &mut effects),
-            Event::Abort => self.abort("it was called off", now, &mut effects),
+            Event::Abort => {
+                self.abort("it was called off", &mut effects);
+                self.bring_back(now);
+            }
             Event::Replace(job) => {
-                self.abort("another one is to start", now, &mut effects);
+                self.abort("another one is to start", &mut effects);
+                self.bring_back(now);
                 self.replace(job, now, &mut effects);
             }
-            Event::Stop(ticket) => self.stop(ticket, now, &mut effects),
+            Event::Stop(ticket) => self.stop(ticket, &mut effects),
             Event::Signal(signal) => {
                 if let Some((id, _)) = self.serving() {
                     effects.push(Effect::Signal(id, signal));
                 }
             }
             Event::Listens(id) => self.on_listening(id, &mut effects),
-            Event::Checked(id, outcome) => self.on_checked(id, outcome, now, &mut effects),
+            Event::Checked(id, outcome) => self.on_checked(id, outcome, &mut effects),
             Event::Entered(id, lifetime) => self.on_entered(id, lifetime, now, &mut effects),
             Event::Refused(id, reason) => self.fail(id, &reason, now, &mut effects),
             Event::Unwell(id, reason) => self.on_unwell(id, reason, now, &mut effects),
@@ -285,11 +293,11 @@ impl<J: Terms> Machine<J> {
         effects
     }
 
-    fn prepare(&mut self, job: J, ticket: Ticket, now: Instant, effects: &mut Vec<Effect<J>>) {
-        self.abort("another one is to start", now, effects);
+    fn prepare(&mut self, job: J, ticket: Ticket, effects: &mut Vec<Effect<J>>) {
+        self.abort("another one is to start", effects);
         self.held_failed = None;
         if !job.overlaps() || !self.job.overlaps() {
-            let back = !matches!(self.life, Life::Stopped);
+            let back = !matches!(self.life, Life::Stopped | Life::Displaced { back: false });
             let life = std::mem::replace(&mut self.life, Life::Displaced { back });
             self.dismiss(life, effects);
         }
@@ -306,16 +314,17 @@ impl<J: Terms> Machine<J> {
         }
     }
 
-    /// Ends what is held; what it had displaced comes back.
-    fn abort(&mut self, why: &str, now: Instant, effects: &mut Vec<Effect<J>>) {
-        if let Some(process) = self.drop_held(why, now, effects) {
+    /// Ends what is held. What it had displaced comes back upon a word: the home that it is to start in may not be its
+    /// own yet.
+    fn abort(&mut self, why: &str, effects: &mut Vec<Effect<J>>) {
+        if let Some(process) = self.drop_held(why, effects) {
             effects.push(Effect::Kill(process));
             self.leaving.insert(process);
         }
     }
 
     /// There is nothing held from now on; whoever waits is told why. The process is returned, still at work.
-    fn drop_held(&mut self, why: &str, now: Instant, effects: &mut Vec<Effect<J>>) -> Option<ProcessId> {
+    fn drop_held(&mut self, why: &str, effects: &mut Vec<Effect<J>>) -> Option<ProcessId> {
         let held = self.held.take()?;
         self.held_failed = Some(why.to_owned());
         let entering = if let Stage::Entering(ticket) = held.stage { Some(ticket) } else { None };
@@ -325,10 +334,13 @@ impl<J: Terms> Machine<J> {
                 .flatten()
                 .map(|ticket| Effect::Answer(ticket, Err(why.to_owned()))),
         );
+        held.process.map(|process| process.id)
+    }
+
+    fn bring_back(&mut self, now: Instant) {
         if let Life::Displaced { back } = self.life {
             self.life = if back { Life::Waiting(now) } else { Life::Stopped };
         }
-        held.process.map(|process| process.id)
     }
 
     fn replace(&mut self, job: J, now: Instant, effects: &mut Vec<Effect<J>>) {
@@ -346,6 +358,9 @@ impl<J: Terms> Machine<J> {
                 Life::Replacing(old, candidate)
             }
             other => {
+                if matches!(other, Life::Serving(_) | Life::Replacing(..)) {
+                    self.restarts += 1;
+                }
                 self.dismiss(other, effects);
                 Life::Waiting(now)
             }
@@ -353,8 +368,8 @@ impl<J: Terms> Machine<J> {
         self.job = job;
     }
 
-    fn stop(&mut self, ticket: Ticket, now: Instant, effects: &mut Vec<Effect<J>>) {
-        self.abort("it was stopped", now, effects);
+    fn stop(&mut self, ticket: Ticket, effects: &mut Vec<Effect<J>>) {
+        self.abort("it was stopped", effects);
         let life = std::mem::replace(&mut self.life, Life::Stopped);
         self.dismiss(life, effects);
         self.failures = 0;
@@ -375,14 +390,14 @@ impl<J: Terms> Machine<J> {
         }
     }
 
-    fn on_checked(&mut self, id: ProcessId, outcome: Outcome, now: Instant, effects: &mut Vec<Effect<J>>) {
+    fn on_checked(&mut self, id: ProcessId, outcome: Outcome, effects: &mut Vec<Effect<J>>) {
         let Some(held) = self.held.as_mut().filter(|held| held.is(id) && held.stage == Stage::Checking)
         else {
             return;
         };
         match outcome {
             Ok(()) => held.become_ready(effects),
-            Err(reason) => self.abort(&reason, now, effects),
+            Err(reason) => self.abort(&reason, effects),
         }
     }
 
@@ -444,7 +459,7 @@ impl<J: Terms> Machine<J> {
             return;
         }
         if self.held.as_ref().is_some_and(|held| held.is(id)) {
-            return self.abort(reason, now, effects);
+            return self.abort(reason, effects);
         }
         let is_candidate = matches!(&self.life,
             Life::Starting(process) | Life::Replacing(_, process) if process.id == id);
@@ -459,7 +474,7 @@ impl<J: Terms> Machine<J> {
             return self.answer_who_waits(effects);
         }
         if self.held.as_ref().is_some_and(|held| held.is(id)) {
-            self.drop_held(&end.reason, now, effects);
+            self.drop_held(&end.reason, effects);
             return;
         }
         self.life_lost(id, end, now);
@@ -516,7 +531,7 @@ impl<J: Terms> Machine<J> {
                 held.become_ready(effects);
             } else if held.stage == Stage::Starting {
                 let reason = not_listening(process, now);
-                self.abort(&reason, now, effects);
+                self.abort(&reason, effects);
             }
         }
         match &mut self.life {

@@ -20,7 +20,8 @@ use tokio::sync::{Notify, oneshot};
 
 use self::keeper::Keeper;
 pub(super) use self::machine::Outcome;
-use self::machine::{Effect, End, Event, Machine, Phase, ProcessId, Terms, Ticket};
+pub(super) use self::machine::ProcessId;
+use self::machine::{Effect, End, Event, Machine, Phase, Terms, Ticket};
 use super::journal::Journal;
 use super::logs::{Logs, SharedSaid};
 use super::process::{Process, Start};
@@ -171,6 +172,11 @@ impl Slot {
         self.feed(Event::Abort);
     }
 
+    /// Whether what was prepared has the place of what ran.
+    pub(super) fn is_displaced(&self) -> bool {
+        self.machine.borrow().is_displaced()
+    }
+
     /// Starts, or replaces what runs as soon as its successor listens.
     pub(super) fn replace(self: &Rc<Self>, job: Rc<Job>) {
         self.feed(Event::Replace(job));
@@ -206,6 +212,11 @@ impl Slot {
     /// The job of the process that is in service.
     pub(super) fn serving(&self) -> Option<Rc<Job>> {
         self.machine.borrow().serving().map(|(_, job)| Rc::clone(job))
+    }
+
+    /// Which process is in service.
+    pub(super) fn serving_process(&self) -> Option<ProcessId> {
+        self.machine.borrow().serving().map(|(id, _)| id)
     }
 
     fn ticket(&self) -> (Ticket, oneshot::Receiver<Outcome>) {

@@ -357,6 +357,8 @@ fn a_daemons_new_version_is_tried_and_the_old_one_comes_back() {
     assert_eq!(world.seen(), "start 2");
     world.end(2, crash("exit code 9"));
     assert_eq!(world.answers[&ticket], Err("exit code 9".to_owned()));
+    assert_eq!(world.seen(), "", "its home may still be that of the new version");
+    world.feed(Event::Abort);
     assert_eq!((world.seen().as_str(), world.version()), ("start 3, enter 3", Some(1)));
     // One that lives takes over.
     let ticket = world.prepare(daemon(3));
