@@ -29,7 +29,7 @@ impl Supervisor {
     /// Puts what is in the plugin's home into service in place of what runs. All of it is in service when this returns
     /// without an error; else what ran goes on. What is replaced ends by itself, as soon as nothing is under way there.
     ///
-    /// It is not the asker's to call this off by going away: it goes on by itself.
+    /// Whoever asked for it and goes away has called it off, as long as the new version does not serve.
     pub(super) async fn swap(self: &Rc<Self>, name: &str) -> Result<()> {
         let Some(busy) = self.desired.occupy(name) else {
             return Err(Error::machine(format!("`{}` is being replaced already", text::visible(name)))
