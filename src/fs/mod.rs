@@ -190,13 +190,16 @@ pub fn create_file(path: &Path) -> Result<fs::File> {
 pub fn create_file_with_mode(path: &Path, mode: u32) -> Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true).mode(mode);
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !path.is_symlink() => {
-            remove_file(path)?;
-            options.open(path).at("create", path)
+    // Somebody else may make one of that name again and again, though not for ever.
+    for _ in 0..100 {
+        match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !path.is_symlink() => {
+                remove_file(path)?;
+            }
+            other => return other.at("create", path),
         }
-        other => other.at("create", path),
     }
+    options.open(path).at("create", path)
 }
 
 /// Opens a log to append to it, and creates it where there is none, for its owner and group alone. What is no file is

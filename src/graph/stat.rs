@@ -8,8 +8,8 @@ use std::path::Path;
 use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
-use crate::fs;
+use crate::error::{At, Error, Result};
+use crate::fs::AtomicFile;
 
 /// Compared as a whole and for equality: a file that went *back* in time has changed as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,9 +129,9 @@ impl Instant {
     /// Now, by the file system of `dir`.
     pub fn now(dir: &Path) -> Result<Instant> {
         let path = dir.join("clock");
-        fs::create_file(&path)?;
-        let stat = Stat::of(&path)?;
-        fs::remove_file(&path)?;
-        Ok(stat.map_or(Instant::NEVER, |stat| Instant(stat.modified)))
+        // Without a name: several threads may ask at the same time.
+        let mut file = AtomicFile::create_nameless(&path, 0o600)?;
+        let metadata = file.as_file_mut().metadata().at("read", &path)?;
+        Ok(Instant(nanoseconds(metadata.mtime(), metadata.mtime_nsec())))
     }
 }
