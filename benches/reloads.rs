@@ -11,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use running::{Counted, Load, Module};
+use running::{Counted, Load, Module, PYTHON_SERVER};
 use support::finish;
 
 const RELOADS: usize = 40;
@@ -20,31 +20,10 @@ const CLIENTS: usize = 8;
 
 const APP: &str =
     "[app_main]\n_cmd_and_args=python3 {plugin_dir}/server {unix_socket_path}\nnumprocesses=2\n";
-const SERVER: &str = r#"
-import http.server, socketserver, sys
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"OK")
-    def address_string(self):
-        return "nginx"
-    def log_message(self, *arguments):
-        pass
-
-class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    daemon_threads = True
-    request_queue_size = 500
-
-Server(sys.argv[1], Handler).serve_forever()
-"#;
 
 fn main() {
     let module = Module::new();
-    module.installed("app", APP, SERVER);
+    module.installed("app", APP, PYTHON_SERVER);
     module.up();
     let settings = |round: usize| {
         let port = module.port;
