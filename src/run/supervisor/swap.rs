@@ -36,7 +36,10 @@ impl Supervisor {
                 .hint("wait until that has come to its end"));
         };
         self.desired.come_back(name);
-        let result = self.swap_alone(name, &busy).await;
+        // From the start: whoever asked may be gone before the plan is read.
+        let called_off = Rc::new(Notify::new());
+        self.swaps.borrow_mut().insert(name.to_owned(), Rc::clone(&called_off));
+        let result = self.swap_alone(name, &called_off, &busy).await;
         self.swaps.borrow_mut().remove(name);
         drop(busy);
         // What happened meanwhile was left for now.
@@ -44,7 +47,7 @@ impl Supervisor {
         result
     }
 
-    async fn swap_alone(self: &Rc<Self>, name: &str, _: &Busy) -> Result<()> {
+    async fn swap_alone(self: &Rc<Self>, name: &str, called_off: &Notify, _: &Busy) -> Result<()> {
         let deciding = self.deciding.lock().await;
         let plan = self.plan_of(name).await?;
         let is_stopped = self.desired.is_plugin_stopped(name);
@@ -63,8 +66,6 @@ impl Supervisor {
 
         self.limit(&plan);
         let (services, pairs) = self.room_for(&plan);
-        let called_off = Rc::new(Notify::new());
-        self.swaps.borrow_mut().insert(name.to_owned(), Rc::clone(&called_off));
         let prepared = tokio::select! {
             prepared = prepare_in_turn(&pairs) => prepared,
             () = called_off.notified() => Err("it was called off".to_owned()),
