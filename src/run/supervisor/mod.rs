@@ -227,8 +227,8 @@ impl Supervisor {
                         this.replace_unreachable().await;
                         this.replace_hung().await;
                     });
-                    if self.proxy.error().is_some() {
-                        // The port may be free by now, the disk no longer full.
+                    if self.has_problems() {
+                        // The port may be free by now, the disk no longer full, the plugin repaired.
                         self.queue.ask();
                     }
                     self.listen_again(&socket);
@@ -242,6 +242,13 @@ impl Supervisor {
         let _ = fs::remove_file(&metrics::socket(&self.around.var));
         self.note(&format!("{} is down", self.options.module));
         Ok(())
+    }
+
+    /// Whether something kept the last look from taking effect.
+    fn has_problems(&self) -> bool {
+        self.proxy.error().is_some()
+            || !self.problems.borrow().is_empty()
+            || self.plans.borrow().values().any(Result::is_err)
     }
 
     /// Without its socket nobody could tell this process to end.

@@ -124,7 +124,16 @@ impl Supervisor {
                     self.bring_back(name);
                     surplus.extend(self.apply(plan));
                 }
-                Err(error) => self.note(&format!("{}: {error}", text::visible(name))),
+                Err(error) => {
+                    let known = self
+                        .plans
+                        .borrow()
+                        .get(name)
+                        .and_then(|plan| plan.as_ref().err().map(ToString::to_string));
+                    if known.as_deref() != Some(&error.to_string()) {
+                        self.note(&format!("{}: {error}", text::visible(name)));
+                    }
+                }
             }
         }
         let is_gone = |name: &&String| !plans.contains_key(*name) && !is_left_alone(name);
