@@ -179,8 +179,11 @@ fn wait_until_settled(
             let line = |label: &str| {
                 text.lines().find_map(|line| line.strip_prefix(label)).map(|rest| rest.trim().to_owned())
             };
-            let error =
-                Error::machine(line("error:").unwrap_or_else(|| format!("{module} did not start: {ended}")));
+            let message = line("error:").unwrap_or_else(|| format!("{module} did not start: {ended}"));
+            let error = match ended.code() {
+                Some(code) if code == i32::from(crate::exit::INPUT) => Error::input(message),
+                _ => Error::machine(message),
+            };
             return Err(match line("hint:") {
                 Some(hint) => error.hint(hint),
                 None => error.hint(format!("{} may say why", text::path(said))),

@@ -32,6 +32,13 @@ pub fn files(name: &str, module: &Module, plugins_base: Option<&Path>, site: &Si
         }
     };
     if found.is_empty() {
+        let settings = super::Settings::load(module, site)?;
+        if let super::LogTarget::Journald { .. } = settings.log.target {
+            return Err(Error::input(format!("the logs of {module} are in the machine's journal")).hint(
+                "read them with `journalctl`, as `journalctl -f -t app_PLUGIN_APP`, or by module, as \
+                 `journalctl METWORK_MODULE=mfserv`",
+            ));
+        }
         return Err(Error::input(format!(
             "there is no log of `{}` in {}",
             text::visible(name),

@@ -23,6 +23,7 @@ mod hostile_wheels;
 mod info;
 mod install;
 mod interruption;
+mod journald;
 mod journey;
 mod layers;
 mod linked;

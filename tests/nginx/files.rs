@@ -199,7 +199,7 @@ fn a_link_leads_to_files_of_its_owner_alone() {
     }
     let _nginx = world.start();
     for (path, who) in
-        [("own.txt", "own"), ("dir/a.txt", "below"), ("relative.txt", "index"), ("foreign.txt", "403")]
+        [("own.txt", "own"), ("dir/a.txt", "below"), ("relative.txt", "index"), ("foreign.txt", "404")]
     {
         assert_eq!(world.who(&format!("/hello/static/{path}")), who, "{path}");
     }

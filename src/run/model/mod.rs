@@ -12,4 +12,4 @@ pub use command::CommandLine;
 pub use plan::{Plan, Plans, plan, plans};
 pub(super) use service::group_of;
 pub use service::{HealthTest, Kind, Limits, Readiness, Service, ServiceId, Stop, check_socket};
-pub use settings::{LogSettings, NginxSettings, Settings, SupervisorSettings};
+pub use settings::{LogSettings, LogTarget, NginxSettings, Settings, SupervisorSettings};

@@ -13,6 +13,9 @@ use crate::plugin::config::ModuleSettings;
 use crate::site::Site;
 use crate::text;
 
+/// Where systemd-journald listens.
+const JOURNALD: &str = "/run/systemd/journal/socket";
+
 /// The settings of one module on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -84,9 +87,19 @@ pub struct SystemdSettings {
     pub writable_paths: Vec<PathBuf>,
 }
 
+/// Where what services write goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LogTarget {
+    /// A file each, in the `log` directory of the runtime home.
+    File,
+    /// The journal of the machine, under the name that the file would have.
+    Journald { socket: PathBuf },
+}
+
 /// Section `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogSettings {
+    pub target: LogTarget,
     /// Bytes; 0 for no limit.
     pub max_size_before_rotation: u64,
     /// Zero for no limit.
@@ -194,6 +207,7 @@ impl Reader<'_> {
                 .unwrap_or_else(|| "TLSv1.2 TLSv1.3".to_owned()),
         };
         let log = LogSettings {
+            target: self.log_target()?,
             max_size_before_rotation: self.limit("log", "max_size_before_rotation", 100_000_000)?,
             max_age_before_rotation: Duration::from_secs(self.limit(
                 "log",
@@ -219,6 +233,20 @@ impl Reader<'_> {
             writable_paths: self.paths("systemd", "writable_paths")?,
         };
         Ok(Settings { nginx, log, supervisor, systemd, autorestart: self.flag("autorestart", "flag", true)? })
+    }
+
+    fn log_target(&self) -> Result<LogTarget> {
+        let Some((value, place)) = self.raw("log", "target").filter(|(value, _)| !is_null(value)) else {
+            return Ok(LogTarget::File);
+        };
+        match value.as_str() {
+            "file" => Ok(LogTarget::File),
+            "journald" => {
+                let socket = self.text("log", "journald_socket").unwrap_or_else(|| JOURNALD.to_owned());
+                Ok(LogTarget::Journald { socket: PathBuf::from(socket) })
+            }
+            _ => Err(refuse(&place, &value, "`file` or `journald` is allowed")),
+        }
     }
 
     /// The value and where it was found.

@@ -6,10 +6,11 @@ use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::Nginx;
+use super::running::ACCESS_LOG;
 use super::syntax::{value, word};
 use crate::error::{Error, Result};
 use crate::plugin::Module;
-use crate::run::NginxSettings;
+use crate::run::{LogTarget, NginxSettings, Settings};
 use crate::site::Site;
 use crate::text;
 
@@ -50,7 +51,8 @@ pub(super) struct Base {
     real_ip: Option<RealIp>,
     /// The networks of the proxies that are believed.
     trusted: Vec<String>,
-    log: bool,
+    /// Where the access log goes, if there is one: a file, or a syslog server.
+    access_log: Option<String>,
     has_uwsgi: bool,
     has_scgi: bool,
     body_size: u64,
@@ -103,7 +105,9 @@ struct RealIp {
 }
 
 impl Base {
-    pub(super) fn new(nginx: &Nginx, module: &Module, settings: &NginxSettings, site: &Site) -> Result<Base> {
+    pub(super) fn new(nginx: &Nginx, module: &Module, settings: &Settings, site: &Site) -> Result<Base> {
+        let log = access_log(module, settings)?;
+        let settings = &settings.nginx;
         let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20);
         let has_status = nginx.has_extra_module("http_stub_status_module");
         let status = word(STATUS_LOCATION);
@@ -135,7 +139,7 @@ impl Base {
             ssl: ssl(settings)?,
             real_ip: real_ip(settings)?,
             trusted: trusted(settings),
-            log: settings.logging,
+            access_log: log,
             has_uwsgi: nginx.has_default_module("http_uwsgi_module"),
             has_scgi: nginx.has_default_module("http_scgi_module"),
             body_size: settings.upload_max_body_size.min(MAX_BODY_SIZE),
@@ -166,6 +170,27 @@ impl Base {
     /// The paths that no plugin can have.
     pub(super) fn reserved(&self) -> Vec<&str> {
         self.reserved.iter().map(String::as_str).collect()
+    }
+}
+
+/// The journal listens for syslog's messages beside its own socket.
+fn access_log(module: &Module, settings: &Settings) -> Result<Option<String>> {
+    if !settings.nginx.logging {
+        return Ok(None);
+    }
+    let LogTarget::Journald { socket } = &settings.log.target else {
+        return Ok(Some(format!("log/{ACCESS_LOG}")));
+    };
+    let server = socket.with_file_name("dev-log");
+    match server.to_str().filter(|path| !path.contains(',')) {
+        Some(path) => {
+            Ok(Some(word(&format!("syslog:server=unix:{path},nohostname,tag={module}_nginx_access"))))
+        }
+        None => Err(Error::input(format!(
+            "[log] journald_socket: found {}; nginx needs a path in UTF-8 without commas",
+            text::path(socket)
+        ))
+        .hint("name another socket")),
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Location {
     /// Links below it lead to files of the same owner alone.
     links_from: Option<String>,
     /// A pattern for the files that nobody gets.
+    /// Whether what nginx refuses is answered for as if it were not there.
+    refused_is_missing: bool,
     hidden: Option<String>,
     /// Where requests go otherwise.
     upstream: String,
@@ -118,6 +120,18 @@ pub(super) fn of_host(plugins: &[&Candidate], app: AppIndex, tells_reached: bool
 }
 
 /// Where requests go that no worker has answered, and that are not to be tried again.
+/// What may refuse a request, or answers for what is refused.
+const REFUSING: [&str; 9] = [
+    "allow",
+    "deny",
+    "error_page",
+    "if",
+    "internal",
+    "limit_except",
+    "return",
+    "satisfy",
+    "disable_symlinks",
+];
 const UNANSWERED: &str = "@unanswered";
 /// One request takes no more workers with it than this.
 const TRIES: usize = 2;
@@ -178,6 +192,7 @@ impl Maker<'_> {
             redirect,
             files: files.map(|files| value(&format!("{}/", files.dir))),
             links_from: files.map(|files| value(&format!("from={}/", files.dir))),
+            refused_is_missing: files.is_some() && self.refuses_nothing(&own),
             hidden: files.map(|_| word(&format!("(?s)^{}/(?:.*/)?\\.(?!well-known(?:/|$))", pattern(path)))),
             upstream: upstream_name(self.plugin, app),
             timeout: app.timeout,
@@ -186,6 +201,15 @@ impl Maker<'_> {
             own,
             fragment: fragment.as_ref().map(|it| Insertion::new("LOCATION CONF", self.plugin, it)),
         }
+    }
+
+    /// Whether the only files that nginx refuses are links to what is another owner's: nothing of the plugin's own says
+    /// who may read what, or how a refusal looks.
+    fn refuses_nothing(&self, own: &[String]) -> bool {
+        let refuses =
+            |name: &str| REFUSING.contains(&name) || name.starts_with("auth_") || name.contains("_by_lua");
+        !own.iter().any(|name| refuses(name))
+            && !self.on_server.is_some_and(|it| it.directives.iter().any(|it| refuses(&it.name)))
     }
 
     /// Where requests go that no worker has answered; the plugin's own pages for that go before.

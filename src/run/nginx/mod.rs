@@ -81,7 +81,7 @@ pub fn configure(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Configured> {
     for dir in ["var/nginx", "log"] {
         fs::create_dir_all(&home.join(dir))?;
     }
-    let base = Base::new(nginx, inputs.module, &inputs.settings.nginx, inputs.site)?;
+    let base = Base::new(nginx, inputs.module, inputs.settings, inputs.site)?;
     let (candidates, mut problems) = candidates(nginx, inputs, &home);
     let choice = Choice { nginx, site: inputs.site, home, base };
     let (chosen, composed) = choice.choose(&candidates, &mut problems)?;

@@ -217,7 +217,7 @@ fn taken_by_location(location: &Directive, own: Own<'_>, others: &Others) -> Opt
         ));
     }
     if let Some(name) = path.strip_prefix('@') {
-        return (name == "unanswered" || others.upstreams.iter().any(|it| it == name))
+        return (["unanswered", "not_found"].contains(&name) || others.upstreams.iter().any(|it| it == name))
             .then(|| format!("`{path}` is the name of one that the module has"));
     }
     let is_below = |route: &str| {

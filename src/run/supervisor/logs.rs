@@ -1,4 +1,4 @@
-//! What workers write, on its way into log files that are rotated by size and age.
+//! What workers write, on its way into log files that are rotated by size and age, or into the machine's journal.
 //!
 //! One thread of its own copies everything, so that a slow or full disk, or a worker that floods its log, never holds
 //! up the supervision. A worker that writes faster than the disk waits on its own pipe.
@@ -14,9 +14,11 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::journald::{self, Origin};
 use crate::error::{Error, Result};
 use crate::fs::{RotatingFile, Rotation};
-use crate::run::LogSettings;
+use crate::plugin::Module;
+use crate::run::{LogSettings, LogTarget};
 use crate::text;
 use crate::threads;
 
@@ -31,7 +33,13 @@ pub(super) type SharedSaid = Arc<Mutex<Said>>;
 
 /// Copies the streams of workers into files.
 #[derive(Debug, Clone)]
-pub(super) struct Logs(UnboundedSender<Stream>);
+pub(super) struct Logs(UnboundedSender<Task>);
+
+#[derive(Debug)]
+enum Task {
+    Copy(Stream),
+    Enter(Origin, Vec<u8>),
+}
 
 #[derive(Debug)]
 struct Stream {
@@ -46,13 +54,14 @@ const CHUNK: usize = 8 * 1024;
 const LINE: usize = 400;
 
 impl Logs {
-    pub(super) fn start(settings: LogSettings) -> Result<Logs> {
-        let (sender, streams) = unbounded_channel();
+    pub(super) fn start(settings: LogSettings, module: &Module) -> Result<Logs> {
+        let (sender, tasks) = unbounded_channel();
         let cannot = |error: std::io::Error| Error::machine(format!("cannot start the log thread: {error}"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(cannot)?;
+        let module = module.to_string();
         let copying = move || {
             let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, copy_all(streams, settings));
+            local.block_on(&runtime, copy_all(tasks, settings, module));
         };
         threads::start("logs", copying)?;
         Ok(Logs(sender))
@@ -61,36 +70,81 @@ impl Logs {
     /// Copies what comes out of `from` to the log at `to`, until nobody can write to it any more.
     pub(super) fn copy(&self, from: impl Into<OwnedFd>, to: &Path, said: &SharedSaid) {
         // Without its thread there is nobody to copy, and nobody to tell either.
-        let _ = self.0.send(Stream { from: from.into(), to: to.to_owned(), said: Arc::clone(said) });
+        let stream = Stream { from: from.into(), to: to.to_owned(), said: Arc::clone(said) };
+        let _ = self.0.send(Task::Copy(stream));
+    }
+
+    /// Makes this line an entry of the journal, as soon as that takes one.
+    pub(super) fn enter(&self, origin: &Origin, line: &[u8]) {
+        let _ = self.0.send(Task::Enter(origin.clone(), line.to_owned()));
     }
 }
 
-type Writers = Rc<RefCell<HashMap<PathBuf, Rc<RefCell<Writer>>>>>;
+/// Where the bytes of one stream go.
+enum Sink {
+    /// Streams of one file share it.
+    File(Rc<RefCell<LogFile>>),
+    Journal(journald::Stream),
+}
 
-async fn copy_all(mut streams: UnboundedReceiver<Stream>, settings: LogSettings) {
-    let writers = Writers::default();
-    while let Some(stream) = streams.recv().await {
-        let writers = Rc::clone(&writers);
-        let settings = settings.clone();
+impl Sink {
+    async fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        match self {
+            Sink::File(file) => file.borrow_mut().append(bytes),
+            Sink::Journal(stream) => stream.append(bytes).await,
+        }
+    }
+
+    /// Nothing more will come.
+    async fn finish(self) {
+        if let Sink::Journal(mut stream) = self {
+            let _ = stream.flush().await;
+        }
+    }
+}
+
+type Files = Rc<RefCell<HashMap<PathBuf, Rc<RefCell<LogFile>>>>>;
+
+async fn copy_all(mut tasks: UnboundedReceiver<Task>, settings: LogSettings, module: String) {
+    let files = Files::default();
+    while let Some(task) = tasks.recv().await {
+        let stream = match task {
+            Task::Copy(stream) => stream,
+            Task::Enter(origin, line) => {
+                tokio::task::spawn_local(async move {
+                    let mut stream = journald::Stream::new(origin);
+                    // There is no log for what cannot be logged.
+                    let _ = stream.append(&line).await.and(stream.flush().await);
+                });
+                continue;
+            }
+        };
+        let files = Rc::clone(&files);
+        let sink = match &settings.target {
+            LogTarget::File => {
+                let open = || Rc::new(RefCell::new(LogFile::new(stream.to.clone(), settings.rotation())));
+                Sink::File(Rc::clone(files.borrow_mut().entry(stream.to.clone()).or_insert_with(open)))
+            }
+            LogTarget::Journald { socket } => {
+                Sink::Journal(journald::Stream::new(Origin::of_log(socket, &module, &stream.to)))
+            }
+        };
         tokio::task::spawn_local(async move {
-            let open = || Rc::new(RefCell::new(Writer::new(stream.to.clone(), &settings)));
-            let writer = Rc::clone(writers.borrow_mut().entry(stream.to.clone()).or_insert_with(open));
-            copy(stream.from, &writer, &stream.said).await;
-            drop(writer);
-            writers.borrow_mut().retain(|_, writer| Rc::strong_count(writer) > 1);
+            copy(stream.from, sink, &stream.said).await;
+            files.borrow_mut().retain(|_, file| Rc::strong_count(file) > 1);
         });
     }
 }
 
-async fn copy(from: OwnedFd, writer: &RefCell<Writer>, said: &SharedSaid) {
+async fn copy(from: OwnedFd, mut sink: Sink, said: &SharedSaid) {
     let Ok(mut from) = Receiver::from_owned_fd(from) else { return };
     let mut buffer = vec![0; CHUNK];
     loop {
         match from.read(&mut buffer).await {
-            Ok(0) | Err(_) => return,
+            Ok(0) | Err(_) => return sink.finish().await,
             Ok(length) => {
                 let bytes = &buffer[..length];
-                let result = writer.borrow_mut().append(bytes);
+                let result = sink.append(bytes).await;
                 let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(line) = last_line(bytes) {
                     said.line = line;
@@ -112,15 +166,15 @@ fn last_line(bytes: &[u8]) -> Option<String> {
 }
 
 /// A log file.
-pub(super) struct Writer {
+pub(super) struct LogFile {
     path: PathBuf,
     rotation: Rotation,
     current: Option<RotatingFile>,
 }
 
-impl Writer {
-    pub(super) fn new(path: PathBuf, settings: &LogSettings) -> Writer {
-        Writer { path, rotation: settings.rotation(), current: None }
+impl LogFile {
+    pub(super) fn new(path: PathBuf, rotation: Rotation) -> LogFile {
+        LogFile { path, rotation, current: None }
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<()> {

@@ -20,12 +20,13 @@ mod children;
 mod desired;
 mod guardian;
 mod health;
-mod journal;
+mod journald;
 mod logs;
 mod metrics;
 mod notify;
 mod orders;
 mod own_check;
+mod own_log;
 mod process;
 mod proxy;
 mod queue;
@@ -50,9 +51,9 @@ use tokio::sync::Notify;
 
 use self::children::Undertaker;
 use self::desired::Desired;
-use self::journal::Journal;
-use self::logs::{Logs, Writer};
+use self::logs::Logs;
 use self::notify::Notifier;
+use self::own_log::OwnLog;
 use self::proxy::Proxy;
 use self::queue::Queue;
 use self::reconcile::Active;
@@ -69,7 +70,7 @@ use crate::process::tree;
 use crate::site::Site;
 
 pub use self::guardian::guard;
-pub use self::journal::Watcher;
+pub use self::own_log::Watcher;
 
 /// Which module to run.
 #[derive(Debug, Clone)]
@@ -146,14 +147,13 @@ impl Supervisor {
         let notifier = Notifier::take(&mut site.environment);
         children::end_leftovers(&var, &log);
         remove_old_sockets(&var);
-        let logs = Logs::start(settings.log.clone())?;
-        let own_log = Writer::new(log.join("supervisor.log"), &settings.log);
-        let journal = Journal::new(own_log, watcher);
+        let logs = Logs::start(settings.log.clone(), &options.module)?;
+        let own_log = OwnLog::new(&log, &options.module, &settings.log, &logs, watcher);
         let desired = Rc::new(Desired::read(&var));
         // Of this runtime home alone, whatever else is up.
         let home = home.metadata().map(|home| home.ino()).unwrap_or_default();
         let groups = Groups::claim(&format!("mwp-{}-{home}", options.module));
-        let around = Rc::new(Surroundings::new(var, log, logs, journal, groups));
+        let around = Rc::new(Surroundings::new(var, log, logs, own_log, groups));
         Ok(Rc::new(Supervisor {
             options: options.clone(),
             desired,
@@ -318,7 +318,7 @@ impl Supervisor {
     }
 
     fn note(&self, line: &str) {
-        self.around.journal.note(line);
+        self.around.own_log.note(line);
     }
 
     fn runtime_home(&self) -> PathBuf {

@@ -158,7 +158,7 @@ impl Proxy {
             let mut by_plugin: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
             for (plugin, problem) in problems {
                 if !state.problems.get(&plugin).is_some_and(|known| known.contains(&problem)) {
-                    self.around.journal.note(&format!("{plugin}: {}", problem.message));
+                    self.around.own_log.note(&format!("{plugin}: {}", problem.message));
                 }
                 by_plugin.entry(plugin).or_default().push(problem);
             }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::quote;
 use crate::error::Result;
-use crate::run::LogSettings;
 use crate::run::export::{Roster, Target, utf8};
+use crate::run::{LogSettings, LogTarget};
 use crate::site::Site;
 
 /// Where Debian has it, which is not on everybody's PATH.
@@ -28,7 +28,8 @@ impl Rotation {
         // What a unit can name, quotes can hold; those themselves it cannot.
         quote::path(&log)?;
         let mut text = String::new();
-        for service in &roster.services {
+        let in_files = roster.settings.log.target == LogTarget::File;
+        for service in roster.services.iter().filter(|_| in_files) {
             let limits = limits(&roster.settings.log, service.limits.file_size);
             let Some(limits) = limits else { continue };
             let mut names = service.log_names("*").to_vec();

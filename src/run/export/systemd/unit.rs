@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::harden::{Groups, Hardening, Rights};
 use super::{Manager, quote};
 use crate::error::Result;
-use crate::run::Service;
 use crate::run::export::{Front, Roster, Target};
+use crate::run::{LogTarget, Service};
 
 /// A service that ends is started again after so many seconds, however often it fails.
 const PAUSE: u64 = 1;
@@ -111,17 +111,29 @@ impl<'a> Composer<'a> {
         if let Some(age) = service.max_age {
             unit.set("RuntimeMaxSec", age.as_secs()).set("RuntimeRandomizedExtraSec", age.as_secs());
         }
+        self.log(&mut unit, service.log_names("%i"))?;
+        // A devlink leads out of the runtime home.
+        let home = std::fs::canonicalize(&service.home).unwrap_or_else(|_| service.home.clone());
+        self.harden(&mut unit, self.rights, Groups::Given, Some(&home))?;
+        Ok(unit.0)
+    }
+
+    /// Where the two streams go.
+    fn log(&self, unit: &mut Unit, [out, err]: [String; 2]) -> Result<()> {
+        if let LogTarget::Journald { .. } = self.roster.settings.log.target {
+            // A unit has one name for both.
+            unit.set("StandardOutput", "journal").set("StandardError", "inherit");
+            let name = Path::new(&out).file_stem().unwrap_or_default().to_string_lossy();
+            unit.set("SyslogIdentifier", name);
+            return Ok(());
+        }
         let log = quote::path(&self.roster.log())?;
-        let [out, err] = service.log_names("%i");
         unit.set("StandardOutput", format!("append:{log}/{out}"));
         match out == err {
             true => unit.set("StandardError", "inherit"),
             false => unit.set("StandardError", format!("append:{log}/{err}")),
         };
-        // A devlink leads out of the runtime home.
-        let home = std::fs::canonicalize(&service.home).unwrap_or_else(|_| service.home.clone());
-        self.harden(&mut unit, self.rights, Groups::Given, Some(&home))?;
-        Ok(unit.0)
+        Ok(())
     }
 
     pub(super) fn nginx(&self, front: &Front, behind: &[String]) -> Result<String> {
@@ -135,8 +147,7 @@ impl<'a> Composer<'a> {
             .set("ExecStart", quote::command(&front.words, None)?)
             .set("ExecReload", "/bin/kill -HUP $MAINPID");
         end(&mut unit, QUIT, Duration::from_secs(self.roster.settings.nginx.timeout));
-        let log = quote::path(&self.roster.log())?;
-        unit.set("StandardOutput", format!("append:{log}/nginx.log")).set("StandardError", "inherit");
+        self.log(&mut unit, [(); 2].map(|()| "nginx.log".to_owned()))?;
         self.harden(&mut unit, self.listening(), Groups::Given, None)?;
         Ok(unit.0)
     }

@@ -22,8 +22,8 @@ use self::keeper::Keeper;
 pub(super) use self::machine::Outcome;
 pub(super) use self::machine::ProcessId;
 use self::machine::{Effect, End, Event, Machine, Phase, Terms, Ticket};
-use super::journal::Journal;
 use super::logs::{Logs, SharedSaid};
+use super::own_log::OwnLog;
 use super::process::{Process, Start};
 use crate::fs;
 use crate::process::cgroup::Groups;
@@ -64,7 +64,7 @@ pub(super) struct Surroundings {
     pub(super) var: PathBuf,
     pub(super) log: PathBuf,
     pub(super) logs: Logs,
-    pub(super) journal: Journal,
+    pub(super) own_log: OwnLog,
     generation: Cell<u64>,
     open_files: Option<u64>,
     /// Control groups, where this machine lets us have some.
@@ -76,11 +76,11 @@ impl Surroundings {
         var: PathBuf,
         log: PathBuf,
         logs: Logs,
-        journal: Journal,
+        own_log: OwnLog,
         groups: Option<Groups>,
     ) -> Surroundings {
         let open_files = raise_open_files();
-        Surroundings { var, log, logs, journal, generation: Cell::new(0), open_files, groups }
+        Surroundings { var, log, logs, own_log, generation: Cell::new(0), open_files, groups }
     }
 
     /// Tells all processes apart that this supervisor ever starts.
@@ -370,7 +370,7 @@ impl Slot {
         let error = now.1.filter(|error| before.1.as_ref() != Some(error));
         let error = error.map_or_else(String::new, |error| format!(": {error}"));
         let id = self.machine.borrow().job().service.id.clone();
-        self.around.journal.note(&format!("{id} {}: {}{pid}{error}", self.worker, now.0.word()));
+        self.around.own_log.note(&format!("{id} {}: {}{pid}{error}", self.worker, now.0.word()));
     }
 }
 
