@@ -231,6 +231,10 @@ struct Verified {
 
 pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<()> {
     let mut plugins = Vec::new();
+    if let Some(dir) = arguments.base.plugins_base_dir.as_deref().filter(|dir| !dir.is_dir()) {
+        return Err(Error::input(format!("{} is no directory", text::path(dir)))
+            .hint("name the directory that the plugins are installed in"));
+    }
     if arguments.names.is_empty() {
         for (base, _) in bases(&arguments.base, context)?.iter() {
             plugins.extend(base.list()?.into_iter().map(|plugin| (base.clone(), plugin)));

@@ -38,9 +38,9 @@ pub(super) struct RestartArguments {
 }
 
 pub(super) fn restart(arguments: &RestartArguments, context: &Context) -> Result<()> {
+    let (_, control) = running_module(arguments.module.as_deref(), context)?;
+    control.order(&Request::Restart { names: arguments.names.clone(), wait: arguments.wait })?;
     for name in &arguments.names {
-        let (_, control) = running_module(arguments.module.as_deref(), context)?;
-        control.order(&Request::Restart { name: name.clone(), wait: arguments.wait })?;
         let name = text::visible(name);
         context.output.note(&match arguments.wait {
             true => format!("restarted {name}"),
@@ -62,14 +62,12 @@ pub(super) struct StopArguments {
 }
 
 pub(super) fn stop(arguments: &StopArguments, context: &Context) -> Result<()> {
+    let (module, control) = running_module(arguments.module.as_deref(), context)?;
+    control.order(&Request::Stop { names: arguments.names.clone() })?;
     if arguments.names.is_empty() {
-        let (module, control) = running_module(arguments.module.as_deref(), context)?;
-        control.order(&Request::Stop { name: None })?;
         context.output.note(&format!("stopped every plugin of {module}; `mwp down` stops nginx too"));
     }
     for name in &arguments.names {
-        let (_, control) = running_module(arguments.module.as_deref(), context)?;
-        control.order(&Request::Stop { name: Some(name.clone()) })?;
         context.output.note(&format!("stopped {}", text::visible(name)));
     }
     Ok(())

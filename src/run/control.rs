@@ -26,12 +26,12 @@ pub enum Request {
     Reload,
     /// `wait`: until the new processes serve.
     Restart {
-        name: String,
+        names: Vec<String>,
         wait: bool,
     },
     /// Everything but nginx, where there is no name.
     Stop {
-        name: Option<String>,
+        names: Vec<String>,
     },
     /// Put what is now in the plugin's home into service, in place of what runs; that goes on if the new one is not
     /// well.

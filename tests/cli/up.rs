@@ -600,3 +600,19 @@ fn files_are_polled_where_the_kernel_has_no_watches_left() {
     sandbox.write("edited/foo.sh", "exec sleep 7502\n");
     up.until("the edit is noticed", || ![0, pid].contains(&up.pid("edited", "foo", 1)));
 }
+
+#[test]
+fn an_order_with_a_name_that_nothing_has_changes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.daemon_plugin("d", "exec sleep 1000\n");
+    sandbox.ok(["install", sandbox.packed("d").to_str().unwrap()]);
+    let up = sandbox.up_without_nginx();
+    up.until_running("d", "foo");
+    let worker = up.pid("d", "foo", 1);
+    for order in ["restart", "stop"] {
+        sandbox.fails(1, [order, "d", "nope"]).says("no plugin `nope` runs in mfserv");
+        assert_eq!(up.pid("d", "foo", 1), worker, "{order}");
+    }
+    sandbox.ok(["restart", "--wait", "d", "d/foo"]);
+    assert_ne!(up.pid("d", "foo", 1), worker);
+}

@@ -227,3 +227,9 @@ fn status_tells_that_the_python_of_what_runs_is_gone() {
     sandbox.ok(["verify", "--repair", "d"]);
     up.until("all is well again", || sandbox.mwp(["status"]).output().unwrap().status.success());
 }
+
+#[test]
+fn a_base_that_is_not_there_is_not_well() {
+    let sandbox = Sandbox::new();
+    sandbox.fails(1, ["verify", "--plugins-base-dir", "nope"]).says("`nope` is no directory").says("hint: ");
+}

@@ -268,8 +268,8 @@ impl Supervisor {
                     .hint("bring it up again with `mwp up`"))
             }
             Request::Reload => self.reload_and_tell().await,
-            Request::Restart { name, wait } => self.restart(&name, wait).await,
-            Request::Stop { name } => self.stop(name.as_deref()).await,
+            Request::Restart { names, wait } => self.restart(&names, wait).await,
+            Request::Stop { names } => self.stop(names).await,
             // What is installed elsewhere does not run here.
             Request::Swap { base, .. } | Request::Withdraw { base, .. } | Request::Settled { base, .. }
                 if base != self.base().dir =>

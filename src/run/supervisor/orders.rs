@@ -10,6 +10,9 @@ use super::swap::served_anew;
 use crate::error::{Error, Result};
 use crate::text;
 
+/// What nginx is called among plugins.
+const NGINX: &str = "nginx";
+
 /// What a name stands for.
 struct Found {
     plugin: String,
@@ -22,10 +25,20 @@ struct Found {
 
 impl Supervisor {
     /// Starts anew, gracefully: a plugin, one of its services, or nginx. `wait`: until the new processes serve.
-    pub(super) async fn restart(self: &Rc<Self>, name: &str, wait: bool) -> Result<()> {
-        if name == "nginx" {
-            return self.proxy.restart().await;
+    pub(super) async fn restart(self: &Rc<Self>, names: &[String], wait: bool) -> Result<()> {
+        for name in names.iter().filter(|name| *name != NGINX) {
+            self.find(name)?;
         }
+        for name in names {
+            match name.as_str() {
+                NGINX => self.proxy.restart().await?,
+                name => self.restart_one(name, wait).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn restart_one(self: &Rc<Self>, name: &str, wait: bool) -> Result<()> {
         let plugin = self.find(name)?.plugin;
         // Whoever replaces it is waited for; what is found after that is the new version.
         let busy = self.desired.occupied(&plugin).await;
@@ -44,13 +57,16 @@ impl Supervisor {
         })
     }
 
-    /// Stops a plugin or one of its services; without a name, everything but nginx. That is written down: it stays
+    /// Stops plugins or services of theirs; without a name, everything but nginx. That is written down: it stays
     /// stopped until somebody restarts it, or brings the module up.
-    pub(super) async fn stop(self: &Rc<Self>, name: Option<&str>) -> Result<()> {
-        let names: Vec<String> = match name {
-            Some(name) => vec![name.to_owned()],
-            None => self.active.borrow().keys().cloned().collect(),
+    pub(super) async fn stop(self: &Rc<Self>, names: Vec<String>) -> Result<()> {
+        let names = match names.is_empty() {
+            true => self.active.borrow().keys().cloned().collect(),
+            false => names,
         };
+        for name in &names {
+            self.find(name)?;
+        }
         let mut slots = Vec::new();
         for name in names {
             let plugin = self.find(&name)?.plugin;
