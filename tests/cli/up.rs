@@ -616,3 +616,14 @@ fn an_order_with_a_name_that_nothing_has_changes_nothing() {
     sandbox.ok(["restart", "--wait", "d", "d/foo"]);
     assert_ne!(up.pid("d", "foo", 1), worker);
 }
+
+#[test]
+fn status_warns_of_a_mistaken_key_of_the_module() {
+    let sandbox = Sandbox::new();
+    sandbox.configure_module("[nginx]\nflag=0\n[log]\nretenton=3\n[telegraf]\nurl=x\n");
+    let _up = sandbox.up_at(0);
+    let said = "config.ini:4: [log] retenton: there is no such key; did you mean `retention`?";
+    let done = sandbox.ok(["status"]);
+    let done = done.says(said);
+    assert!(!format!("{done:?}").contains("telegraf"), "{done:?}");
+}

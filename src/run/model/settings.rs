@@ -3,13 +3,15 @@
 //! Later wins: our defaults; the variables `{MODULE}_{SECTION}_{KEY}` of a loaded MetWork; `config/config.ini` of the
 //! module's home, then of its runtime home; `/etc/metwork.config.d/{module}/config.ini`.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::fs::Rotation;
 use crate::plugin::Module;
-use crate::plugin::config::ModuleSettings;
+use crate::plugin::config::{ModuleSettings, Setting};
 use crate::site::Site;
 use crate::text;
 
@@ -25,6 +27,8 @@ pub struct Settings {
     pub systemd: SystemdSettings,
     /// Whether edits of devlinked plugins restart them.
     pub autorestart: bool,
+    /// Keys that are mistaken ones of these, with their place.
+    pub slips: Vec<String>,
 }
 
 /// Section `[nginx]`, by the names that MetWork has for the keys.
@@ -123,7 +127,7 @@ impl LogSettings {
 impl Settings {
     pub fn load(module: &Module, site: &Site) -> Result<Settings> {
         let given = ModuleSettings::of(module, site)?;
-        Reader { given: &given, module, site }.settings()
+        Reader { given: &given, module, site, asked: RefCell::default() }.settings()
     }
 
     /// The site as the plugins of the module see it: the settings that their configuration depends on are variables.
@@ -148,6 +152,8 @@ struct Reader<'a> {
     given: &'a ModuleSettings,
     module: &'a Module,
     site: &'a Site,
+    /// Every section and key that there is.
+    asked: RefCell<BTreeSet<(String, String)>>,
 }
 
 impl Reader<'_> {
@@ -232,25 +238,45 @@ impl Reader<'_> {
             hardening: self.flag("systemd", "hardening", true)?,
             writable_paths: self.paths("systemd", "writable_paths")?,
         };
-        Ok(Settings { nginx, log, supervisor, systemd, autorestart: self.flag("autorestart", "flag", true)? })
+        let autorestart = self.flag("autorestart", "flag", true)?;
+        Ok(Settings { nginx, log, supervisor, systemd, autorestart, slips: self.slips() })
+    }
+
+    /// Keys that nobody asks for and that look like one that is asked for. Others are for the other parts of MetWork.
+    fn slips(&self) -> Vec<String> {
+        let asked = self.asked.borrow();
+        let unknown = self
+            .given
+            .iter()
+            .filter(|(section, key, _)| !asked.contains(&((*section).to_owned(), (*key).to_owned())));
+        let slip = |(section, key, setting): (&str, &str, &Setting)| {
+            let known = asked.iter().filter(|(of, _)| of == section).map(|(_, key)| key.as_str());
+            let nearest = text::nearest(key, known)?;
+            let place = text::place(&setting.file, setting.line, None);
+            Some(format!(
+                "{place}: [{section}] {}: there is no such key; did you mean `{nearest}`?",
+                text::visible(key)
+            ))
+        };
+        unknown.filter_map(slip).collect()
     }
 
     fn log_target(&self) -> Result<LogTarget> {
+        let socket =
+            self.text("log", "journald_socket").map_or_else(|| PathBuf::from(JOURNALD), PathBuf::from);
         let Some((value, place)) = self.raw("log", "target").filter(|(value, _)| !is_null(value)) else {
             return Ok(LogTarget::File);
         };
         match value.as_str() {
             "file" => Ok(LogTarget::File),
-            "journald" => {
-                let socket = self.text("log", "journald_socket").unwrap_or_else(|| JOURNALD.to_owned());
-                Ok(LogTarget::Journald { socket: PathBuf::from(socket) })
-            }
+            "journald" => Ok(LogTarget::Journald { socket }),
             _ => Err(refuse(&place, &value, "`file` or `journald` is allowed")),
         }
     }
 
     /// The value and where it was found.
     fn raw(&self, section: &str, key: &str) -> Option<(String, String)> {
+        self.asked.borrow_mut().insert((section.to_owned(), key.to_owned()));
         if let Some(setting) = self.given.get(section, key) {
             let place = format!("{}:{}: [{section}] {key}", text::path(&setting.file), setting.line);
             return Some((setting.value.trim().to_owned(), place));

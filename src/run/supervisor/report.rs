@@ -85,7 +85,13 @@ impl Supervisor {
         let strays = children::strays(&known).into_iter().map(|(pid, command)| {
             format!("process {pid} (`{command}`) has left its worker behind, and nobody knows whose it is")
         });
-        self.watch_trouble.borrow().iter().cloned().chain(limits).chain(strays).collect()
+        let slips = self.settings.borrow().slips.clone();
+        slips
+            .into_iter()
+            .chain(self.watch_trouble.borrow().iter().cloned())
+            .chain(limits)
+            .chain(strays)
+            .collect()
     }
 
     /// Says so once everything has come to its start.
