@@ -23,6 +23,7 @@ pub mod graph;
 pub mod install;
 pub mod installed;
 mod jinja;
+pub mod migrate;
 pub mod plugin;
 pub mod process;
 pub mod python;

@@ -44,6 +44,10 @@ fn the_stages_meet_in_the_plugin_format_alone() {
     assert_eq!(crossings(&["cron"], &["install", "cli", "graph", "recipe", "store", "action"]), nothing);
     assert_eq!(crossings(&["run"], &["graph", "recipe", "store", "action", "template", "cli"]), nothing);
     assert_eq!(crossings(&["install", "env", "cron", "artifact", "plugin"], &["run", "cli"]), nothing);
+    assert_eq!(
+        crossings(&["migrate"], &["graph", "recipe", "store", "action", "install", "run", "cli"]),
+        nothing
+    );
     // What is installed is looked at by all of these, and looks at none.
     assert_eq!(crossings(&["installed"], &["env", "cron", "install", "run", "cli"]), nothing);
     // Of the run stage, all rooms know the model, and it knows none of them.

@@ -66,7 +66,7 @@ struct Create {
     name: String,
 }
 
-fn answer(text: &str) -> std::result::Result<(String, String), String> {
+pub(super) fn answer(text: &str) -> std::result::Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("`QUESTION=ANSWER` is allowed")?;
     Ok((name.to_owned(), value.to_owned()))
 }

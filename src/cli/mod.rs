@@ -20,6 +20,7 @@ mod installed;
 mod lock;
 mod logs;
 mod metrics;
+mod migrate;
 mod output;
 mod pack;
 mod progress;
@@ -71,6 +72,7 @@ enum Command {
     /// Remove what `clean` removes, and the locks: the next build may take newer versions
     Superclean(clean::Arguments),
     Lock(lock::Arguments),
+    Migrate(migrate::Arguments),
     Explain(explain::Arguments),
     Graph(graph::Arguments),
     Cache(cache::Arguments),
@@ -178,6 +180,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Clean(arguments)) => clean::run(&arguments, Depth::Clean, context),
         Some(Command::Superclean(arguments)) => clean::run(&arguments, Depth::Superclean, context),
         Some(Command::Lock(arguments)) => lock::run(&arguments, context),
+        Some(Command::Migrate(arguments)) => migrate::run(&arguments, context),
         Some(Command::Explain(arguments)) => explain::run(&arguments, context),
         Some(Command::Graph(arguments)) => graph::run(&arguments, context),
         Some(Command::Cache(arguments)) => cache::run(&arguments, context),

@@ -209,6 +209,13 @@ pub(super) fn problems(status: &ModuleStatus) -> Vec<Problem> {
     problems
 }
 
+/// The distribution that a worker's code needs and does not have; most are called as their module is.
+fn missing_module(error: &str) -> Option<String> {
+    let (_, rest) = error.split_once("No module named '")?;
+    let module = rest.split(['\'', '.']).next()?;
+    Some(crate::migrate::distribution_of(module).to_owned())
+}
+
 /// Everything that is wrong with a plugin.
 pub(super) fn plugin_problems(plugin: &PluginStatus) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -225,12 +232,17 @@ pub(super) fn plugin_problems(plugin: &PluginStatus) -> Vec<Problem> {
             if let Some(why) = complaint(worker) {
                 let message = format!("{name}/{} {}: {why}", service.name, worker.worker);
                 let service = format!("{name}/{}", service.name);
+                let missing = worker.last_error.as_deref().and_then(missing_module);
                 let is_stopped = worker.state == State::Stopped || worker.suspended;
                 add(
                     message,
-                    match is_stopped {
-                        true => format!("`mwp restart {service}` starts it again"),
-                        false => format!("`mwp logs {service}` shows what it said"),
+                    match (is_stopped, missing) {
+                        (true, _) => format!("`mwp restart {service}` starts it again"),
+                        (false, Some(distribution)) => format!(
+                            "require it: add `{distribution}` to \
+                             python3_virtualenv_sources/requirements-to-freeze.txt, then release and install again"
+                        ),
+                        (false, None) => format!("`mwp logs {service}` shows what it said"),
                     },
                 );
             }

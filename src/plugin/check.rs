@@ -80,11 +80,10 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
     if !loaded.problems.is_empty() {
         blame(&if loaded.machine_failed { Error::machine("") } else { Error::input("") });
     }
-    // A plugin from before 1.0 has another configuration throughout: to list every key would hide the one
-    // thing to know.
-    if !(is_old && loaded.is_legacy) {
-        problems.extend(loaded.problems);
-    }
+    // A plugin from before 1.0 has another configuration throughout: what its keys are called today is told, the rest
+    // would hide that.
+    let is_told = |problem: &ConfigProblem| !(is_old && loaded.is_legacy) || problem.suggestion.is_some();
+    problems.extend(loaded.problems.into_iter().filter(is_told));
     let is_readable = !(is_old && loaded.is_legacy);
     let config = loaded.config.filter(|_| is_readable);
     let partial = loaded.partial.filter(|_| is_readable);

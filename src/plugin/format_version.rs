@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::text;
 
-pub(super) const FORMAT_VERSION_FILE: &str = ".plugin_format_version";
+pub const FORMAT_VERSION_FILE: &str = ".plugin_format_version";
 
 /// The dotted version; a part that is no number counts as 9999, as upstream has it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +21,7 @@ impl FormatVersion {
     /// Reads and accepts the version of the plugin in `dir`; an older plugin is named as such.
     pub fn read(dir: &Path) -> Result<FormatVersion> {
         let file = dir.join(FORMAT_VERSION_FILE);
-        let migrate = "migrate it: create a plugin of the same name elsewhere with `mwp bootstrap create`, and move its code and settings there";
+        let migrate = "`mwp migrate` shows what has to change, and changes it";
         let Some(bytes) = fs::read_optional(&file)? else {
             return Err(Error::input(format!(
                 "{} is a legacy plugin (before 1.0): it has no `{FORMAT_VERSION_FILE}`",

@@ -8,6 +8,6 @@ mod module;
 
 pub use check::{Checked, Plugin, check};
 pub use config::{Config, ConfigProblem};
-pub use format_version::FormatVersion;
+pub use format_version::{FORMAT_VERSION_FILE, FormatVersion};
 pub use label::{LABEL_FILE, Label, PluginName};
 pub use module::Module;

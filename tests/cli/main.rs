@@ -28,6 +28,7 @@ mod journey;
 mod layers;
 mod linked;
 mod metrics;
+mod migrate;
 mod node;
 mod node_freshness;
 mod ordinary_user;

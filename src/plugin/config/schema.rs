@@ -47,6 +47,9 @@ pub struct KeySchema {
     /// What an `enum` may be.
     #[serde(default)]
     pub values: Vec<String>,
+    /// What it was called, or was said with, before 1.0.
+    #[serde(default)]
+    pub was: Vec<String>,
     /// The variable, less the module's prefix, that `AUTO` asks.
     pub auto: Option<String>,
 }

@@ -199,6 +199,12 @@ fn unknown_key(
     let nearest = text::nearest(name, schema.keys.keys().map(String::as_str)).or_else(|| {
         schema.keys.keys().map(String::as_str).find(|known| known.trim_start_matches('_') == name)
     });
+    let of_today = schema.keys.iter().find(|(_, key)| key.was.iter().any(|was| was == name));
+    if let Some((today, _)) = of_today {
+        let hint = format!("it is `{today}` today: `mwp migrate` changes a plugin from before 1.0");
+        let problem = ConfigProblem::new(place, "unknown key").found(name);
+        return problem.suggest(Some(today.clone()), String::new).hint(hint);
+    }
     ConfigProblem::new(place, "unknown key").found(name).suggest(nearest.map(str::to_owned), || {
         let names: Vec<_> = schema.keys.keys().map(String::as_str).collect();
         format!("keys of your own go into `[custom]`; known in `[{section}]`: {}", names.join(", "))

@@ -242,6 +242,7 @@ mod tests {
             empty_is_default: false,
             values: vec!["keep".to_owned(), "move".to_owned()],
             auto: Some("X".to_owned()),
+            was: Vec::new(),
         }
     }
 
