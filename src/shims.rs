@@ -15,10 +15,11 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// The existing commands: under one of these names, `mwp` is that command.
-pub const COMMANDS: [&str; 22] = [
+pub const COMMANDS: [&str; 23] = [
     "_make_and_install_crontab.sh",
     "bootstrap_plugin.py",
     "cronwrap.sh",
+    "get_layer_home",
     "is_layer_installed",
     "is_layer_loaded",
     "layer_load_bash_cmds",

@@ -81,7 +81,10 @@ pub(super) fn build(
     let store = store(context);
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let slots = Slots::new(building.jobs.map_or(processors, usize::from));
-    let progress = Progress::new(context.output, common, directories.len() > 1);
+    // Below `make`, its rules print to the terminal as they always did.
+    let is_below_make = context.site.environment.get("MAKELEVEL").is_some();
+    let shown: &[&str] = if is_below_make { &recipe::MAKEFILE_TASKS } else { &[] };
+    let progress = Progress::new(context.output, common, directories.len() > 1).showing(shown);
     let open = |dir: &Path| -> Result<Project<'_>> {
         std::fs::read_dir(dir).map_err(|error| {
             Error::input(format!("cannot enter {}: {}", text::path(dir), text::io_reason(&error)))

@@ -103,13 +103,13 @@ fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known>
         Standing::Devlink(target) => {
             let plugin = crate::plugin::Plugin::load(&installed.home, &context.site)?;
             let general = plugin.config.general;
-            let word = || "dev_link".to_owned();
+            let (word, unknown) = (|| "dev_link".to_owned(), || "unknown".to_owned());
             let metadata = Metadata {
                 version: word(),
                 release: word(),
-                build_host: context.site.host_name(),
-                build_date: word(),
-                size: word(),
+                build_host: unknown(),
+                build_date: unknown(),
+                size: unknown(),
                 summary: general.summary,
                 license: general.license,
                 packager: general.maintainer,

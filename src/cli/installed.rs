@@ -57,8 +57,8 @@ pub(super) struct ListArguments {
 #[derive(Serialize)]
 struct Row<'a> {
     name: &'a str,
-    version: &'a str,
     release: &'a str,
+    version: &'a str,
     home: String,
 }
 
@@ -71,13 +71,14 @@ pub(super) fn list(arguments: &ListArguments, context: &Context) -> Result<()> {
         .iter()
         .map(|plugin| Row {
             name: &plugin.name,
-            version: plugin.version(),
             release: plugin.release(),
+            version: plugin.version(),
             home: plugin.home.to_string_lossy().into_owned(),
         })
         .collect();
     if arguments.json {
-        context.output.json(&rows);
+        // The layout that scripts know from upstream.
+        context.output.json_indented_by(4, &rows);
     } else if arguments.raw {
         for row in &rows {
             let fields = [row.name, row.version, row.release, &row.home];

@@ -90,6 +90,16 @@ impl Output {
         }
     }
 
+    /// As [`json`](Output::json), with another indentation than two spaces.
+    pub(crate) fn json_indented_by(&self, spaces: usize, value: &impl Serialize) {
+        let indentation = " ".repeat(spaces);
+        let mut text = Vec::new();
+        let formatter = serde_json::ser::PrettyFormatter::with_indent(indentation.as_bytes());
+        if value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).is_ok() {
+            self.line(&String::from_utf8_lossy(&text));
+        }
+    }
+
     /// What a person should know about the run, on standard error.
     pub(crate) fn note(&self, text: &str) {
         let _ = writeln!(io::stderr(), "{text}");

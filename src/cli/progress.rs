@@ -18,6 +18,8 @@ pub(super) struct Progress {
     output: Output,
     quiet: bool,
     verbose: bool,
+    /// Tasks whose tools speak to the person.
+    shown: &'static [&'static str],
     /// Lines say which plugin they are about.
     several: bool,
     bars: Option<MultiProgress>,
@@ -29,6 +31,7 @@ impl Progress {
     pub(super) fn new(output: Output, common: &Common, several: bool) -> Progress {
         let shows_bars = output.is_terminal() && !common.quiet && !common.verbose;
         Progress {
+            shown: &[],
             output,
             quiet: common.quiet,
             verbose: common.verbose,
@@ -37,6 +40,11 @@ impl Progress {
             running: Mutex::default(),
             restored: Mutex::new(0),
         }
+    }
+
+    /// As what these tasks print is for the person who waits, it is shown.
+    pub(super) fn showing(self, tasks: &'static [&'static str]) -> Progress {
+        Progress { shown: tasks, ..self }
     }
 
     /// The last line about a plugin: what was done.
@@ -151,6 +159,10 @@ impl Observer for Progress {
                     }
                 }
             }
+            Event::Line { task, line } if self.shown.contains(&task) && !self.verbose => match &self.bars {
+                Some(bars) => drop(bars.println(line)),
+                None => self.output.line(line),
+            },
             Event::Line { task, line } => {
                 if self.verbose {
                     self.line(&format!("  | {line}"));

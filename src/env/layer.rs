@@ -12,7 +12,7 @@ use crate::fs;
 use crate::site::Environment;
 
 const LABEL: &str = ".layerapi2_label";
-const DEPENDENCIES: &str = ".layerapi2_dependencies";
+pub(super) const DEPENDENCIES: &str = ".layerapi2_dependencies";
 const CONFLICTS: &str = ".layerapi2_conflicts";
 
 /// A directory with a label.

@@ -2,8 +2,8 @@
 //!
 //! A layer's required dependencies are loaded before it and its optional ones after it, so that the search
 //! paths find the layer's own things before those of what it requires. `root@{module}` is required by every
-//! layer of that module without saying so. A cycle is cut where it closes. What a layer conflicts with is
-//! unloaded first, and with it whatever requires that.
+//! layer of that module without saying so. Layers that require each other are an error; a cycle with an optional
+//! dependency in it is cut there. What a layer conflicts with is unloaded first, and with it whatever requires that.
 //!
 //! Where a module is not installed, the host's own tools stand for some of its layers: plugins name
 //! `python3@mfext` whether or not there is a MetWork, and `python3` is found on PATH all the same.
@@ -11,7 +11,7 @@
 use std::path::{Path, PathBuf};
 
 use super::extra;
-use super::layer::{Dependency, Layer, Layers};
+use super::layer::{DEPENDENCIES, Dependency, Layer, Layers};
 use super::search_path;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -44,8 +44,8 @@ pub struct Loader<'a> {
     pub without_optional: bool,
     layers: &'a Layers,
     steps: Vec<Step>,
-    /// The homes of layers whose loading has begun.
-    begun: Vec<PathBuf>,
+    /// Layers that wait for what they require.
+    loading: Vec<Layer>,
 }
 
 /// What was done, in order.
@@ -63,7 +63,7 @@ impl<'a> Loader<'a> {
             without_optional: false,
             layers,
             steps: Vec::new(),
-            begun: Vec::new(),
+            loading: Vec::new(),
         }
     }
 
@@ -82,18 +82,24 @@ impl<'a> Loader<'a> {
         if self.layers.get(label_or_home, &self.environment).is_none() {
             return;
         }
-        let before = (self.environment.clone(), self.steps.clone(), self.begun.clone());
+        let before = (self.environment.clone(), self.steps.clone(), self.loading.clone());
         if self.load(label_or_home).is_err() {
-            (self.environment, self.steps, self.begun) = before;
+            (self.environment, self.steps, self.loading) = before;
         }
     }
 
     pub fn load_layer(&mut self, layer: &Layer) -> Result<()> {
-        if layer.is_loaded(&self.environment) || self.begun.contains(&layer.home) {
+        if layer.is_loaded(&self.environment) {
             return Ok(());
         }
+        if let Some(begun) = self.loading.iter().position(|known| known.home == layer.home) {
+            let cycle: Vec<_> =
+                self.loading[begun..].iter().chain([layer]).map(|it| text::visible(&it.label)).collect();
+            return Err(Error::input(format!("layers require each other: {}", cycle.join(" → ")))
+                .hint(format!("make one of them optional, with a `-` in front, in {DEPENDENCIES}")));
+        }
         search_path::refuse_colon(&layer.home)?;
-        self.begun.push(layer.home.clone());
+        self.loading.push(layer.clone());
         for label in layer.conflicts(&self.environment)? {
             if let Some(other) = self.layers.get(&label, &self.environment)
                 && other.is_loaded(&self.environment)
@@ -106,6 +112,7 @@ impl<'a> Loader<'a> {
             self.load_required(dependency, Some(layer))?;
         }
         self.put_in_front(layer)?;
+        self.loading.pop();
         let optional = dependencies.iter().filter(|dependency| dependency.optional && !self.without_optional);
         for dependency in optional.collect::<Vec<_>>() {
             self.load_if_possible(&dependency.label);
@@ -117,7 +124,10 @@ impl<'a> Loader<'a> {
     fn dependencies(&self, layer: &Layer) -> Result<Vec<Dependency>> {
         let mut dependencies = layer.dependencies(&self.environment)?;
         let root = format!("root@{}", layer.module().unwrap_or_default());
-        let is_known = layer.label == root || dependencies.iter().any(|dependency| dependency.label == root);
+        // What the root itself requires does not wait for it.
+        let is_known = layer.label == root
+            || self.loading.iter().any(|loading| loading.label == root)
+            || dependencies.iter().any(|dependency| dependency.label == root);
         if !is_known && self.layers.get(&root, &self.environment).is_some() {
             dependencies.insert(0, Dependency { label: root, optional: false });
         }
@@ -212,7 +222,7 @@ impl<'a> Loader<'a> {
         }
         extra::remove(&layer.home, &mut self.environment)?;
         self.environment.remove(&layer.marker());
-        self.begun.retain(|home| *home != layer.home);
+        self.loading.retain(|loading| loading.home != layer.home);
         self.steps.push(Step::Unloaded(layer.clone()));
         Ok(())
     }

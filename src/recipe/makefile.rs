@@ -5,6 +5,9 @@ use std::path::Path;
 use crate::error::Result;
 use crate::fs;
 
+/// The tasks that run rules of a Makefile.
+pub const TASKS: [&str; 2] = ["precustom", "custom"];
+
 /// Whether the Makefile in `dir` states a rule for `target`.
 pub(super) fn has_rule(dir: &Path, target: &str) -> Result<bool> {
     let makefile = fs::read_optional(&dir.join("Makefile"))?.unwrap_or_default();

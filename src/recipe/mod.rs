@@ -18,6 +18,7 @@ use crate::graph::{Plan, Target, Task};
 use crate::plugin::{LABEL_FILE, Label};
 
 pub use file::{PLUGIN_RECIPE_FILE, Release};
+pub use makefile::TASKS as MAKEFILE_TASKS;
 pub use mistakes::mistakes;
 
 /// The recipes of one plugin directory, merged.

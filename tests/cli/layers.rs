@@ -49,6 +49,37 @@ fn a_wrapper_loads_layers_and_what_they_require() {
 }
 
 #[test]
+fn layers_that_require_each_other_are_refused_and_an_optional_one_is_cut() {
+    let sandbox = with_layers();
+    sandbox.write("layers/b/.layerapi2_dependencies", "# a comment\n-a@m\n");
+    let tools = ["--layers=a@m", "--", "sh", "-c", "a-tool; b-tool"];
+    assert_eq!(run(&sandbox, "layer_wrapper", &tools).succeeded().stdout, "a\nb\n");
+    sandbox.write("layers/b/.layerapi2_dependencies", "a@m\n");
+    for layer in ["a@m", "b@m"] {
+        let done =
+            run(&sandbox, "layer_wrapper", &[&format!("--layers={layer}"), "--", "echo", "ran"]).exited(1);
+        assert_eq!(done.stdout, "");
+        done.says("layers require each other: ").says("hint: ");
+    }
+    // The root of a module waits for nobody.
+    sandbox.write("layers/root/.layerapi2_label", "root@m\n");
+    sandbox.write("layers/root/.layerapi2_dependencies", "b@m\n");
+    sandbox.write("layers/b/.layerapi2_dependencies", "");
+    assert_eq!(run(&sandbox, "layer_wrapper", &tools).succeeded().stdout, "a\nb\n");
+}
+
+#[test]
+fn what_a_wrapper_does_not_know_is_exit_code_1() {
+    let sandbox = with_layers();
+    for words in [&["--nosuch", "--", "true"][..], &["--layers=a@m", "--", "nosuch-program"]] {
+        run(&sandbox, "layer_wrapper", words).exited(1);
+    }
+    let home = sandbox.work().join("layers/a").display().to_string();
+    assert_eq!(run(&sandbox, "get_layer_home", &["a@m"]).succeeded().stdout, format!("{home}\n"));
+    assert_eq!(run(&sandbox, "get_layer_home", &["nosuch@m"]).exited(1).stdout, "");
+}
+
+#[test]
 fn a_wrapper_can_empty_the_environment_and_name_the_layer() {
     let sandbox = with_layers();
     let arguments = ["-E", "-k", "KEPT,PATH", "-x", "P", "-c", "-l", "a@m", "--", "sh", "-c"];

@@ -161,16 +161,18 @@ fn the_real_mwp_answers() {
 #[test]
 fn the_real_build_runs_the_rules_of_the_makefile_once() {
     let sandbox = with_makefile(
-        "precustom::\n\t@echo pre >>order\ncustom:: $(NAME).txt\n\t@echo custom >>order\n\
+        "precustom::\n\t@echo pre >>order; echo seen\ncustom:: $(NAME).txt\n\t@echo custom >>order\n\
          custom::\n\t@echo more >>order\nfoo.txt:\n\t@echo $(NAME) $(VERSION) >$@\n",
     );
     let mwp = format!("MWP={}", env!("CARGO_BIN_EXE_mwp"));
     sandbox.write_executable("bin/mwp", &format!("#!/bin/sh\nexec {} \"$@\"\n", env!("CARGO_BIN_EXE_mwp")));
-    Done::of(&mut make(&sandbox, &["-j4", &mwp])).succeeded();
+    let done = Done::of(&mut make(&sandbox, &["-j4", &mwp])).succeeded();
+    // What the rules print is for the person at the terminal.
+    assert!(done.stdout.lines().any(|line| line == "seen"), "{done:?}");
     assert_eq!(sandbox.read("foo/order"), "pre\ncustom\nmore\n");
     assert_eq!(sandbox.read("foo/foo.txt"), "foo 0.0.1\n");
     // Without make around it, mwp brings the file to include itself.
     sandbox.write("foo/order", "");
-    sandbox.ok(["build", "-C", "foo"]);
+    assert_eq!(sandbox.ok(["build", "-C", "foo"]).stdout, "");
     assert_eq!(sandbox.read("foo/order"), "pre\ncustom\nmore\n");
 }

@@ -31,10 +31,11 @@ fn run(sandbox: &Sandbox, name: &str, arguments: &[&str]) -> Done {
     Done::of(&mut command(sandbox, name, arguments))
 }
 
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 23] = [
     "_make_and_install_crontab.sh",
     "bootstrap_plugin.py",
     "cronwrap.sh",
+    "get_layer_home",
     "is_layer_installed",
     "is_layer_loaded",
     "layer_load_bash_cmds",
@@ -257,6 +258,66 @@ fn a_development_directory_is_put_into_service_as_a_link() {
     assert_eq!(fs::canonicalize(sandbox.base().join("foo")).unwrap(), fs::canonicalize(dir).unwrap());
     run(&sandbox, "plugins.list", &["--raw"]).succeeded().prints("foo~~~dev_link~~~dev_link~~~");
     run(&sandbox, "plugins.repackage", &["foo"]).exited(1);
+}
+
+/// Lists, pages and hashes as scripts read them, for a file, for what is installed and for a devlink.
+#[test]
+fn scripts_read_what_upstream_prints() {
+    let sandbox = with_shims();
+    sandbox.plugin("foo");
+    sandbox.plugin("linked");
+    run(&sandbox, "plugins.list", &["--json"]).succeeded().prints("[]\n");
+    let file = sandbox.packed("foo");
+    run(&sandbox, "plugins.install", &[file.to_str().unwrap()]).succeeded();
+    run(&sandbox, "plugins.develop", &["--plugin-path", "linked", "linked"]).succeeded();
+
+    let base = sandbox.base().display().to_string();
+    let list = run(&sandbox, "plugins.list", &["--json"]).succeeded().stdout;
+    assert_eq!(
+        list,
+        format!(
+            "[\n    {{\n        \"name\": \"foo\",\n        \"release\": \"1\",\n        \"version\": \"0.0.1\",\n        \
+             \"home\": \"{base}/foo\"\n    }},\n    {{\n        \"name\": \"linked\",\n        \
+             \"release\": \"dev_link\",\n        \"version\": \"dev_link\",\n        \"home\": \"{base}/linked\"\n    \
+             }}\n]\n"
+        )
+    );
+
+    let (of_file, of_name) = (
+        run(&sandbox, "plugins.info", &[file.to_str().unwrap()]).succeeded().stdout,
+        run(&sandbox, "plugins.info", &["foo"]).succeeded().stdout,
+    );
+    assert_eq!(of_file, of_name);
+    let lines: Vec<&str> = of_file.lines().collect();
+    assert_eq!(lines[..4], ["Metadata:", "", "Name: foo", "Version: 0.0.1"]);
+    let names: Vec<&str> = lines[2..13].iter().map(|line| line.split(": ").next().unwrap()).collect();
+    let expected = [
+        "Name",
+        "Version",
+        "Release",
+        "Summary",
+        "Size",
+        "Build Host",
+        "Build Date",
+        "License",
+        "Maintainer",
+        "Vendor",
+        "URL",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(lines[13..16], ["", "List of files:", ""]);
+    assert!(lines[16..].iter().all(|line| line.starts_with("- metwork_plugin/")), "{of_file}");
+    let linked = run(&sandbox, "plugins.info", &["linked"]).succeeded().stdout;
+    for line in ["Version: dev_link", "Size: unknown", "Build Host: unknown", "Build Date: unknown"] {
+        assert!(linked.lines().any(|found| found == line), "{linked}");
+    }
+
+    let hash = |what: &str| run(&sandbox, "plugins.hash", &[what]).succeeded().stdout;
+    assert_eq!(hash("foo"), hash(file.to_str().unwrap()));
+    // Of `unknown, unknown, unknown, dev_link, dev_link`.
+    assert_eq!(hash("linked"), "aa46510b7b952a7a13705222ba42a446\n");
+    run(&sandbox, "plugins.hash", &["nosuch"]).exited(1);
+    run(&sandbox, "plugins.info", &["nosuch"]).exited(1);
 }
 
 #[test]

@@ -99,7 +99,9 @@ fn wrap(arguments: &Wrapper, context: &Context) -> Result<u8> {
         environment.set(variable, list);
     }
     let directory = last.filter(|_| arguments.cwd).map(|layer| layer.home);
-    Ok(become_command(&arguments.command, directory.as_deref(), &environment, context))
+    become_command(&arguments.command, directory.as_deref(), &environment, context);
+    // Upstream does not tell one failure from another.
+    Ok(exit::INPUT)
 }
 
 /// The variables named between commas.
@@ -150,6 +152,20 @@ pub(super) fn list(words: &[OsString], context: &Context) -> u8 {
 struct OneLayer {
     /// The label or the home of a layer
     layer: String,
+}
+
+/// Print the home of a layer; exit code 1 where there is none
+pub(super) fn home(words: &[OsString], context: &Context) -> u8 {
+    with(words, USAGE, context, |arguments: OneLayer| {
+        let environment = &context.site.environment;
+        match Layers::find(environment).get(&arguments.layer, environment) {
+            Some(layer) => {
+                context.output.line(&text::visible_bytes(layer.home.as_os_str().as_bytes()));
+                exit::DONE
+            }
+            None => exit::INPUT,
+        }
+    })
 }
 
 /// Prints `1` or `0`.

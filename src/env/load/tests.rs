@@ -65,12 +65,15 @@ fn the_root_of_the_module_is_implied() {
 }
 
 #[test]
-fn a_cycle_is_cut() {
+fn a_cycle_is_cut_where_it_is_optional_and_refused_elsewhere() {
     let machine = Machine::new();
     machine.layer("a", "b@m\n");
     machine.layer("b", "c@m\n");
-    machine.layer("c", "a@m\n-b@m");
+    machine.layer("c", "-a@m\n-b@m");
     assert_eq!(machine.loaded("a@m").unwrap(), ["a", "b", "c"]);
+    machine.layer("c", "a@m\n");
+    let error = machine.loaded("a@m").unwrap_err();
+    assert!(error.to_string().contains("layers require each other: a@m → b@m → c@m → a@m"), "{error}");
 }
 
 #[test]
