@@ -150,68 +150,6 @@ fn every_template_explains_itself_and_is_written_for_its_module() {
     }
 }
 
-/// What configuration and crontab of mfdata's templates are, as scripts and administrators know them.
-#[test]
-fn the_steps_of_mfdata_have_the_options_that_administrators_override() {
-    let sandbox = Sandbox::new();
-    for (template, command, options) in [
-        ("python3", "{{MFDATA_CURRENT_PLUGIN_DIR}}/main.py {STANDARD_STEP_ARGUMENTS}", ""),
-        ("copy", "copy_step --dest-dirs={CUSTOM_DEST_DIRS} {STANDARD_STEP_ARGUMENTS}", "dest_dirs=FIXME"),
-        ("delete", "delete_step {STANDARD_STEP_ARGUMENTS}", ""),
-        (
-            "archive",
-            "archive_step --dest-dir={CUSTOM_DEST_DIR} --dest-basename={CUSTOM_DEST_BASENAME} \
-             --force-chmod={CUSTOM_FORCE_CHMOD} --keep-tags-suffix={CUSTOM_KEEP_TAGS_SUFFIX} {STANDARD_STEP_ARGUMENTS}",
-            "dest_dir={{MFMODULE_RUNTIME_HOME}}/var/archive dest_basename=%Y%m%d/{ORIGINAL_UID} force_chmod= \
-             keep_tags_suffix=.tags lifetime=5",
-        ),
-        (
-            "fork",
-            "fork_step --command-template={CUSTOM_COMMAND_TEMPLATE} \
-             --command-returning-path={CUSTOM_COMMAND_RETURNING_PATH} --dest-dir={CUSTOM_DEST_DIR} {STANDARD_STEP_ARGUMENTS}",
-            "command_template=FIXME command_returning_path=1 dest_dir=guess_file_type/main",
-        ),
-        (
-            "move",
-            "move_step --dest-dir={CUSTOM_DEST_DIR} --dest-basename={CUSTOM_DEST_BASENAME} \
-             --force-chmod={CUSTOM_FORCE_CHMOD} --drop-tags={CUSTOM_DROP_TAGS} {STANDARD_STEP_ARGUMENTS}",
-            "dest_dir=FIXME dest_basename={ORIGINAL_BASENAME} force_chmod= drop_tags=AUTO",
-        ),
-        (
-            "ungzip",
-            "ungzip_step --dest-dir={CUSTOM_DEST_DIR} {STANDARD_STEP_ARGUMENTS}",
-            "dest_dir=guess_file_type/main",
-        ),
-        (
-            "httpsend",
-            "{{MFDATA_CURRENT_PLUGIN_DIR}}/main.py {STANDARD_STEP_ARGUMENTS}",
-            "http_method=POST http_url=FIXME http_timeout=60 http_ok_status_codes=200,201 retry_total=10 \
-             retry_min_wait=1 retry_max_wait=120 retry_backoff=4",
-        ),
-        (
-            "sftpsend",
-            "{{MFDATA_CURRENT_PLUGIN_DIR}}/main.py {STANDARD_STEP_ARGUMENTS}",
-            "sftp_hostname=FIXME sftp_key_algorithm=rsa sftp_key_disabled_algorithms= sftp_session_lifetime=10",
-        ),
-        ("mqttlistener", "mqtt_listener.py --step-name=main", "mqtt_topic=# mqtt_qos=0 mqtt_client_id="),
-        ("amqplistener", "amqp_listener.py --step-name=main", "amqp_queue_name=bar amqp_auto_ack=1"),
-        ("listener", "listener.py", "numprocesses=1"),
-    ] {
-        create(&sandbox, &["--module", "mfdata", "--template", template, template]).succeeded();
-        let config = sandbox.read(&format!("{template}/config.ini"));
-        let lines: Vec<&str> = config.lines().collect();
-        assert!(lines.contains(&format!("_cmd_and_args={command}").as_str()), "{template}: {config}");
-        for option in options.split_whitespace() {
-            assert!(lines.contains(&option), "{template}: no {option} in {config}");
-        }
-        assert!(lines.contains(&"_version={{MFMODULE_VERSION}}"));
-        assert_eq!(lines.contains(&"[custom]"), template != "delete");
-    }
-    let rule = "[switch_rules:fnmatch:latest.guess_file_type.main.system_magic]\n\
-                gzip compressed data* = {{MFDATA_CURRENT_PLUGIN_NAME}}/main\n";
-    assert!(sandbox.read("ungzip/config.ini").contains(rule));
-}
-
 #[test]
 fn the_default_plugin_has_what_the_guide_says() {
     let sandbox = Sandbox::new();

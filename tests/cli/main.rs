@@ -46,6 +46,7 @@ mod shipped;
 mod support;
 mod swapping;
 mod systemd;
+mod templates;
 mod trust;
 mod unpack;
 mod up;

@@ -7,7 +7,7 @@ from main.wsgi import app
 
 class TestApp(unittest.TestCase):
     def test_it_says_hello_as_wsgi_wants_it(self):
-        environ = {"PATH_INFO": "/a"}
+        environ = {"QUERY_STRING": ""}
         setup_testing_defaults(environ)
         started = []
         answer = validator(app)(environ, lambda status, headers: started.append(status))
