@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use crate::support::running::Up;
-use crate::support::{Done, Sandbox};
+use crate::support::{Done, Sandbox, path_with_uv};
 
 /// Tests of these names, in parallel: one template each, and how what it makes shows that it works.
 macro_rules! templates {
@@ -83,7 +83,8 @@ fn create(sandbox: &Sandbox, module: &str, template: &str, name: &str) {
 }
 
 fn install_without_network(sandbox: &Sandbox, name: &str, module: &str) {
-    sandbox.ok(["release", "-q", "-C", name]);
+    let mut release = sandbox.mwp(["release", "-q", "-C", name]);
+    Done::of(release.env("PATH", path_with_uv())).succeeded();
     let files = std::fs::read_dir(sandbox.work()).unwrap().map(|entry| entry.unwrap().path());
     let start = format!("{name}-");
     let is_release = |path: &std::path::PathBuf| {
