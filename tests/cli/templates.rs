@@ -11,7 +11,7 @@ macro_rules! templates {
     ($($test:ident: $template:literal, $effect:expr;)*) => {
         $(#[test]
         fn $test() {
-            works($template, $effect);
+            works($template, &$effect);
         })*
     };
 }
@@ -52,14 +52,14 @@ templates! {
     a_daemon_in_node_works: "node_noweb", Log("Hello World from hello, round 1");
 }
 
-fn works(template: &str, effect: Effect) {
+fn works(template: &str, effect: &Effect) {
     let sandbox = Sandbox::new();
     create(&sandbox, "mfserv", template, "hello");
     install_without_network(&sandbox, "hello", "mfserv");
     let up = sandbox.up();
     match effect {
         Answer(answers) => {
-            for (path, text) in answers {
+            for (path, text) in *answers {
                 answers_at(&up, path, text);
             }
         }

@@ -1,6 +1,9 @@
 //! Lua that plugins bring along: in openresty, in an nginx that loads a module for it, and where there is none.
 
 use std::fs;
+use std::path::PathBuf;
+
+use mwp::run::nginx::Nginx;
 
 use crate::support::{APP, World};
 
@@ -9,12 +12,13 @@ const HTTP: &str = "_extra_nginx_http_conf_filename=http.conf";
 const SERVER: &str = "_extra_nginx_server_conf_filename=server.conf";
 
 /// The nginx of this machine, which finds its modules in the directory of the world with this name.
-fn with_modules_in(world: &mut World, name: &str) -> std::path::PathBuf {
+fn with_modules_in(world: &mut World, name: &str) -> PathBuf {
     let dir = world.home().join(name);
     fs::create_dir_all(&dir).unwrap();
+    let nginx = Nginx::find(&world.site()).unwrap().program;
     let script = format!(
-        "#!/bin/sh\nPATH=$PATH:/usr/sbin\nnginx=$(which -a nginx | sed -n 2p)\n\
-         case $1 in -V) $nginx -V 2>&1 | sed 's|--modules-path=[^ ]*|--modules-path={}|' ;; *) exec $nginx \"$@\" ;; esac\n",
+        "#!/bin/sh\ncase $1 in -V) {0} -V 2>&1 | sed 's|--modules-path=[^ ]*|--modules-path={1}|' ;; *) exec {0} \"$@\" ;; esac\n",
+        nginx.display(),
         dir.display()
     );
     world.shadow("nginx", &script);
@@ -25,7 +29,10 @@ fn with_modules_in(world: &mut World, name: &str) -> std::path::PathBuf {
 fn nginx_loads_its_module_where_a_plugin_has_lua() {
     let world = World::new();
     world.app("good", "");
-    assert!(!world.configure().text.contains("load_module"), "nobody needs it");
+    world.main("good");
+    let before = world.configure();
+    assert!(!before.text.contains("load_module"), "nobody needs it");
+    let nginx = world.serve(&before);
     world.plugin("hello", &format!("{INIT}\n{HTTP}\n{SERVER}"), "[custom]\ncolour=teal\n");
     world.write("hello/http.conf", "lua_shared_dict {{MFSERV_CURRENT_PLUGIN_NAME}} 1m;");
     world.write(
@@ -40,11 +47,11 @@ fn nginx_loads_its_module_where_a_plugin_has_lua() {
          ngx.header.content_length = #text\n\
          ngx.print(text) } }",
     );
-    world.main("good");
     let configured = world.configure();
     assert_eq!(configured.problems, []);
     assert_eq!(configured.text.matches("\nload_module ").count(), 2, "{}", configured.text);
-    let _nginx = world.serve(&configured);
+    fs::write(world.home().join("var/nginx/nginx.conf"), &configured.text).unwrap();
+    nginx.reload();
     assert_eq!(world.who("/hello"), "teal said");
     assert_eq!(world.who("/good"), "good/main/1");
 }

@@ -1,5 +1,5 @@
 <?php
-require __DIR__ . '/hello.php';
+require __DIR__ . '/../lib/hello.php';
 ?>
 <!DOCTYPE html>
 <html lang="en">
