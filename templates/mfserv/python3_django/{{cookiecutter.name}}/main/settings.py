@@ -18,16 +18,17 @@ def secret_key():
     if configured or not VAR_DIR.is_dir():
         return configured or get_random_secret_key()
     file = VAR_DIR / f"{PLUGIN}.secret"
-    try:
-        # Whole or not there: several processes may be at it.
+    if not file.exists():
+        # Several processes may be at it: it is whole or not there, and the first one's counts.
         draft = VAR_DIR / f".{PLUGIN}.secret.{os.getpid()}"
         draft.touch(mode=0o600)
         draft.write_text(get_random_secret_key())
-        os.link(draft, file)
-    except FileExistsError:
-        pass
-    finally:
-        draft.unlink(missing_ok=True)
+        try:
+            os.link(draft, file)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
     return file.read_text()
 
 
