@@ -42,9 +42,10 @@ pub const COMMANDS: [&str; 23] = [
 ];
 
 /// What commands of plugins run that only MetWork ships.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("_mwp_http.py", include_str!("../templates/shims/bin/_mwp_http.py")),
     ("bjoern_wrapper.py", include_str!("../templates/shims/bin/bjoern_wrapper.py")),
+    ("php_wrapper", include_str!("../templates/shims/bin/php_wrapper")),
     ("signal_wrapper.py", include_str!("../templates/shims/bin/signal_wrapper.py")),
 ];
 

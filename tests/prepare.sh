@@ -29,6 +29,10 @@ if [ "${1:-}" = tests ]; then
     need openssl openssl
     # Not on everybody's PATH, and found all the same.
     [ -x /usr/sbin/nginx ] || need nginx nginx-light
+    [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || missing="$missing libnginx-mod-http-lua"
+    need luajit luajit2
+    ls /usr/sbin/php-fpm* >/dev/null 2>&1 || need php-fpm php-fpm
+    need php php-cli
     if command -v python3 >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     fi

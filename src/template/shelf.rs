@@ -4,6 +4,7 @@
 //! shared by the templates beside it. On a disk, files are shared by symbolic links, which are followed. The
 //! binary cannot hold links, so its templates name what they build upon: `"_bases": ["_common"]` lays the
 //! files, the questions and the hooks of `_common` under those of the template. A site's templates may do so too.
+//! What the templates of all modules in the binary share lies in `templates/shared`, as if beside each of them.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +16,10 @@ use crate::plugin::Module;
 use crate::site::Site;
 use crate::text;
 
+static SHARED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/shared");
 static MFSERV: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/mfserv");
+static MFDATA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/mfdata");
+static MFBASE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/mfbase");
 
 /// What makes a directory a template.
 const QUESTIONS_FILE: &str = "cookiecutter.json";
@@ -25,7 +29,8 @@ const MAX_DEPTH: usize = 32;
 /// A directory of templates.
 #[derive(Debug, Clone)]
 pub enum Shelf {
-    Embedded(&'static Dir<'static>),
+    /// Of two directories that have a path, the first counts.
+    Embedded([&'static Dir<'static>; 2]),
     Disk(PathBuf),
 }
 
@@ -44,7 +49,13 @@ impl Shelf {
     pub fn of_module(module: &Module, site: &Site) -> Vec<Shelf> {
         let own = site.environment.path("MWP_TEMPLATES_DIR").filter(|path| path.is_absolute());
         let etc = site.etc.join("metwork.config.d").join(module.as_str()).join("templates");
-        let embedded = (*module == Module::Mfserv).then_some(Shelf::Embedded(&MFSERV));
+        let embedded = match module {
+            Module::Mfserv => Some(&MFSERV),
+            Module::Mfdata => Some(&MFDATA),
+            Module::Mfbase => Some(&MFBASE),
+            Module::Other(_) => None,
+        };
+        let embedded = embedded.map(|own| Shelf::Embedded([own, &SHARED]));
         let is_loaded = site.module.as_ref() == Some(module);
         let home = site.environment.path("MFMODULE_HOME").filter(|path| is_loaded && path.is_absolute());
         let home = home.map(|home| Shelf::Disk(home.join("share/templates/plugins")));
@@ -62,7 +73,7 @@ impl Shelf {
     pub(super) fn has(&self, name: &str) -> bool {
         let file = format!("{name}/{QUESTIONS_FILE}");
         match self {
-            Shelf::Embedded(dir) => dir.get_file(file).is_some(),
+            Shelf::Embedded(dirs) => dirs.iter().any(|dir| dir.contains(&file)),
             Shelf::Disk(dir) => dir.join(file).is_file(),
         }
     }
@@ -83,7 +94,9 @@ impl Shelf {
     /// A file, or `None` where there is none.
     pub(super) fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match self {
-            Shelf::Embedded(dir) => Ok(dir.get_file(path).map(|file| file.contents().to_vec())),
+            Shelf::Embedded(dirs) => {
+                Ok(dirs.iter().find_map(|dir| dir.get_file(path)).map(|file| file.contents().to_vec()))
+            }
             Shelf::Disk(dir) => {
                 let path = dir.join(path);
                 if path.is_file() { fs::read_optional(&path) } else { Ok(None) }
@@ -94,8 +107,8 @@ impl Shelf {
     /// The names of the directories in a directory, sorted.
     pub(super) fn directories(&self, path: &str) -> Result<Vec<String>> {
         let mut names = match self {
-            Shelf::Embedded(root) => {
-                let dir = if path.is_empty() { Some(*root) } else { root.get_dir(path) };
+            Shelf::Embedded(roots) => {
+                let dir = roots.iter().find_map(|root| in_embedded(root, path));
                 dir.map(|dir| dir.dirs().filter_map(|dir| name_of(dir.path())).collect()).unwrap_or_default()
             }
             Shelf::Disk(root) => {
@@ -115,8 +128,8 @@ impl Shelf {
     pub(super) fn walk(&self, path: &str) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         match self {
-            Shelf::Embedded(root) => {
-                if let Some(dir) = root.get_dir(path) {
+            Shelf::Embedded(roots) => {
+                if let Some(dir) = roots.iter().find_map(|root| in_embedded(root, path)) {
                     walk_embedded(dir, Path::new(path), &mut found);
                 }
             }
@@ -133,6 +146,11 @@ impl Shelf {
             Shelf::Disk(dir) => dir.join(name),
         }
     }
+}
+
+/// A directory has itself under no name.
+fn in_embedded(root: &'static Dir<'static>, path: &str) -> Option<&'static Dir<'static>> {
+    if path.is_empty() { Some(root) } else { root.get_dir(path) }
 }
 
 fn name_of(path: &Path) -> Option<String> {

@@ -6,7 +6,50 @@ use std::process::Command;
 
 use crate::support::{Done, Sandbox, tree};
 
-const TEMPLATES: [&str; 6] = ["default", "node", "node_noweb", "python3_flask", "python3_noweb", "static"];
+/// Scripts use these names.
+const TEMPLATES: [(&str, &[&str]); 3] = [
+    (
+        "mfserv",
+        &[
+            "default",
+            "node",
+            "node_noweb",
+            "openresty",
+            "php",
+            "python3_aiohttp",
+            "python3_django",
+            "python3_flask",
+            "python3_noweb",
+            "python3_raw_asgi",
+            "python3_raw_wsgi",
+            "python3_tornado",
+            "static",
+        ],
+    ),
+    (
+        "mfdata",
+        &[
+            "amqplistener",
+            "archive",
+            "copy",
+            "default",
+            "delete",
+            "fork",
+            "ftpsend",
+            "guess_file_type",
+            "httpsend",
+            "listener",
+            "move",
+            "mqttlistener",
+            "python3",
+            "sftpsend",
+            "switch",
+            "unbzip2",
+            "ungzip",
+        ],
+    ),
+    ("mfbase", &["default"]),
+];
 
 #[track_caller]
 fn create(sandbox: &Sandbox, arguments: &[&str]) -> Done {
@@ -41,11 +84,21 @@ fn site_template(sandbox: &Sandbox) {
 }
 
 #[test]
-fn the_templates_are_listed_by_name() {
+fn the_templates_of_each_module_are_listed_by_name() {
     let sandbox = Sandbox::new();
-    let done = sandbox.ok(["bootstrap", "list"]);
-    let names: Vec<_> = done.stdout.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
-    assert_eq!(names, TEMPLATES);
+    let commands = sandbox.path("commands");
+    sandbox.ok(["shims", commands.to_str().unwrap()]);
+    for (module, names) in TEMPLATES {
+        let list = ["bootstrap", "list", "--module", module];
+        let mut known = sandbox.command(commands.join("bootstrap_plugin.py").to_str().unwrap());
+        known.arg("list").env("MFMODULE", module.to_uppercase());
+        for done in [sandbox.ok(list), Done::of(&mut known).succeeded()] {
+            let lines = done.stdout.lines().map(|line| line.split_once(' ').unwrap());
+            let (listed, said): (Vec<_>, Vec<_>) = lines.unzip();
+            assert_eq!(listed, names);
+            assert!(said.iter().all(|description| !description.trim().is_empty()), "{}", done.stdout);
+        }
+    }
     let json: serde_json::Value =
         serde_json::from_str(&sandbox.ok(["bootstrap", "list", "--json"]).stdout).unwrap();
     assert_eq!(json[0]["name"], "default");
@@ -56,15 +109,43 @@ fn the_templates_are_listed_by_name() {
 #[test]
 fn every_template_makes_a_plugin_that_passes_the_check_whatever_its_name() {
     let long = "x".repeat(100);
-    for name in ["foo", "foo-bar", "a", "_Under-1", &long] {
+    for name in ["foo-bar", "_Under-1", "0", &long] {
         let sandbox = Sandbox::new();
-        for template in TEMPLATES {
-            create(&sandbox, &["--template", template, name]).succeeded();
+        for (module, template) in
+            TEMPLATES.iter().flat_map(|(module, names)| names.iter().map(move |it| (module, it)))
+        {
+            create(&sandbox, &["--module", module, "--template", template, name]).succeeded();
             let done = sandbox.ok(["check", "-C", name]);
             // A long name makes long paths of sockets, which depend on the machine.
             let is_long = name == long.as_str() && done.stderr.starts_with("warning: the path of the socket");
             assert!(is_long || done.stderr.is_empty(), "{template}: {}", done.stderr);
             fs::remove_dir_all(sandbox.work().join(name)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_template_explains_itself_and_is_written_for_its_module() {
+    let sandbox = Sandbox::new();
+    for (module, names) in TEMPLATES {
+        for name in names {
+            let dir = format!("{module}/{name}");
+            fs::create_dir_all(sandbox.work().join(module)).unwrap();
+            let mut create = sandbox.mwp(["bootstrap", "create", "--no-input", "--module", module]);
+            create.args(["--template", name, name]).current_dir(sandbox.work().join(module));
+            Done::of(&mut create).succeeded();
+            let readme = sandbox.read(&format!("{dir}/README.md"));
+            let lines = readme.lines().count();
+            assert!((35..80).contains(&lines), "{dir} has a README of {lines} lines");
+            for said in ["## Every day", "## Settings", "`mwp release`", &format!("| start {module} with")] {
+                assert!(readme.contains(said), "{dir}: no {said:?} in:\n{readme}");
+            }
+            assert_eq!(sandbox.read(&format!("{dir}/.layerapi2_label")), format!("plugin_{name}@{module}\n"));
+            for file in tree(&sandbox.work().join(&dir)) {
+                let Ok(text) = fs::read_to_string(sandbox.work().join(&dir).join(&file)) else { continue };
+                assert!(!text.contains("cookiecutter"), "{dir}/{file}");
+                assert!(!text.contains("\n\n\n\n") && !text.ends_with("\n\n\n"), "{dir}/{file}: {text:?}");
+            }
         }
     }
 }
@@ -92,6 +173,7 @@ fn the_default_plugin_has_what_the_guide_says() {
             "main/static/robots.txt",
             "main/templates",
             "main/templates/hello.html",
+            "main/test_wsgi.py",
             "main/wsgi.py",
             "python3_virtualenv_sources",
             "python3_virtualenv_sources/allow_binary_packages",

@@ -48,6 +48,7 @@ mod shipped;
 mod support;
 mod swapping;
 mod systemd;
+mod templates;
 mod trust;
 mod unpack;
 mod up;

@@ -1,9 +1,11 @@
 //! Apps that speak FastCGI.
 
 use std::io::{Read, Write};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Command;
 
-use crate::support::{APP, World};
+use crate::support::{APP, World, wait_until};
 
 const BEGIN: u8 = 1;
 const END: u8 = 3;
@@ -132,4 +134,38 @@ fn a_fragment_can_choose_the_script() {
         let scripts: Vec<_> = text.lines().filter(|line| line.starts_with("SCRIPT_FILENAME=")).collect();
         assert_eq!(scripts, [format!("SCRIPT_FILENAME={}", dir.join(script).display())]);
     }
+}
+
+/// MetWork's command of this name, of which we have a stand-in.
+fn php_wrapper() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("templates/shims/bin/php_wrapper"))
+}
+
+#[test]
+fn php_wrapper_answers_what_it_has_begun_before_it_ends() {
+    let world = World::new();
+    world.plugin("php", "", &format!("[app_main]\n{APP}_gateway_interface_mode=fastcgi\n"));
+    let script = "<?php touch(getenv('BEGUN')); usleep(300000); header('Content-Length: 9'); echo getenv('COLOUR'), $_SERVER['PATH_INFO'];";
+    world.write("php/main/a.php", script);
+    let (socket, begun) = (world.socket("php", "main", 1), world.home().join("begun"));
+    let mut command = php_wrapper();
+    command.args(["php", "main"]).arg(&socket).env("TMPDIR", world.home().join("tmp"));
+    let mut worker = command.env("COLOUR", "teal").env("BEGUN", &begun).spawn().unwrap();
+    wait_until("php-fpm listens", || UnixStream::connect(&socket).is_ok());
+    let _nginx = world.start();
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| world.who("/php/a.php/info"));
+        wait_until("the request has begun", || begun.exists());
+        Command::new("kill").args(["-QUIT", &worker.id().to_string()]).status().unwrap();
+        assert_eq!(asking.join().unwrap(), "teal/info");
+    });
+    assert!(worker.wait().unwrap().success());
+}
+
+#[test]
+fn php_wrapper_says_what_it_wants() {
+    let output = php_wrapper().arg("php").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("found 1 words; PLUGIN APP UNIX_SOCKET is required"), "{said}");
 }

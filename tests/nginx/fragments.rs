@@ -56,11 +56,6 @@ fn a_broken_fragment_keeps_its_plugin_out_and_nobody_else() {
         (SERVER, "location / {{% if %}", "server.conf`:1: "),
         (SERVER, "set $x {{ NO_SUCH_THING }};", "server.conf`:1: `NO_SUCH_THING` is undefined"),
         (SERVER, "listen 127.0.0.1:1", "server.conf`:1: `listen` does not end: `;` is missing"),
-        (
-            SERVER,
-            "location /a { content_by_lua_block { ngx.say('}') } }",
-            "`content_by_lua_block` needs openresty",
-        ),
         (SERVER, "location /a { proxy_pass http://no-such-host.invalid; }", "host not found in upstream"),
         (SERVER, "add_header a 'b;\n", "server.conf`:1: a quote is not closed"),
         (SERVER, "include /no/such/file.conf;", "open() \"/no/such/file.conf\" failed"),
@@ -71,7 +66,6 @@ fn a_broken_fragment_keeps_its_plugin_out_and_nobody_else() {
             "`http.conf`:2: it defines `$proxy_connection`",
         ),
         (LOCATION, "} location /stolen {", "location.conf`:1: `}` closes a block"),
-        ("_extra_nginx_init_worker_by_lua_block_filename=x.lua", "x = 1", "needs openresty"),
     ] {
         let world = world();
         let (general, lines) = if key == LOCATION { ("", key) } else { (key, "") };
@@ -227,29 +221,6 @@ fn a_script_server_of_the_plugins_own_works_by_host() {
     assert_eq!(world.host("php.localhost", "/a.php").who(), "418");
     assert_eq!(world.host("php.localhost", "/b.php").who(), "418");
     assert_eq!(world.host("php.localhost", "/a.txt").who(), "file");
-}
-
-#[test]
-fn with_openresty_plugins_bring_lua() {
-    let mut world = world();
-    let script = "#!/bin/sh\ncase $1 in -V) echo 'nginx version: openresty/1.25.3.1' >&2 ;; esac\n";
-    world.shadow("openresty", script);
-    let key = "_extra_nginx_init_worker_by_lua_block_filename=init.lua";
-    world.plugin("hello", &format!("{key}\n{SERVER}"), &format!("[app_main]\n{APP}"));
-    world.write("hello/init.lua", "x = '{{MFSERV_CURRENT_PLUGIN_NAME}} ]]'");
-    world.write("hello/server.conf", "location = /lua { content_by_lua_block { ngx.say('}') } }");
-    world.plugin("aside", "_add_plugin_dir_to_lua_path=false", "");
-    let configured = world.configure();
-    assert_eq!(configured.problems, []);
-    let text = &configured.text;
-    let plugins = world.home().join("var/plugins");
-    let plugins = plugins.display();
-    let path = format!("lua_package_path \"{plugins}/?.lua;{plugins}/good/?.lua;{plugins}/hello/?.lua;;\";");
-    for part in
-        [&path, "run(\"hello\", [=[\nx = 'hello ]]'\n]=])", "\nenv MFMODULE_RUNTIME_HOME;\n", "= /lua {"]
-    {
-        assert!(text.contains(part), "{part}: {text}");
-    }
 }
 
 #[test]

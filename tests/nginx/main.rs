@@ -6,6 +6,7 @@ mod fastcgi;
 mod files;
 mod fragments;
 mod headers;
+mod lua;
 mod reload;
 mod routes;
 mod settings;

@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::Nginx;
 use super::fragment::{Fragment, Fragments};
 use crate::error::{Error, Problem, Result};
 use crate::plugin::Plugin;
@@ -24,6 +25,18 @@ pub(super) struct Candidate {
     pub(super) is_on_lua_path: bool,
     /// What is wrong with it and does not keep it out.
     pub(super) problems: Vec<Problem>,
+}
+
+impl Candidate {
+    /// What it brings along for nginx, Lua for its workers apart.
+    pub(super) fn fragments(&self) -> impl Iterator<Item = &Fragment> {
+        let of_apps = self.apps.iter().flat_map(|app| [app.fragment.as_ref(), app.files_fragment.as_ref()]);
+        [self.http.as_ref(), self.server.as_ref()].into_iter().chain(of_apps).flatten()
+    }
+
+    pub(super) fn has_lua(&self) -> bool {
+        self.init_worker.is_some() || self.fragments().any(Fragment::has_lua)
+    }
 }
 
 /// An app of a plugin.
@@ -64,7 +77,7 @@ pub(super) struct Reader<'a> {
     pub(super) var: &'a Path,
     /// The names of this machine.
     pub(super) hosts: &'a [String],
-    pub(super) is_openresty: bool,
+    pub(super) nginx: &'a Nginx,
     pub(super) settings: &'a NginxSettings,
 }
 
@@ -87,7 +100,7 @@ impl Reader<'_> {
             is_on_lua_path: false,
             problems: Vec::new(),
         };
-        let mut fragments = Fragments::new(plugin, self.site, self.is_openresty, Some(self.settings));
+        let mut fragments = Fragments::new(plugin, self.site, Some(self.nginx), Some(self.settings));
         if let Some(general) = config.section("general") {
             candidate.http = fragments.read(general, "_extra_nginx_http_conf_filename")?;
             candidate.server = fragments.read(general, "_extra_nginx_server_conf_filename")?;

@@ -45,6 +45,7 @@ pub(super) struct Base {
     shutdown_timeout: u64,
     /// Whether this nginx can tell what reached a worker.
     tells_reached: bool,
+    /// What nginx keeps of its environment, for Lua.
     variables: Vec<String>,
     addresses: Vec<Listen>,
     ssl: Option<Ssl>,
@@ -70,7 +71,8 @@ pub(super) struct Base {
     backlog: u32,
     status_location: Option<String>,
     health_location: Option<String>,
-    pub(super) is_openresty: bool,
+    /// The modules that are loaded for Lua; `None` where no plugin has any.
+    lua_modules: Option<Vec<String>>,
     pub(super) plugins_base: String,
     #[serde(skip)]
     reserved: Vec<String>,
@@ -117,10 +119,6 @@ impl Base {
         {
             return Err(bad("health_location", health, "a path other than `/status`, or `null`, is allowed"));
         }
-        let is_name = |name: &&str| {
-            name.starts_with("MF") && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        };
-        let names = site.environment.iter().filter_map(|(name, _)| name.to_str()).filter(is_name);
         Ok(Base {
             module: module.to_string(),
             // Its workers would be somebody else, who does not reach the sockets.
@@ -134,7 +132,7 @@ impl Base {
             // 0 would be for ever.
             shutdown_timeout: settings.timeout.clamp(1, MAX_SHUTDOWN_TIMEOUT),
             tells_reached: nginx.is_since(BYTES_SENT_SINCE),
-            variables: if nginx.is_openresty { names.map(str::to_owned).collect() } else { Vec::new() },
+            variables: Vec::new(),
             addresses: addresses(settings)?,
             ssl: ssl(settings)?,
             real_ip: real_ip(settings)?,
@@ -157,10 +155,25 @@ impl Base {
             backlog: BACKLOG,
             status_location: has_status.then_some(status),
             health_location: health.map(word),
-            is_openresty: nginx.is_openresty,
+            lua_modules: None,
             plugins_base: site.plugins_base(module).to_string_lossy().into_owned(),
             reserved: std::iter::once(STATUS_LOCATION).chain(health).map(str::to_owned).collect(),
         })
+    }
+
+    /// Has nginx run Lua, if it can.
+    pub(super) fn enable_lua(&mut self, nginx: &Nginx, site: &Site) {
+        let Some(modules) = nginx.lua(site) else { return };
+        self.lua_modules = Some(modules.iter().map(|path| word(&path.to_string_lossy())).collect());
+        let is_name = |name: &&str| {
+            name.starts_with("MF") && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        };
+        let names = site.environment.iter().filter_map(|(name, _)| name.to_str()).filter(is_name);
+        self.variables = names.map(str::to_owned).collect();
+    }
+
+    pub(super) fn has_lua(&self) -> bool {
+        self.lua_modules.is_some()
     }
 
     pub(super) fn tells_reached(&self) -> bool {

@@ -8,6 +8,7 @@ use minijinja::UndefinedBehavior;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
 
+use super::Nginx;
 use super::reach::{self, Own, Place, Trespass};
 use super::syntax::{self, Directive};
 use crate::env;
@@ -47,6 +48,11 @@ impl Fragment {
             ["location", "if", "limit_except", "rewrite", "return", "try_files", "alias", "internal"];
         let chooses = |it: &Directive| CHOOSES.contains(&it.name.as_str()) || it.name.contains("_by_lua");
         !self.directives.iter().any(chooses)
+    }
+
+    /// Whether any Lua is in it.
+    pub(super) fn has_lua(&self) -> bool {
+        first_lua(&self.directives).is_some()
     }
 
     /// Whether it gives this FastCGI parameter a value.
@@ -98,7 +104,8 @@ impl Fragment {
 pub(super) struct Fragments<'a> {
     plugin: &'a Plugin,
     site: &'a Site,
-    is_openresty: bool,
+    /// `None` where there is none to refuse Lua, which is no mistake then.
+    nginx: Option<&'a Nginx>,
     /// Where they are known, fragments must not reach beyond the plugin unless these allow it.
     settings: Option<&'a NginxSettings>,
     /// Made for the first fragment: most plugins have none.
@@ -109,24 +116,21 @@ impl<'a> Fragments<'a> {
     pub(super) fn new(
         plugin: &'a Plugin,
         site: &'a Site,
-        is_openresty: bool,
+        nginx: Option<&'a Nginx>,
         settings: Option<&'a NginxSettings>,
     ) -> Fragments<'a> {
-        Fragments { plugin, site, is_openresty, settings, variables: None }
+        Fragments { plugin, site, nginx, settings, variables: None }
     }
 
     /// As [`new`](Fragments::new), for whoever has the plugin's environment already.
     pub(super) fn over(
         plugin: &'a Plugin,
         site: &'a Site,
-        is_openresty: bool,
+        nginx: Option<&'a Nginx>,
         settings: Option<&'a NginxSettings>,
         environment: &Environment,
     ) -> Fragments<'a> {
-        Fragments {
-            variables: Some(of_text(environment)),
-            ..Fragments::new(plugin, site, is_openresty, settings)
-        }
+        Fragments { variables: Some(of_text(environment)), ..Fragments::new(plugin, site, nginx, settings) }
     }
 
     /// The fragment that a key names.
@@ -137,10 +141,10 @@ impl<'a> Fragments<'a> {
             Error::input(format!("{}:{}: {}", text::path(&path), broken.line, text::visible(&broken.reason)))
                 .hint("a fragment is put among others: it has to be whole directives and whole blocks")
         })?;
-        if !self.is_openresty
-            && let Some(lua) = first_lua(&directives)
+        if let Some(lua) = first_lua(&directives)
+            && !self.runs_lua()
         {
-            return Err(needs_openresty(&format!("{}:{}: `{}`", text::path(&path), lua.line, lua.name)));
+            return Err(needs_lua(&format!("{}:{}: `{}`", text::path(&path), lua.line, lua.name)));
         }
         let fragment = Fragment { file, text, directives };
         let place = match key {
@@ -166,10 +170,14 @@ impl<'a> Fragments<'a> {
     /// The Lua code that a key names.
     pub(super) fn read_lua(&mut self, section: &Section, key: &str) -> Result<Option<Fragment>> {
         let Some((file, text)) = self.rendered(section, key)? else { return Ok(None) };
-        if !self.is_openresty {
-            return Err(needs_openresty(&format!("{}: [{}] {key}", self.config(), section.name)));
+        if !self.runs_lua() {
+            return Err(needs_lua(&format!("{}: [{}] {key}", self.config(), section.name)));
         }
         Ok(Some(Fragment { file, text, directives: Vec::new() }))
+    }
+
+    fn runs_lua(&self) -> bool {
+        self.nginx.is_none_or(|nginx| nginx.lua(self.site).is_some())
     }
 
     fn rendered(&mut self, section: &Section, key: &str) -> Result<Option<(String, String)>> {
@@ -290,7 +298,7 @@ pub(super) fn definitions(directives: &[Directive]) -> impl Iterator<Item = (&st
     })
 }
 
-/// The first directive, at any depth, that only openresty knows.
+/// The first directive, at any depth, that only an nginx with Lua knows.
 fn first_lua(directives: &[Directive]) -> Option<&Directive> {
     directives.iter().find_map(|directive| {
         let is_lua = directive.name.starts_with("lua_") || directive.name.contains("_by_lua");
@@ -298,9 +306,11 @@ fn first_lua(directives: &[Directive]) -> Option<&Directive> {
     })
 }
 
-fn needs_openresty(place: &str) -> Error {
-    Error::input(format!("{place} needs openresty; the nginx of this machine runs no Lua"))
-        .hint("put `openresty` on PATH, or take the Lua out of the plugin")
+fn needs_lua(place: &str) -> Error {
+    Error::input(format!(
+        "{place} needs openresty, or nginx with its Lua module; the nginx of this machine runs no Lua"
+    ))
+    .hint("install the module (Debian: `apt install libnginx-mod-http-lua`) or put `openresty` on PATH")
 }
 
 #[cfg(test)]

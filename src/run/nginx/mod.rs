@@ -14,6 +14,7 @@ mod base;
 mod choice;
 mod fragment;
 mod locations;
+mod lua;
 mod program;
 mod reach;
 mod routes;
@@ -81,8 +82,11 @@ pub fn configure(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Configured> {
     for dir in ["var/nginx", "log"] {
         fs::create_dir_all(&home.join(dir))?;
     }
-    let base = Base::new(nginx, inputs.module, inputs.settings, inputs.site)?;
+    let mut base = Base::new(nginx, inputs.module, inputs.settings, inputs.site)?;
     let (candidates, mut problems) = candidates(nginx, inputs, &home);
+    if candidates.iter().any(Candidate::has_lua) {
+        base.enable_lua(nginx, inputs.site);
+    }
     let choice = Choice { nginx, site: inputs.site, home, base };
     let (chosen, composed) = choice.choose(&candidates, &mut problems)?;
     for plugin in &chosen {
@@ -101,11 +105,11 @@ pub fn check_fragments(plugin: &Plugin, environment: &Environment, site: &Site) 
         return Vec::new();
     }
     // Where there is no nginx to refuse it, Lua is no mistake.
-    let is_openresty = Nginx::find(site).map_or(true, |nginx| nginx.is_openresty);
+    let nginx = Nginx::find(site).ok();
     // A module whose settings are broken is told so elsewhere.
     let settings = Settings::load(&plugin.label.module, site).ok();
     let settings = settings.as_ref().map(|settings| &settings.nginx);
-    let mut fragments = Fragments::over(plugin, site, is_openresty, settings, environment);
+    let mut fragments = Fragments::over(plugin, site, nginx.as_ref(), settings, environment);
     let mut problems = Vec::new();
     for section in &plugin.config.sections {
         for (key, is_lua) in FRAGMENTS {
@@ -131,7 +135,7 @@ fn candidates(nginx: &Nginx, inputs: &Inputs<'_>, home: &Path) -> (Vec<Candidate
         site: inputs.site,
         var: &home.join("var"),
         hosts: &host_names(inputs.site),
-        is_openresty: nginx.is_openresty,
+        nginx,
         settings: &inputs.settings.nginx,
     };
     let mut plugins: Vec<&(Plugin, Vec<Service>)> = inputs.plugins.iter().collect();

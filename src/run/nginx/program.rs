@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use super::lua;
 use crate::error::{Error, Result};
 use crate::process::{Finished, Program};
 use crate::site::{Environment, Site};
@@ -29,11 +31,11 @@ pub struct Nginx {
     pub program: PathBuf,
     /// As it says itself: `nginx/1.22.1`.
     pub version: String,
-    /// Whether it runs Lua.
-    pub is_openresty: bool,
     has_log_option: bool,
     /// What `-V` says of its build.
     build: String,
+    /// What it loads for Lua, once it was asked.
+    lua: OnceLock<Option<Vec<PathBuf>>>,
 }
 
 impl Nginx {
@@ -65,12 +67,26 @@ impl Nginx {
         };
         let version = version.split_whitespace().next().unwrap_or_default().to_owned();
         Ok(Nginx {
-            is_openresty: version.starts_with("openresty/"),
             has_log_option: is_since(&version, LOG_OPTION_SINCE),
             program,
             version,
             build,
+            lua: OnceLock::new(),
         })
+    }
+
+    /// The modules that it has to load for Lua, none where it is built in; `None` where it runs none.
+    pub(super) fn lua(&self, site: &Site) -> Option<&[PathBuf]> {
+        self.lua.get_or_init(|| lua::modules(self, site)).as_deref()
+    }
+
+    /// Where modules are that can be loaded.
+    pub(super) fn modules_dir(&self) -> Option<PathBuf> {
+        let option = |name: &str| {
+            let (_, rest) = self.build.split_once(name)?;
+            rest.split_whitespace().next().map(|path| PathBuf::from(path.trim_matches('\'')))
+        };
+        option("--modules-path=").or_else(|| Some(option("--prefix=")?.join("modules")))
     }
 
     /// Whether it is of this version, or a later one; openresty counts as the nginx that it is made of.

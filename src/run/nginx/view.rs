@@ -112,13 +112,16 @@ impl<'a> View<'a> {
                 locations: of_host(plugins, *app, base.tells_reached()),
             }
         };
-        let lua = base.is_openresty.then(|| Lua {
+        let lua = base.has_lua().then(|| Lua {
             package_path: value(&lua_path(&base.plugins_base, plugins)),
             init_worker: fragments("init_worker_by_lua_block", |it| it.init_worker.as_ref()),
         });
         View {
             base,
-            log_extra: all_fragments(plugins).any(|it| it.text.contains("$extra_log_format")),
+            log_extra: plugins
+                .iter()
+                .flat_map(|plugin| plugin.fragments())
+                .any(|it| it.text.contains("$extra_log_format")),
             lua,
             upstreams: upstreams(plugins),
             http_own: plugins.iter().filter_map(|it| it.http.as_ref()).flat_map(Fragment::names).collect(),
@@ -130,13 +133,6 @@ impl<'a> View<'a> {
             hosts: routes.hosts.iter().map(host).collect(),
         }
     }
-}
-
-fn all_fragments<'a>(plugins: &'a [&Candidate]) -> impl Iterator<Item = &'a Fragment> {
-    plugins.iter().flat_map(|plugin| {
-        let of_apps = plugin.apps.iter().flat_map(|app| [app.fragment.as_ref(), app.files_fragment.as_ref()]);
-        [plugin.http.as_ref(), plugin.server.as_ref()].into_iter().chain(of_apps).flatten()
-    })
 }
 
 fn upstreams(plugins: &[&Candidate]) -> Vec<Upstream> {
