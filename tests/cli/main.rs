@@ -7,6 +7,7 @@ mod bounds;
 mod build;
 mod cache_trust;
 mod check;
+mod ci;
 mod circus;
 mod clean;
 mod cron;
