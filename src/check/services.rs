@@ -12,7 +12,7 @@ const COMMAND: &str = "_cmd_and_args";
 
 pub(super) fn check(plugin: &Plugin, environment: &Environment, site: &Site) -> Findings {
     let mut findings = Findings::default();
-    for (section, kind, service) in Service::sections(plugin) {
+    for (section, kind, service) in Service::sections(plugin, site) {
         if kind == Kind::App && plugin.label.module.has_nginx() {
             findings.warnings.extend(missing_directory(plugin, section));
         }
@@ -100,32 +100,22 @@ fn long_socket(plugin: &Plugin, section: &Section, service: &Service, site: &Sit
     checked.err().map(|error| ConfigProblem::of_error(&section.origin.file, error)).unwrap_or_default()
 }
 
-/// A slip in a placeholder hands the command a word with braces. Upstream does the same, so what may be meant is
-/// left alone unless a known one is near.
+/// What is in braces and no placeholder is handed to the command as it stands, which may be what is meant.
 fn placeholders(section: &Section, findings: &mut Findings) {
     let Some(entry) = section.entry(COMMAND) else { return };
     let Some(origin) = &entry.origin else { return };
     let written = entry.value.as_text();
-    for (before, word, nearest) in CommandLine::unknown_placeholders(written) {
+    for (before, word) in CommandLine::unknown_placeholders(written) {
+        if !word.contains('_') {
+            continue;
+        }
         let mut origin = origin.clone();
         // Further lines of a value are indented, who knows how far.
         if !written.chars().take(before).any(|character| character == '\n') {
             origin.column += before;
         }
-        let at = |reason: &str| ConfigProblem::at(&origin, &section.name, Some(COMMAND), reason);
-        match nearest {
-            Some(nearest) => {
-                let reason =
-                    format!("found `{word}`, which is no placeholder and would be handed over as it stands");
-                findings.problems.push(at(&reason).hint(format!("did you mean `{nearest}`?")));
-            }
-            None if word.contains('_') => {
-                let reason = format!("`{word}` is no placeholder: it is handed over as it stands");
-                findings
-                    .warnings
-                    .push(at(&reason).hint("write `{plugin_dir}`, `{app_name}`, `{unix_socket_path}`, …"));
-            }
-            None => {}
-        }
+        let reason = format!("`{word}` is no placeholder: it is handed over as it stands");
+        let warning = ConfigProblem::at(&origin, &section.name, Some(COMMAND), &reason);
+        findings.warnings.push(warning.hint("write `{plugin_dir}`, `{app_name}`, `{unix_socket_path}`, …"));
     }
 }

@@ -111,7 +111,7 @@ impl World {
         let mut plugins = Vec::new();
         for dir in fs::read_dir(self.home().join("var/plugins")).unwrap() {
             let plugin = Plugin::load(&dir.unwrap().path(), &site)?;
-            let services = Service::of_plugin(&plugin)?;
+            let services = Service::of_plugin(&plugin, &site)?;
             plugins.push((plugin, services));
         }
         let inputs = Inputs { module: &module, settings: &settings, site: &site, plugins: &plugins };

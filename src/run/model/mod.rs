@@ -7,9 +7,11 @@ mod plan;
 mod service;
 mod settings;
 pub mod status;
+mod step;
 
 pub use command::CommandLine;
 pub use plan::{Plan, Plans, plan, plans};
 pub(super) use service::group_of;
 pub use service::{HealthTest, Kind, Limits, Readiness, Service, ServiceId, Stop, check_socket};
 pub use settings::{LogSettings, LogTarget, NginxSettings, Settings, SupervisorSettings};
+pub use step::DataHome;

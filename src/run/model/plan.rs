@@ -40,7 +40,7 @@ impl Plan {
             PluginEnvironment::new(home, Some(&base.dir), Under::Loaded, site)?;
         refuse_odd_overrides(&plugin, site)?;
         append_stand_ins(&mut environment, site)?;
-        let services = Service::of_plugin(&plugin)?;
+        let services = Service::of_plugin(&plugin, site)?;
         let devlink = match &installed.standing {
             Standing::Devlink(_) => std::fs::canonicalize(home).ok(),
             _ => None,

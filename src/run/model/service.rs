@@ -10,9 +10,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::CommandLine;
+use super::step::StepPlaceholders;
 use crate::error::{Error, Result};
 use crate::plugin::config::Section;
-use crate::plugin::{Plugin, PluginName};
+use crate::plugin::{Module, Plugin, PluginName};
+use crate::site::Site;
 use crate::text;
 
 /// What a service is to the module; decides the name of its logs.
@@ -190,27 +192,36 @@ pub fn check_socket(path: &Path) -> Result<()> {
 impl Service {
     /// Every service of a plugin, in the order of its configuration; those without a command (static apps) have no
     /// processes and are left out.
-    pub fn of_plugin(plugin: &Plugin) -> Result<Vec<Service>> {
-        let services = Service::sections(plugin).into_iter().filter_map(|(_, _, service)| service);
+    pub fn of_plugin(plugin: &Plugin, site: &Site) -> Result<Vec<Service>> {
+        let services = Service::sections(plugin, site).into_iter().filter_map(|(_, _, service)| service);
         services.collect()
     }
 
     /// Every section that a service can come of, with its kind and, where it has a command, the service or what is
     /// wrong with it.
-    pub fn sections(plugin: &Plugin) -> Vec<(&Section, Kind, Option<Result<Service>>)> {
+    pub fn sections<'p>(
+        plugin: &'p Plugin,
+        site: &Site,
+    ) -> Vec<(&'p Section, Kind, Option<Result<Service>>)> {
         let kinds = [Kind::App, Kind::Step, Kind::Extra];
         let mut found = Vec::new();
         for section in &plugin.config.sections {
             let kind = kinds.into_iter().find(|kind| section.name.starts_with(kind.section_prefix()));
             let (Some(kind), Some(name)) = (kind, &section.instance) else { continue };
             let has_command = !section.text("_cmd_and_args").trim().is_empty();
-            let service = has_command.then(|| Service::of_section(plugin, section, kind, name));
+            let service = has_command.then(|| Service::of_section(plugin, section, kind, name, site));
             found.push((section, kind, service));
         }
         found
     }
 
-    fn of_section(plugin: &Plugin, section: &Section, kind: Kind, name: &str) -> Result<Service> {
+    fn of_section(
+        plugin: &Plugin,
+        section: &Section,
+        kind: Kind,
+        name: &str,
+        site: &Site,
+    ) -> Result<Service> {
         let label = &plugin.label;
         let workers = section.int("numprocesses");
         if !(0..=MOST_WORKERS).contains(&workers) {
@@ -223,7 +234,10 @@ impl Service {
             ));
         }
         let debug = section.bool("debug");
-        let command = CommandLine::parse(section.text("_cmd_and_args"), name, plugin, section)?;
+        let is_step = kind == Kind::Step && label.module == Module::Mfdata;
+        let step = is_step.then(|| StepPlaceholders::new(plugin, section, name, site));
+        let written = section.text("_cmd_and_args");
+        let command = CommandLine::parse(written, name, plugin, section, step.as_ref())?;
         let seconds = |key: &str| Duration::from_secs(section.int(key).try_into().unwrap_or(0));
         let limit = |key: &str| u64::try_from(section.int(key)).ok().filter(|value| *value > 0);
         let is_web_app = kind == Kind::App && label.module.has_nginx();
@@ -334,7 +348,7 @@ impl HealthTest {
 mod tests {
     use super::*;
     use crate::fs;
-    use crate::site::{Environment, Site};
+    use crate::site::Environment;
 
     fn services(module: &str, sections: &str) -> Result<Vec<Service>> {
         let root = tempfile::tempdir().unwrap();
@@ -350,7 +364,54 @@ mod tests {
             fs::write_atomic(&dir.join(name), content.as_bytes()).unwrap();
         }
         let plugin = Plugin::load(&dir, &Site::new(Environment::default())).unwrap();
-        Service::of_plugin(&plugin)
+        Service::of_plugin(&plugin, &Site::new(Environment::default()))
+    }
+
+    #[test]
+    fn a_step_is_called_with_its_queue_its_policy_and_the_values_of_custom() {
+        let custom = "[custom]\ndest_dir=/a b/c\nkind-of=x\n";
+        let words = |section: &str| {
+            let mut found = services("mfdata", &format!("[step_main]\n{section}{custom}"))?;
+            Ok(found.remove(0).command.words("1", Path::new("")))
+        };
+        let runtime = Site::new(Environment::default()).runtime_home(&Module::Mfdata);
+        let socket = format!("--redis-unix-socket-path={}/var/redis.socket", runtime.display());
+        let step = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(
+            words("_cmd_and_args=run --x={CUSTOM_DEST_DIR} --k={CUSTOM_KIND_OF} {STANDARD_STEP_ARGUMENTS}\n")
+                .unwrap(),
+            step(&["run", "--x=/a b/c", "--k=x", "--step-name=main", &socket, "step.hello.main"])
+        );
+        assert_eq!(
+            words(
+                "_cmd_and_args=run {STANDARD_STEP_ARGUMENTS}\nfailure_policy=move\n\
+                 failure_policy_move_dest_dir=/it's here\n"
+            )
+            .unwrap(),
+            step(&[
+                "run",
+                "--failure-policy=move",
+                "--failure-policy-move-dest-dir=/it's here",
+                "--step-name=main",
+                &socket,
+                "step.hello.main"
+            ])
+        );
+        let dir = format!("{}/var/in/step.hello.main", runtime.display());
+        let single = "_cmd_and_args=run {MFDATA_CURRENT_STEP_NAME} {MFDATA_CURRENT_STEP_QUEUE} {MFDATA_CURRENT_STEP_DIR}\n";
+        assert_eq!(words(single).unwrap(), step(&["run", "main", "step.hello.main", &dir]));
+        let refused = |section: &str| -> String {
+            let result: Result<Vec<String>> = words(section);
+            result.unwrap_err().to_string()
+        };
+        assert!(
+            refused("_cmd_and_args=run {CUSTOM_NONE}\n")
+                .contains("found `{CUSTOM_NONE}`, which is no placeholder")
+        );
+        let error =
+            services("mfserv", "[app_main]\n_cmd_and_args=run {STANDARD_STEP_ARGUMENTS}\n").unwrap_err();
+        assert!(error.to_string().contains("found `{STANDARD_STEP_ARGUMENTS}`"), "{error}");
+        assert!(error.problems[0].hint.as_deref().unwrap().contains("steps of mfdata"), "{error}");
     }
 
     #[test]
