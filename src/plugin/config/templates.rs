@@ -58,6 +58,7 @@ impl Templates {
     pub fn undefined(&self, text: &str) -> Option<String> {
         let mut strict = self.engine.clone();
         strict.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        let text = &jinja::adapted(text, strict.syntax());
         let refusal = strict.render_str(text, self.variables.clone()).err()?;
         if refusal.kind() != ErrorKind::UndefinedError {
             return None;
@@ -80,9 +81,10 @@ impl Templates {
         if self.fuel.load(Ordering::Relaxed) == 0 {
             return Err(mistake(jinja::TOO_MUCH, 1));
         }
+        let text = jinja::adapted(text, self.engine.syntax());
         let rendered = self
             .engine
-            .template_from_str(text)
+            .template_from_str(&text)
             .and_then(|template| template.render_captured(self.variables.clone()));
         let used = match &rendered {
             Ok(rendered) => rendered.state().fuel_levels().map_or(0, |(used, _)| used),

@@ -253,9 +253,8 @@ fn render(plugin: &Path, path: &Path, text: &str, variables: &BTreeMap<String, S
     engine.set_syntax(syntax.map_err(|error| failed(&error))?);
     let home = plugin.to_owned();
     let beside = path.parent().unwrap_or(plugin).to_owned();
-    engine.set_loader(move |name| included(&home, &beside, name));
-    engine
-        .render_named_str(FRAGMENT, text, Value::from_pairs(variables.clone()))
+    jinja::set_loader(&mut engine, move |name| included(&home, &beside, name));
+    jinja::render(&engine, FRAGMENT, text, Value::from_pairs(variables.clone()))
         .map_err(|error| failed(&error))
 }
 
