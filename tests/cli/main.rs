@@ -3,12 +3,15 @@
 
 mod base;
 mod bootstrap;
+mod bootstrap_create;
+mod bootstrap_update;
 mod bounds;
 mod build;
 mod cache_trust;
 mod check;
 mod circus;
 mod clean;
+mod cookiecutter;
 mod cron;
 mod cron_daemon;
 mod cronwrap;
@@ -23,6 +26,7 @@ mod hostile_wheels;
 mod info;
 mod install;
 mod interruption;
+mod jinja;
 mod journey;
 mod layers;
 mod linked;
