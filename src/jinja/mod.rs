@@ -6,6 +6,7 @@
 
 mod adapt;
 mod filters;
+mod include;
 mod methods;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use minijinja::{Environment, Error, ErrorKind};
 
 pub(crate) use self::adapt::adapted;
 pub(crate) use self::filters::sorted;
+pub(crate) use self::include::include_from;
 
 use crate::process::Program;
 use crate::site;

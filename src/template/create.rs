@@ -40,7 +40,7 @@ pub fn create(request: &Request<'_>, site: &Site, ask: &mut Ask<'_>) -> Result<P
     // What a killed one left here.
     fs::sweep(request.parent);
     let chance = Chance::new()?;
-    let Made { staging, directory, asked } = make::make(request, &chance, site, ask)?;
+    let Made { staging, directory, asked } = make::make(request, request.parent, &chance, site, ask)?;
     check(&directory, &target, request, site)?;
     Record::of(request, asked, &chance, &directory)?.write(&directory)?;
     // Refuses a directory that appeared meanwhile, unless it is empty.

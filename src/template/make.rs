@@ -27,10 +27,17 @@ pub(super) struct Made {
     pub(super) asked: Map<String, Value>,
 }
 
-pub(super) fn make(request: &Request<'_>, chance: &Chance, site: &Site, ask: &mut Ask<'_>) -> Result<Made> {
+/// `scratch` is where the staging directory goes.
+pub(super) fn make(
+    request: &Request<'_>,
+    scratch: &Path,
+    chance: &Chance,
+    site: &Site,
+    ask: &mut Ask<'_>,
+) -> Result<Made> {
     let mut request = request.clone();
     let Settled { template, chosen, copies: _copies } =
-        nested::settled(request.template, &mut request.answers, request.parent, site, ask)?;
+        nested::settled(request.template, &mut request.answers, scratch, site, ask)?;
     request.template = &template;
     let renderer = Renderer::new(&template, chance)?;
     let Answers { all, mut asked } = answers::gather(&request, &renderer, site, ask)?;
@@ -38,12 +45,12 @@ pub(super) fn make(request: &Request<'_>, chance: &Chance, site: &Site, ask: &mu
     let before = &template.questions.entries;
     let before = before.iter().filter(|(name, _)| !name.starts_with('_'));
     let variables = variables(&all, &before.map(|(name, value)| (name.clone(), value.clone())).collect());
-    let staging = fs::Staging::claimed_in(request.parent)?;
+    let staging = fs::Staging::claimed_in(scratch)?;
     let directory = staging.join(request.name.as_str());
     fs::create_dir_all(&directory)?;
-    let scratch = staging.join("hooks");
+    let scripts = staging.join("hooks");
     let hooks =
-        Hooks { scripts: &template.hooks, renderer: Some((&renderer, &variables)), site, scratch: &scratch };
+        Hooks { scripts: &template.hooks, renderer: Some((&renderer, &variables)), site, scratch: &scripts };
     hooks.run(Moment::Before, &directory)?;
     let copied = template.questions.strings("_copy_without_render");
     // Directories last: those that hold something are there by then.

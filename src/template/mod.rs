@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::digest::{Digest, Hasher};
 use crate::error::{Error, Result};
 use crate::plugin::Module;
 use crate::site::Site;
@@ -93,6 +94,7 @@ fn description(shelf: &Shelf, name: &str) -> Result<String> {
 /// The template `name` of a module, or the one in a directory where `name` is a path.
 pub fn find(name: &str, module: &Module, site: &Site) -> Result<Template> {
     if name.contains('/') || matches!(name, "." | "..") {
+        let given = name;
         let path = Path::new(name);
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         // What ends in `..` has no name of its own. Other links are kept: what is shared lies beside the link.
@@ -102,6 +104,7 @@ pub fn find(name: &str, module: &Module, site: &Site) -> Result<Template> {
         let mut template = Template::read(&Shelf::Disk(parent.to_owned()), name)
             .map_err(|error| error.hint_if_none("`mwp bootstrap list` names the templates"))?;
         template.is_by_path = true;
+        given.clone_into(&mut template.given);
         return Ok(template);
     }
     let is_shared = name.starts_with(['_', '.']);
@@ -127,10 +130,7 @@ impl Template {
     fn empty(shelf: &Shelf, name: &str) -> Template {
         Template {
             name: name.to_owned(),
-            given: match shelf {
-                Shelf::Embedded(_) => name.to_owned(),
-                Shelf::Disk(dir) => dir.join(name).to_string_lossy().into_owned(),
-            },
+            given: name.to_owned(),
             is_by_path: false,
             shelf: shelf.clone(),
             origin: None,
@@ -199,6 +199,16 @@ impl Template {
     /// Whether the template asks this.
     pub fn asks(&self, name: &str) -> bool {
         self.questions.asked().any(|asked| asked == name)
+    }
+
+    /// Of its questions, files and hooks.
+    fn digest(&self) -> Result<Digest> {
+        let mut hasher = Hasher::new();
+        hasher.value(&serde_json::to_string(&self.questions.entries).unwrap_or_default())?;
+        for file in self.files.iter().chain(&self.hooks) {
+            hasher.value(&(&file.path, &file.content, file.is_executable))?;
+        }
+        Ok(hasher.finish())
     }
 
     /// The template's directory; one in the binary has but a name.

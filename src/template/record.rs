@@ -33,6 +33,10 @@ pub(super) struct Record {
     format: u32,
     /// A name, or the path of a template's directory.
     pub(super) template: String,
+    /// As it was asked for then, which its files may name.
+    pub(super) given: String,
+    /// Of all that the template consists of, for people: plugins with the same one are from the same template.
+    digest: String,
     pub(super) module: String,
     pub(super) name: String,
     pub(super) time: String,
@@ -50,14 +54,16 @@ impl Record {
         directory: &Path,
     ) -> Result<Record> {
         let template = request.template;
-        let given = match &template.shelf {
+        let place = match &template.shelf {
             // One in a directory is found again from wherever the command is run.
             Shelf::Disk(_) if template.is_by_path => template.place().to_string_lossy().into_owned(),
             _ => template.name.clone(),
         };
         Ok(Record {
             format: 1,
-            template: given,
+            template: place,
+            given: template.given.clone(),
+            digest: template.digest()?.to_string(),
             module: request.module.to_string(),
             name: request.name.to_string(),
             time: chance.time.to_string(),
@@ -146,11 +152,10 @@ fn packed(tree: &Tree) -> Result<String> {
     let content = postcard::to_stdvec(tree).map_err(|error| failed(error.to_string()))?;
     let packed = zstd::encode_all(content.as_slice(), 19).map_err(|error| failed(text::io_reason(&error)))?;
     let digits = STANDARD.encode(packed);
-    let mut text = String::with_capacity(digits.len() + digits.len() / LINE + 2);
+    let mut text = String::with_capacity(digits.len() + digits.len() / LINE + 1);
     for start in (0..digits.len()).step_by(LINE) {
-        text.push('\n');
         text.push_str(&digits[start..digits.len().min(start + LINE)]);
+        text.push('\n');
     }
-    text.push('\n');
     Ok(text)
 }

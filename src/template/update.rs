@@ -75,24 +75,30 @@ impl Update {
     ) -> Result<Update> {
         let module = Module::parse(&old.module)?;
         let name = PluginName::parse(&old.name)?;
-        let template: Template = find(template.unwrap_or(&old.template), &module, site)
+        let given = template;
+        let mut template: Template = find(given.unwrap_or(&old.template), &module, site)
             .map_err(|error| error.hint_if_none("`--template` takes the place where the template is now"))?;
+        if given.is_none() {
+            template.given.clone_from(&old.given);
+        }
         let mut all: BTreeMap<String, String> =
             old.answers.iter().map(|(name, value)| (name.clone(), plain(value))).collect();
         // A question that is asked no more has no answer.
         all.retain(|name, _| template.questions.entries.contains_key(name) || name == "template");
         all.extend(answers);
+        let place = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        let parent = place.parent().unwrap_or(&place);
         let scratch = fs::Staging::claimed_in(&directory.join(OWN))?;
         let request = Request {
             template: &template,
             module: &module,
             name: &name,
-            parent: scratch.path(),
+            parent,
             answers: all,
             defaults: serde_json::Map::new(),
         };
         let chance = old.chance(directory)?;
-        let made = make::make(&request, &chance, site, ask)?;
+        let made = make::make(&request, scratch.path(), &chance, site, ask)?;
         check(&made.directory, directory, &request, site)?;
         let theirs = record::tree(&made.directory)?;
         let ours = |path: &str| Ours::of(directory, path);

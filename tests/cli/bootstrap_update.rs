@@ -17,6 +17,10 @@ fn made(sandbox: &Sandbox) {
         ("lines", LINES),
         ("answer", "{{ cookiecutter.word }}\n"),
         ("secret", "{{ random_ascii_string(20) }} {% now 'utc', '%f' %}\n"),
+        (
+            "place",
+            "{{ cookiecutter._template }} {{ cookiecutter._output_dir }} {{ cookiecutter._repo_dir }}\n",
+        ),
         ("unwanted", "x\n"),
         ("old/name", LINES),
         ("gone/file", "x\n"),
@@ -178,6 +182,41 @@ fn an_update_that_was_killed_is_ended_first() {
     update(&sandbox, &[]).succeeded().says("ended an update that was interrupted");
     assert_eq!(sandbox.read("x/lines"), "from the update\n");
     assert!(!sandbox.work().join("x/unwanted").exists() && !sandbox.work().join("x/.mwp/update").exists());
+}
+
+#[test]
+fn killed_at_any_rename_the_next_update_ends_it() {
+    let sandbox = Sandbox::new();
+    made(&sandbox);
+    for file in ["lines", "answer", "new/file"] {
+        sandbox.write(&format!("{PLUGIN}/{file}"), "changed\n");
+    }
+    fs::remove_file(sandbox.work().join(PLUGIN).join("gone/file")).unwrap();
+    let saved = sandbox.work().join("saved");
+    fs::rename(sandbox.work().join("x"), &saved).unwrap();
+    let mut kills = 0;
+    loop {
+        let _ = fs::remove_dir_all(sandbox.work().join("x"));
+        Done::of(sandbox.command("cp").arg("-a").arg(&saved).arg("x")).succeeded();
+        let mwp = sandbox.mwp::<&str>([]);
+        let mut strace = sandbox.command("strace");
+        let inject = format!("--inject=rename,renameat,renameat2:signal=KILL:when={}", kills + 1);
+        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=rename,renameat,renameat2", &inject]);
+        let done = Done::of(strace.arg(mwp.get_program()).args(["bootstrap", "update", "-C", "x"]));
+        if done.code == Some(0) {
+            break;
+        }
+        kills += 1;
+        update(&sandbox, &[]).succeeded();
+        assert_eq!(
+            (sandbox.read("x/lines"), sandbox.read("x/new/file")),
+            ("changed\n".into(), "changed\n".into())
+        );
+        assert_eq!(sandbox.read("x/answer"), "changed\n");
+        let left = tree(&sandbox.work().join("x"));
+        assert!(!left.iter().any(|path| path == ".mwp" || path == "gone"), "{left:?}");
+    }
+    assert!(kills >= 4, "{kills}");
 }
 
 #[test]

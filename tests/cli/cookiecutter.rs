@@ -75,7 +75,7 @@ fn variables_of_every_kind() {
          {{ cookiecutter._private }} {{ cookiecutter.__rendered }} {{ cookiecutter.__list }}\n\
          {{ cookiecutter.deep }} {{ cookiecutter.deep|jsonify }} {{ cookiecutter.deep|jsonify(2) }}\n\
          {% for key, value in cookiecutter.deep.items() %}{{ key }}={{ value }};{% endfor %}\n\
-         {{ cookiecutter.get('nothing', 'd') }} {{ _cookiecutter.slug }} {{ cookiecutter.choice }}\n\
+         {{ cookiecutter.get('nothing', 'd') }} {{ _cookiecutter.slug }} {{ cookiecutter.choice }} {{ cookiecutter._template }} {{ cookiecutter._checkout }}\n\
          {% if cookiecutter.docs %}docs{% endif %}{% if not cookiecutter.tests %} no tests{% endif %}\n",
     );
     same(&sandbox, &["choice=y", "tests=yes", "full=Zoë O'Neill"]);

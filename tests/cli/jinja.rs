@@ -48,3 +48,24 @@ fn expressions_mean_what_they_mean_to_python() {
         .collect();
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }
+
+#[test]
+fn values_and_crontabs_include_files_of_the_plugin_and_none_outside() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    sandbox.write("outside", "secret");
+    sandbox.write("p/parts/name", "{{ '%s-%02d' % ('from a file', 7) }}");
+    let config = sandbox.read("p/config.ini");
+    let with = |value: &str| format!("{config}[custom]\nx={value}\n");
+    sandbox.write("p/config.ini", with("{% include 'parts/name' %}"));
+    sandbox.write("p/crontab", "{% include 'parts/jobs' %}\n");
+    sandbox.write("p/parts/jobs", "* * * * * true\n");
+    sandbox.ok(["check", "-v", "-C", "p"]).prints("x = from a file-07");
+    for outside in ["../outside", "/etc/passwd"] {
+        sandbox.write("p/config.ini", with(&format!("{{% include '{outside}' %}}")));
+        sandbox.fails(1, ["check", "-C", "p"]).says("is outside the plugin");
+    }
+    sandbox.write("p/config.ini", &config);
+    sandbox.write("p/crontab", "{% include '../outside' %}\n");
+    sandbox.fails(1, ["check", "-C", "p"]).says("is outside the plugin");
+}

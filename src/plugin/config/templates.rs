@@ -1,6 +1,7 @@
 //! Jinja2 with the filters that MetWork's templates use, over variables of an environment.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use minijinja::value::Value;
@@ -42,6 +43,13 @@ impl Templates {
             Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()))
         };
         Templates::new(environment.iter().filter_map(text).collect())
+    }
+
+    /// Lets templates include files of the plugin in this directory.
+    #[must_use]
+    pub fn including(mut self, plugin: &Path) -> Templates {
+        jinja::include_from(&mut self.engine, plugin, plugin);
+        self
     }
 
     /// Has values go through `escape` on their way into the text, where they would mean something there.
