@@ -12,6 +12,9 @@ use std::slice::Iter;
 
 use minijinja::syntax::SyntaxConfig;
 
+/// How many brackets, powers, tests and `%` one block may have for it to be rewritten.
+const MOST_NESTED: usize = 100;
+
 /// The text as the engine compiles it.
 pub(crate) fn adapted<'a>(text: &'a str, syntax: &SyntaxConfig) -> Cow<'a, str> {
     let (block, block_end) = syntax.block_delimiters();
@@ -57,12 +60,26 @@ pub(crate) fn adapted<'a>(text: &'a str, syntax: &SyntaxConfig) -> Cow<'a, str> 
             rest = &after[block_end.len()..];
             continue;
         }
-        let is_plain = !tokens.iter().any(|token| token.is("%"));
+        let is_plain = !tokens.iter().any(|token| token.is("%")) || is_too_deep(&tokens);
         out.push_str(&if is_plain { inside.to_owned() } else { Chains::rewritten(&tokens) });
         rest = after;
     }
     out.push_str(rest);
     out.into()
+}
+
+/// Whether an expression would need much of the stack; the engine refuses those that nest so deep.
+fn is_too_deep(tokens: &[Token<'_>]) -> bool {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for token in tokens {
+        match token.text {
+            "(" | "[" | "{" => depth += 1,
+            ")" | "]" | "}" => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest + tokens.iter().filter(|token| matches!(token.text, "%" | "**" | "is")).count() > MOST_NESTED
 }
 
 /// Where the block that ends a raw part begins.
@@ -379,6 +396,14 @@ mod tests {
         ] {
             let squeeze = |text: &str| text.replace(' ', "");
             assert_eq!(squeeze(&adapt(text)), squeeze(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_nests_too_deep_is_left_to_the_engine() {
+        for part in ["(", "2**", "a is b ", "1%", "-"] {
+            let text = format!("{{{{ 1 % {} }}}}", part.repeat(100_000));
+            assert!(adapt(&text).len() <= text.len() + 20, "{part}");
         }
     }
 
