@@ -1,18 +1,15 @@
 //! `mwp migrate`: a plugin from before MetWork 1.0 becomes a current one.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use similar::TextDiff;
 
-use super::Context;
+use super::{Context, ask, patch};
 use crate::error::{Error, Result};
 use crate::migrate::{Change, Migration, Request, plan};
 use crate::plugin::Module;
-use crate::tools::Tools;
-use crate::{check, text};
+use crate::{check, template, text};
 
 /// Make a current plugin of one from before MetWork 1.0: shows what is to change, asks, then changes it
 #[derive(Debug, Args)]
@@ -59,7 +56,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         return Ok(());
     }
     if !arguments.yes {
-        ask(dir, context)?;
+        confirm(dir, context)?;
     }
     migration.apply(dir)?;
     let checked = check::check(dir, &context.site);
@@ -79,14 +76,7 @@ fn show(migration: &Migration, context: &Context) {
         match change {
             Change::Write { path, old, new } => {
                 let name = text::visible(&path.display().to_string());
-                let before = if old.is_some() { format!("a/{name}") } else { "/dev/null".to_owned() };
-                let old = old.as_deref().unwrap_or_default();
-                let diff = TextDiff::from_lines(old, new);
-                let shown =
-                    diff.unified_diff().context_radius(2).header(&before, &format!("b/{name}")).to_string();
-                for line in shown.lines() {
-                    context.output.line(&text::visible(line));
-                }
+                context.output.line(patch::of_texts(&name, old.as_deref(), Some(new)).trim_end());
             }
             Change::Rename { from, to } => {
                 context.output.line(&format!("rename {} to {}", text::path(from), text::path(to)));
@@ -97,27 +87,17 @@ fn show(migration: &Migration, context: &Context) {
 }
 
 /// Asks whether to go on; changes that git does not know yet are told.
-fn ask(dir: &Path, context: &Context) -> Result<()> {
-    let is_dirty = has_uncommitted(dir, context);
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+fn confirm(dir: &Path, context: &Context) -> Result<()> {
+    let is_dirty = !template::uncommitted(dir, &context.site).is_empty();
+    if !ask::is_possible() {
         return Err(Error::usage("nobody can be asked whether to change the plugin: there is no terminal")
             .hint("`--yes` changes it, `--dry-run` changes nothing"));
     }
     if is_dirty {
         context.output.warning(&format!("{} has changes that are not committed", text::path(dir)));
     }
-    context.output.prompt(&format!("Change {}? [y/N] ", text::path(dir)));
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(|_| Error::interrupted())?;
-    match answer.trim().to_ascii_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(Error::input("nothing was changed").hint("`mwp migrate --dry-run` shows the changes again")),
+    if ask::confirmed(&format!("change {}?", text::path(dir)), context)? {
+        return Ok(());
     }
-}
-
-fn has_uncommitted(dir: &Path, context: &Context) -> bool {
-    let tools = Tools::new(&context.site, dir);
-    let Some(git) = tools.find("git") else { return false };
-    let program = tools.program(&git).arguments(["status", "--porcelain", "--", "."]);
-    program.output().is_ok_and(|output| output.status.success() && !output.stdout.is_empty())
+    Err(Error::input("nothing was changed").hint("`mwp migrate --dry-run` shows the changes again"))
 }

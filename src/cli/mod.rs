@@ -1,5 +1,6 @@
 //! The command line: arguments in, plain structs to the library, text out. No logic.
 
+mod ask;
 mod bootstrap;
 mod build;
 mod cache;
@@ -23,6 +24,7 @@ mod metrics;
 mod migrate;
 mod output;
 mod pack;
+mod patch;
 mod progress;
 mod release;
 mod shim;

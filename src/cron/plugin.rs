@@ -49,7 +49,8 @@ impl Template {
     /// The lines, or every problem with them. `is_cronie` is asked where that makes a difference.
     pub(super) fn render(&self, environment: &Environment, is_cronie: &dyn Fn() -> bool) -> Result<Jobs> {
         let template = self.lines.iter().map(|(_, line)| line.as_str()).collect::<Vec<_>>().join("\n");
-        let templates = Templates::over(environment).escaping(escape_percent);
+        let home = self.file.parent().unwrap_or(&self.file);
+        let templates = Templates::over(environment).escaping(escape_percent).including(home);
         let rendered = templates.render(&template).map_err(|mistake| {
             let place = self.lines.get(mistake.line.saturating_sub(1)).map(|(number, _)| *number);
             Error::input(format!("{}: {}", self.place(place), text::visible(&mistake.reason)))

@@ -186,8 +186,9 @@ fn makefile_and_ignored(facts: &Facts<'_>, site: &Site, report: &mut Report) -> 
         name: &PluginName::parse(&facts.name)?,
         parent: made.path(),
         answers: std::collections::BTreeMap::new(),
+        defaults: serde_json::Map::new(),
     };
-    let dir = template::create(&request, site, &mut |_, default| Ok(default.to_owned()))?;
+    let dir = template::create(&request, site, &mut |question| Ok(question.default.clone()))?;
     for name in of_today {
         if let Some(text) = fs::read_text_optional(&dir.join(name))? {
             report.write(name, None, text);

@@ -77,6 +77,8 @@ struct Facts<'a> {
     name: String,
     from_python2: bool,
     code: bool,
+    /// Who git knows.
+    person: Option<String>,
     answers: &'a BTreeMap<String, String>,
 }
 
@@ -88,7 +90,7 @@ impl Facts<'_> {
             "license" => "Proprietary",
             "one_line_summary" => self.name.as_str(),
             "url" => "http://yourpluginhomepage",
-            "maintainer" => "Firstname FAMILYNAME <email>",
+            "maintainer" => self.person.as_deref().unwrap_or("Firstname FAMILYNAME <email>"),
             _ => "Vendor",
         };
         self.answers.get(question).map_or(default, String::as_str).to_owned()
@@ -153,6 +155,7 @@ pub fn plan(request: &Request<'_>, site: &Site) -> Result<Migration> {
         name: name.to_string(),
         from_python2: request.from_python2,
         code: request.code,
+        person: crate::template::identity(site),
         answers: &request.answers,
     };
     let left = config::migrate(&mut ini, &facts, &mut report);
@@ -179,6 +182,7 @@ fn code_alone(request: &Request<'_>, mut report: Report) -> Result<Migration> {
             name: label.name.to_string(),
             from_python2: false,
             code: true,
+            person: None,
             answers: &request.answers,
         };
         files::code(&facts, &mut report)?;

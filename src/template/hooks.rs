@@ -1,5 +1,6 @@
-//! A template's own scripts, run in the new plugin's directory: `hooks/pre_gen_project.{py,sh}` before its files
-//! are there, `hooks/post_gen_project.{py,sh}` after. They are templates themselves. One that fails ends it all.
+//! A template's own scripts: `hooks/pre_prompt.*` before anything is asked, in a copy of the template, which it may
+//! change; `hooks/pre_gen_project.*` in the new plugin's directory before its files are there, `hooks/post_gen_project.*`
+//! after. The last two are templates themselves. One that fails ends it all.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -20,54 +21,71 @@ const HOOK_MODULE_STAND_IN: &str = "def post_gen_project():\n    pass\n";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Moment {
+    BeforeQuestions,
     Before,
     After,
+}
+
+impl Moment {
+    fn stem(self) -> &'static str {
+        match self {
+            Moment::BeforeQuestions => "pre_prompt",
+            Moment::Before => "pre_gen_project",
+            Moment::After => "post_gen_project",
+        }
+    }
+}
+
+/// Whether a hook leaves the tidying to MetWork's module.
+pub(super) fn use_metwork_module(scripts: &[Found]) -> bool {
+    let needle = HOOK_MODULE.as_bytes();
+    let contents = scripts.iter().filter_map(|script| script.content.as_deref());
+    contents.into_iter().any(|content| content.windows(needle.len()).any(|window| window == needle))
+}
+
+/// The scripts of a moment, whatever their extension; what editors keep beside them is none.
+pub(super) fn scripts_of(scripts: &[Found], moment: Moment) -> impl Iterator<Item = &Found> {
+    scripts.iter().filter(move |script| {
+        let path = Path::new(&script.path);
+        let is_script = script.content.is_some() && !script.path.contains('/') && !script.path.ends_with('~');
+        is_script && path.file_stem().is_some_and(|stem| stem == moment.stem())
+    })
 }
 
 /// What running hooks needs.
 pub(super) struct Hooks<'a> {
     pub(super) scripts: &'a [Found],
-    pub(super) renderer: &'a Renderer,
-    pub(super) variables: &'a JinjaValue,
+    /// What fills in the scripts, and its variables; before the questions there is neither.
+    pub(super) renderer: Option<(&'a Renderer, &'a JinjaValue)>,
     pub(super) site: &'a Site,
     /// A directory of our own, for the rendered scripts.
     pub(super) scratch: &'a Path,
 }
 
 impl Hooks<'_> {
-    /// Whether a hook leaves the tidying of marker files to MetWork's module.
-    pub(super) fn use_markers(&self) -> bool {
-        let needle = HOOK_MODULE.as_bytes();
-        self.scripts.iter().any(|script| script.content.windows(needle.len()).any(|window| window == needle))
-    }
-
-    /// Runs the hook of this moment in `directory`, if there is one.
+    /// Runs the hooks of this moment in `directory`, if there are any.
     pub(super) fn run(&self, moment: Moment, directory: &Path) -> Result<()> {
-        let stem = match moment {
-            Moment::Before => "pre_gen_project",
-            Moment::After => "post_gen_project",
-        };
-        for extension in ["py", "sh"] {
-            let name = format!("{stem}.{extension}");
-            if let Some(script) = self.scripts.iter().find(|script| script.path == name) {
-                self.run_script(script, extension, directory)?;
-            }
-        }
-        Ok(())
+        scripts_of(self.scripts, moment).try_for_each(|script| self.run_script(script, directory))
     }
 
-    fn run_script(&self, script: &Found, extension: &str, directory: &Path) -> Result<()> {
+    fn run_script(&self, script: &Found, directory: &Path) -> Result<()> {
         let shown = format!("hooks/{}", script.path);
-        let content = std::str::from_utf8(&script.content)
-            .map_err(|_| Error::input(format!("the template's `{shown}` is not UTF-8 text")))?;
-        let content = self.renderer.render(&shown, content, self.variables)?;
+        let content = script.content.as_deref().unwrap_or_default();
+        let content = match (self.renderer, std::str::from_utf8(content)) {
+            (None, _) => content.to_vec(),
+            (Some((renderer, variables)), Ok(text)) => renderer.render(&shown, text, variables)?.into_bytes(),
+            (Some(_), Err(_)) => {
+                return Err(Error::input(format!("the template's `{shown}` is not UTF-8 text")));
+            }
+        };
         fs::create_dir_all(self.scratch)?;
         let file = self.scratch.join(&script.path);
-        fs::write_atomic(&file, content.as_bytes())?;
+        fs::write_atomic(&file, &content)?;
         fs::set_mode(&file, 0o755)?;
-        let mut command = if extension == "py" {
+        let extension = Path::new(&script.path).extension().and_then(|extension| extension.to_str());
+        let mut command = if extension == Some("py") {
             self.python(&file)?
-        } else if content.starts_with("#!") {
+        } else if content.starts_with(b"#!") {
             Command::new(&file)
         } else {
             let mut shell = Command::new("sh");
@@ -84,7 +102,8 @@ impl Hooks<'_> {
         if status.success() {
             return Ok(());
         }
-        Err(Error::input(format!("the template's `{shown}` failed ({status}); nothing was created")))
+        Err(Error::input(format!("the template's `{shown}` failed ({status}); nothing was changed"))
+            .hint("what it said is above; mend the template, or answer otherwise"))
     }
 
     fn python(&self, file: &Path) -> Result<Command> {

@@ -1,7 +1,7 @@
 //! What a template asks before it makes a plugin: `cookiecutter.json`, and the answers.
 //!
-//! Answers go into `config.ini`, JSON and file names, so they are single lines without control characters and
-//! without Jinja2; a version is one that `mwp check` accepts.
+//! Answers go into `config.ini`, JSON and file names, so what a person gives is a single line without control
+//! characters and without Jinja2; a version is one that `mwp check` accepts. The template's own default may be any text.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,38 @@ use crate::error::{Error, Result};
 use crate::plugin::config::version_fault;
 use crate::text;
 
+/// What cookiecutter takes for yes and for no.
+const YES: [&str; 6] = ["1", "true", "t", "yes", "y", "on"];
+const NO: [&str; 6] = ["0", "false", "f", "no", "n", "off"];
+
 /// One thing to ask.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Question {
     pub name: String,
+    /// The template's own words for people, else the name.
+    pub prompt: String,
     /// The only answers allowed; empty where the answer is free.
-    pub choices: Vec<String>,
-    /// A Jinja2 template over the answers before it.
-    pub(super) default: String,
+    pub choices: Vec<Choice>,
+    /// As a person would type it.
+    pub default: String,
+    /// As templates see it.
+    value: Value,
+}
+
+/// An answer out of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    pub value: String,
+    /// For people.
+    pub label: String,
 }
 
 /// A template's `cookiecutter.json`, with those of its bases under it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Questions {
-    pub(super) questions: Vec<Question>,
-    /// What is not asked: keys that start with `_`, and structured values.
-    pub(super) fixed: Map<String, Value>,
+    /// In their order; defaults are not rendered yet. Keys that start with `_` are not asked.
+    pub(super) entries: Map<String, Value>,
+    prompts: Map<String, Value>,
 }
 
 impl Questions {
@@ -39,31 +55,16 @@ impl Questions {
         let value: Value = serde_json::from_str(content).map_err(|error| bad(error.to_string()))?;
         let Value::Object(object) = value else { return Err(bad("it holds no JSON object".to_owned())) };
         for (name, value) in object {
-            // The name is given on the command line.
-            if name == "name" {
-                continue;
-            }
-            let question = match &value {
-                _ if name.starts_with('_') => None,
-                Value::String(default) => Some((Vec::new(), default.clone())),
-                Value::Number(default) => Some((Vec::new(), default.to_string())),
-                Value::Array(choices) if !choices.is_empty() => {
-                    let choices: Option<Vec<_>> =
-                        choices.iter().map(|choice| choice.as_str().map(str::to_owned)).collect();
-                    let choices =
-                        choices.ok_or_else(|| bad(format!("the choices of `{name}` are no strings")))?;
-                    Some((choices.clone(), choices[0].clone()))
+            match (name.as_str(), value) {
+                // The name is given on the command line.
+                ("name", _) => {}
+                ("__prompts__", Value::Object(prompts)) => self.prompts.extend(prompts),
+                (_, Value::Array(choices)) if choices.is_empty() && !name.starts_with('_') => {
+                    return Err(bad(format!("`{name}` has no choices")));
                 }
-                _ => None,
-            };
-            let Some((choices, default)) = question else {
-                self.fixed.insert(name, value);
-                continue;
-            };
-            let question = Question { name, choices, default };
-            match self.questions.iter_mut().find(|known| known.name == question.name) {
-                Some(known) => *known = question,
-                None => self.questions.push(question),
+                (_, value) => {
+                    self.entries.insert(name, value);
+                }
             }
         }
         Ok(())
@@ -75,14 +76,66 @@ impl Questions {
         strings(&value["_bases"])
     }
 
-    /// Patterns of files that are copied as they are.
-    pub(super) fn copied(&self) -> Vec<String> {
-        self.fixed.get("_copy_without_render").map(strings).unwrap_or_default()
+    pub(super) fn strings(&self, name: &str) -> Vec<String> {
+        self.entries.get(name).map(strings).unwrap_or_default()
+    }
+
+    /// What is asked, in its order.
+    pub(super) fn asked(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str).filter(|name| !name.starts_with('_'))
+    }
+
+    /// The question `name`, whose default is this.
+    pub(super) fn question(&self, name: &str, value: Value) -> Question {
+        let prompt = self.prompts.get(name);
+        let words = match prompt {
+            Some(Value::Object(labels)) => labels.get("__prompt__"),
+            other => other,
+        };
+        let choices: Vec<String> =
+            value.as_array().map(|choices| choices.iter().map(plain).collect()).unwrap_or_default();
+        let value = if choices.is_empty() { value } else { Value::from(choices[0].clone()) };
+        let label = |choice: &String| {
+            prompt.and_then(|labels| labels.get(choice)).map_or_else(|| choice.clone(), plain)
+        };
+        Question {
+            name: name.to_owned(),
+            prompt: words
+                .and_then(Value::as_str)
+                .filter(|words| !words.is_empty())
+                .unwrap_or(name)
+                .to_owned(),
+            default: plain(&value),
+            choices: choices
+                .iter()
+                .map(|choice| Choice { value: choice.clone(), label: label(choice) })
+                .collect(),
+            value,
+        }
+    }
+
+    /// Puts defaults of the person's own, as cookiecutter keeps them, in place of the template's where they fit.
+    pub(super) fn set_defaults(&mut self, defaults: &Map<String, Value>) {
+        for (name, value) in defaults {
+            let Some(known) = self.entries.get_mut(name).filter(|_| !name.starts_with('_')) else { continue };
+            match (known, value) {
+                (Value::Array(choices), value) => {
+                    if let Some(at) = choices.iter().position(|choice| choice == value) {
+                        choices[..=at].rotate_right(1);
+                    }
+                }
+                (Value::Object(known), Value::Object(value)) => known.extend(value.clone()),
+                (known @ Value::Bool(_), Value::String(word)) => {
+                    *known = yes_or_no(word).map_or(known.clone(), Value::Bool);
+                }
+                (known, value) => *known = value.clone(),
+            }
+        }
     }
 
     /// Refuses answers to questions that are not asked.
     pub(super) fn check_names(&self, answers: &BTreeMap<String, String>) -> Result<()> {
-        let known: Vec<_> = self.questions.iter().map(|question| question.name.as_str()).collect();
+        let known: Vec<_> = self.asked().collect();
         let Some(name) = answers.keys().find(|name| !known.contains(&name.as_str())) else { return Ok(()) };
         let error = Error::usage(format!("the template does not ask for `{}`", text::visible(name)));
         Err(match text::nearest(name, known.iter().copied()) {
@@ -97,42 +150,87 @@ fn strings(value: &Value) -> Vec<String> {
     items.iter().filter_map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
+/// A value as a person would type it.
+pub fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        Value::Bool(value) => if *value { "yes" } else { "no" }.to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn yes_or_no(word: &str) -> Option<bool> {
+    let word = word.trim().to_lowercase();
+    match word.as_str() {
+        word if YES.contains(&word) => Some(true),
+        word if NO.contains(&word) => Some(false),
+        _ => None,
+    }
+}
+
 impl Question {
-    /// Whether an answer is allowed; else what is.
-    pub fn check(&self, answer: &str) -> Result<()> {
+    /// What templates see of an answer; an error says what is allowed.
+    pub fn answer(&self, answer: &str) -> Result<Value> {
         let refuse = |allowed: &str| {
-            Err(Error::input(format!("{}: found `{}`; {allowed}", self.name, text::visible(answer))))
+            let message = format!("{}: found `{}`; {allowed}", self.name, text::visible(answer));
+            Err(Error::input(message).hint(format!("answer with `--set {}=…`, or at the prompt", self.name)))
         };
-        if !self.choices.is_empty() && !self.choices.iter().any(|choice| choice == answer) {
-            return refuse(&format!("{} are allowed", self.choices.join(", ")));
+        if !self.choices.is_empty() {
+            let known: Vec<_> = self.choices.iter().map(|choice| choice.value.as_str()).collect();
+            if known.contains(&answer) {
+                return Ok(Value::from(answer));
+            }
+            return refuse(&format!("{} are allowed", known.join(", ")));
         }
-        if answer.chars().any(char::is_control) {
+        match &self.value {
+            Value::Bool(_) => {
+                return match yes_or_no(answer) {
+                    Some(answer) => Ok(Value::Bool(answer)),
+                    None => refuse("yes or no is allowed"),
+                };
+            }
+            Value::Object(_) if answer == self.default => return Ok(self.value.clone()),
+            Value::Object(_) => {
+                return match serde_json::from_str(answer) {
+                    Ok(value @ Value::Object(_)) => Ok(value),
+                    _ => refuse("a JSON object is allowed"),
+                };
+            }
+            _ => {}
+        }
+        let is_own_default = answer == self.default;
+        if !is_own_default && answer.chars().any(char::is_control) {
             return refuse("one line without control characters is allowed");
         }
         let is_module_version = self.name == "version" && answer == "{{MFMODULE_VERSION}}";
         if is_module_version {
-            return Ok(());
+            return Ok(Value::from(answer));
         }
-        if ["{{", "{%", "{#"].iter().any(|start| answer.contains(start)) {
+        if !is_own_default && ["{{", "{%", "{#"].iter().any(|start| answer.contains(start)) {
             return refuse("text without Jinja2 (`{{`, `{%`, `{#`) is allowed");
         }
         match self.name.as_str() {
-            "version" | "release" => version_fault(answer).map_or(Ok(()), refuse),
+            "version" | "release" if version_fault(answer).is_some() => {
+                refuse(version_fault(answer).unwrap_or_default())
+            }
             "one_line_summary" | "license" | "url" | "maintainer" | "vendor" if answer.trim().is_empty() => {
                 refuse("some text is required")
             }
-            _ => Ok(()),
+            _ if is_own_default => Ok(self.value.clone()),
+            _ => Ok(Value::from(answer)),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    fn question(name: &str, choices: &[&str]) -> Question {
-        let choices = choices.iter().map(ToString::to_string).collect();
-        Question { name: name.to_owned(), choices, default: String::new() }
+    fn question(name: &str, default: Value) -> Question {
+        Questions::default().question(name, default)
     }
 
     #[test]
@@ -149,7 +247,7 @@ mod tests {
             ("version", ""),
             ("release", "{{MFMODULE_VERSION}}"),
         ] {
-            assert!(question(name, &[]).check(answer).is_err(), "{name} {answer:?}");
+            assert!(question(name, json!("default")).answer(answer).is_err(), "{name} {answer:?}");
         }
         for (name, answer) in [
             ("one_line_summary", "it's \"quoted\" \\ # % $ {x} = \u{e9}"),
@@ -157,14 +255,34 @@ mod tests {
             ("version", "{{MFMODULE_VERSION}}"),
             ("anything_else", ""),
         ] {
-            assert!(question(name, &[]).check(answer).is_ok(), "{name} {answer:?}");
+            assert_eq!(question(name, json!("default")).answer(answer).unwrap(), answer, "{name}");
         }
     }
 
     #[test]
-    fn a_choice_is_one_of_the_list() {
-        assert!(question("license", &["BSD", "MIT"]).check("MIT").is_ok());
-        assert!(question("license", &["BSD", "MIT"]).check("mit").is_err());
+    fn an_answer_is_of_its_questions_kind() {
+        let license = question("license", json!(["BSD", "MIT"]));
+        assert_eq!((license.default.as_str(), license.answer("MIT").unwrap()), ("BSD", json!("MIT")));
+        assert!(license.answer("mit").is_err());
+        let docs = question("docs", json!(true));
+        assert_eq!((docs.default.as_str(), docs.answer("Off").unwrap()), ("yes", json!(false)));
+        assert!(docs.answer("perhaps").is_err());
+        let ports = question("ports", json!({"http": 80}));
+        assert_eq!(ports.answer(&ports.default).unwrap(), json!({"http": 80}));
+        assert_eq!(ports.answer("{\"a\": [1]}").unwrap(), json!({"a": [1]}));
+        assert!(ports.answer("[]").is_err());
+        assert_eq!(question("own", json!("{{ x }}\n")).answer("{{ x }}\n").unwrap(), "{{ x }}\n");
+    }
+
+    #[test]
+    fn people_are_asked_in_the_templates_words() {
+        let mut questions = Questions::default();
+        let prompts = r#"{"a": "x", "l": ["p", "q"], "__prompts__": {"a": "What?", "l": {"__prompt__": "Which?", "p": "P!"}}}"#;
+        questions.add("f", prompts).unwrap();
+        assert_eq!(questions.question("a", json!("x")).prompt, "What?");
+        let list = questions.question("l", json!(["p", "q"]));
+        assert_eq!((list.prompt.as_str(), list.choices[0].label.as_str()), ("Which?", "P!"));
+        assert_eq!(list.choices[1].label, "q");
     }
 
     #[test]
@@ -172,13 +290,17 @@ mod tests {
         let mut questions = Questions::default();
         questions.add("a", r#"{"name": "x", "version": "1", "license": ["A", "B"], "_private": 1}"#).unwrap();
         questions.add("b", r#"{"version": "2", "port": 80, "deep": {"a": 1}}"#).unwrap();
-        let asked: Vec<_> = questions
-            .questions
-            .iter()
-            .map(|question| (question.name.as_str(), question.default.as_str()))
-            .collect();
-        assert_eq!(asked, [("version", "2"), ("license", "A"), ("port", "80")]);
-        assert!(questions.fixed.contains_key("_private") && questions.fixed.contains_key("deep"));
+        assert_eq!(questions.asked().collect::<Vec<_>>(), ["version", "license", "port", "deep"]);
+        assert_eq!((&questions.entries["version"], &questions.entries["_private"]), (&json!("2"), &json!(1)));
+        questions.set_defaults(
+            json!({"license": "B", "port": 81, "deep": {"b": 2}, "other": 1}).as_object().unwrap(),
+        );
+        assert_eq!(questions.entries["license"], json!(["B", "A"]));
+        assert_eq!(
+            (&questions.entries["port"], &questions.entries["deep"]),
+            (&json!(81), &json!({"a": 1, "b": 2}))
+        );
         assert!(questions.add("c", "[]").is_err() && questions.add("c", "{").is_err());
+        assert!(questions.add("c", r#"{"l": []}"#).is_err());
     }
 }

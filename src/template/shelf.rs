@@ -39,7 +39,8 @@ pub enum Shelf {
 pub(super) struct Found {
     /// Relative to the directory that was walked, with `/`.
     pub(super) path: String,
-    pub(super) content: Vec<u8>,
+    /// `None` for a directory.
+    pub(super) content: Option<Vec<u8>>,
     pub(super) is_executable: bool,
 }
 
@@ -124,7 +125,7 @@ impl Shelf {
         Ok(names)
     }
 
-    /// All files below a directory, in the order of their paths.
+    /// All files below a directory, and on a disk the directories, in the order of their paths.
     pub(super) fn walk(&self, path: &str) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         match self {
@@ -162,7 +163,7 @@ fn walk_embedded(dir: &'static Dir<'static>, root: &Path, found: &mut Vec<Found>
         let path = file.path().strip_prefix(root).unwrap_or(file.path()).to_string_lossy().into_owned();
         let content = file.contents().to_vec();
         // The binary keeps no modes: what names its interpreter is there to be run.
-        found.push(Found { path, is_executable: content.starts_with(b"#!"), content });
+        found.push(Found { path, is_executable: content.starts_with(b"#!"), content: Some(content) });
     }
     for dir in dir.dirs() {
         walk_embedded(dir, root, found);
@@ -181,9 +182,10 @@ fn walk_disk(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Found>) -> 
         let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
         if entry.is_dir() {
             walk_disk(&entry, &path, depth + 1, found)?;
+            found.push(Found { path, content: None, is_executable: true });
         } else {
             let content = fs::read(&entry)?;
-            found.push(Found { path, content, is_executable: is_executable(&entry) });
+            found.push(Found { path, content: Some(content), is_executable: is_executable(&entry) });
         }
     }
     Ok(())

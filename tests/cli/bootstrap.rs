@@ -161,6 +161,7 @@ fn the_default_plugin_has_what_the_guide_says() {
             ".gitignore",
             ".layerapi2_dependencies",
             ".layerapi2_label",
+            ".mwp-template.toml",
             ".plugin_format_version",
             ".releaseignore",
             "Makefile",

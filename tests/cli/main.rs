@@ -3,6 +3,8 @@
 
 mod base;
 mod bootstrap;
+mod bootstrap_create;
+mod bootstrap_update;
 mod bounds;
 mod build;
 mod cache_trust;
@@ -10,6 +12,7 @@ mod check;
 mod ci;
 mod circus;
 mod clean;
+mod cookiecutter;
 mod cron;
 mod cron_daemon;
 mod cronwrap;
@@ -24,6 +27,7 @@ mod hostile_wheels;
 mod info;
 mod install;
 mod interruption;
+mod jinja;
 mod journald;
 mod journey;
 mod layers;

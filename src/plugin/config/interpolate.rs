@@ -34,8 +34,7 @@ impl<'a> Interpolator<'a> {
         if !is_template(text) {
             return Ok(text.to_owned());
         }
-        let templates = self.templates.get_or_init(|| Templates::new(self.variables()));
-        templates.render(text).map_err(|mistake| {
+        self.templates().render(text).map_err(|mistake| {
             if text.contains('\n') {
                 format!("{} (in its line {})", mistake.reason, mistake.line)
             } else {
@@ -49,7 +48,11 @@ impl<'a> Interpolator<'a> {
         if !is_template(text) {
             return None;
         }
-        self.templates.get_or_init(|| Templates::new(self.variables())).undefined(text)
+        self.templates().undefined(text)
+    }
+
+    fn templates(&self) -> &Templates {
+        self.templates.get_or_init(|| Templates::new(self.variables()).including(self.directory))
     }
 
     /// The process environment; what MetWork always sets and this machine does not; the current plugin.

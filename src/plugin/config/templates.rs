@@ -1,6 +1,7 @@
 //! Jinja2 with the filters that MetWork's templates use, over variables of an environment.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use minijinja::value::Value;
@@ -44,6 +45,13 @@ impl Templates {
         Templates::new(environment.iter().filter_map(text).collect())
     }
 
+    /// Lets templates include files of the plugin in this directory.
+    #[must_use]
+    pub fn including(mut self, plugin: &Path) -> Templates {
+        jinja::include_from(&mut self.engine, plugin, plugin);
+        self
+    }
+
     /// Has values go through `escape` on their way into the text, where they would mean something there.
     #[must_use]
     pub fn escaping(mut self, escape: fn(&str) -> String) -> Templates {
@@ -58,6 +66,7 @@ impl Templates {
     pub fn undefined(&self, text: &str) -> Option<String> {
         let mut strict = self.engine.clone();
         strict.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        let text = &jinja::adapted(text, strict.syntax());
         let refusal = strict.render_str(text, self.variables.clone()).err()?;
         if refusal.kind() != ErrorKind::UndefinedError {
             return None;
@@ -80,9 +89,10 @@ impl Templates {
         if self.fuel.load(Ordering::Relaxed) == 0 {
             return Err(mistake(jinja::TOO_MUCH, 1));
         }
+        let text = jinja::adapted(text, self.engine.syntax());
         let rendered = self
             .engine
-            .template_from_str(text)
+            .template_from_str(&text)
             .and_then(|template| template.render_captured(self.variables.clone()));
         let used = match &rendered {
             Ok(rendered) => rendered.state().fuel_levels().map_or(0, |(used, _)| used),

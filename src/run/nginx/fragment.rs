@@ -259,30 +259,13 @@ fn render(plugin: &Path, path: &Path, text: &str, variables: &BTreeMap<String, S
     engine.set_undefined_behavior(UndefinedBehavior::Strict);
     let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
     engine.set_syntax(syntax.map_err(|error| failed(&error))?);
-    let home = plugin.to_owned();
-    let beside = path.parent().unwrap_or(plugin).to_owned();
-    engine.set_loader(move |name| included(&home, &beside, name));
-    engine
-        .render_named_str(FRAGMENT, text, Value::from_pairs(variables.clone()))
+    jinja::include_from(&mut engine, plugin, path.parent().unwrap_or(plugin));
+    jinja::render(&engine, FRAGMENT, text, Value::from_pairs(variables.clone()))
         .map_err(|error| failed(&error))
 }
 
 /// What errors in the fragment itself have for a name; no file of a plugin does.
 const FRAGMENT: &str = "\0";
-
-/// A file of the plugin, links to places outside not among them.
-fn included(home: &Path, beside: &Path, name: &str) -> std::result::Result<Option<String>, minijinja::Error> {
-    let failed = |reason: String| minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, reason);
-    let Ok(home) = std::fs::canonicalize(home) else { return Ok(None) };
-    for dir in [beside, home.as_path()] {
-        let Ok(file) = std::fs::canonicalize(dir.join(name)) else { continue };
-        if !file.starts_with(&home) {
-            return Err(failed(format!("`{name}` is outside the plugin; its own files can be included")));
-        }
-        return fs::read_text_optional(&file).map_err(|error| failed(error.to_string()));
-    }
-    Ok(None)
-}
 
 /// Variables and named locations.
 pub(super) fn definitions(directives: &[Directive]) -> impl Iterator<Item = (&str, usize)> {

@@ -4,12 +4,21 @@
 //! `from_json`, `fnmatch` and `shell`. The last one runs a command, as plugins rely on: it is the plugin's own, like
 //! its `postinstall`, and runs as whoever reads the template, for [`SHELL_LIMIT`] at most.
 
+mod adapt;
+mod filters;
+mod include;
+mod methods;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use minijinja::value::{Kwargs, Value, ValueKind, from_args};
-use minijinja::{Environment, Error, ErrorKind, State};
+use minijinja::value::{Kwargs, Value};
+use minijinja::{Environment, Error, ErrorKind};
+
+pub(crate) use self::adapt::adapted;
+pub(crate) use self::filters::sorted;
+pub(crate) use self::include::include_from;
 
 use crate::process::Program;
 use crate::site;
@@ -24,9 +33,11 @@ pub(crate) const FUEL: u64 = 1_000_000;
 pub(crate) fn engine() -> Environment<'static> {
     let mut engine = Environment::new();
     engine.set_fuel(Some(FUEL));
-    engine.set_unknown_method_callback(method);
-    engine.add_filter("int", int);
-    engine.add_filter("float", float);
+    // Whatever a file's name ends with: a maintainer `A <a@b>` stays as it is.
+    engine.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    engine.set_unknown_method_callback(methods::call);
+    minijinja_contrib::add_to_environment(&mut engine);
+    filters::add_to(&mut engine);
     engine.add_filter("from_json", from_json);
     engine.add_filter("fnmatch", |name: &str, pattern: &str| fnmatch(name, pattern));
     engine
@@ -42,6 +53,25 @@ pub(crate) fn engine_over(variables: &BTreeMap<String, String>) -> Environment<'
     let known = variables.clone();
     engine.add_filter("shell", move |command: &str, options: Kwargs| shell(command, &options, &known));
     engine
+}
+
+/// Renders the text of the template `name`.
+pub(crate) fn render(
+    engine: &Environment<'_>,
+    name: &str,
+    text: &str,
+    variables: Value,
+) -> Result<String, Error> {
+    engine.render_named_str(name, &adapted(text, engine.syntax()), variables)
+}
+
+/// Where `include`, `extends` and `import` find templates.
+pub(crate) fn set_loader(
+    engine: &mut Environment<'static>,
+    load: impl Fn(&str) -> Result<Option<String>, Error> + Send + Sync + 'static,
+) {
+    let syntax = engine.syntax().clone();
+    engine.set_loader(move |name| Ok(load(name)?.map(|text| adapted(&text, &syntax).into_owned())));
 }
 
 /// Why a template is none, for people.
@@ -73,7 +103,7 @@ pub(crate) fn of_json(value: &serde_json::Value) -> Value {
     }
 }
 
-fn invalid(reason: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+pub(crate) fn invalid(reason: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidOperation, reason)
 }
 
@@ -82,53 +112,8 @@ fn from_json(text: &str) -> Result<Value, Error> {
     Ok(of_json(&value))
 }
 
-/// What is no number is the default, 0 unless the template gives another.
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands named arguments over so")]
-fn int(
-    state: &State,
-    value: &Value,
-    default: Option<Value>,
-    base: Option<u32>,
-    options: Kwargs,
-) -> Result<Value, Error> {
-    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0));
-    let base = base.or(options.get("base")?);
-    options.assert_all_used()?;
-    if is_undefined(state, value)? {
-        return Ok(default);
-    }
-    // Python's `int` takes white space around the digits.
-    let trimmed = value.as_str().map(|text| Value::from(text.trim()));
-    let none = Kwargs::from_iter::<[(&str, Value); 0]>([]);
-    Ok(minijinja::filters::int(state, trimmed.as_ref().unwrap_or(value), None, base, none).unwrap_or(default))
-}
-
-/// As [`int`].
-#[expect(clippy::needless_pass_by_value, reason = "the engine hands named arguments over so")]
-fn float(state: &State, value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
-    let default = default.or(options.get("default")?).unwrap_or_else(|| Value::from(0.0));
-    options.assert_all_used()?;
-    if is_undefined(state, value)? {
-        return Ok(default);
-    }
-    let number = match value.as_str() {
-        Some(text) => text.trim().parse().ok(),
-        None => f64::try_from(value.clone()).ok(),
-    };
-    Ok(number.map_or(default, Value::from))
-}
-
-/// Undefined and nothing; an error where the engine insists on defined variables.
-fn is_undefined(state: &State, value: &Value) -> Result<bool, Error> {
-    use minijinja::UndefinedBehavior::{SemiStrict, Strict};
-    if value.is_undefined() && matches!(state.undefined_behavior(), Strict | SemiStrict) {
-        return Err(Error::from(ErrorKind::UndefinedError));
-    }
-    Ok(value.is_undefined() || value.is_none())
-}
-
 /// As Python's: `*` and `?` match any character, a slash included, and what is no pattern stands for itself.
-fn fnmatch(name: &str, pattern: &str) -> bool {
+pub(crate) fn fnmatch(name: &str, pattern: &str) -> bool {
     // Alternatives in braces are none to Python.
     let escaped = pattern.replace('{', "[{]").replace('}', "[}]");
     globset::GlobBuilder::new(&escaped)
@@ -166,85 +151,16 @@ fn shell(command: &str, options: &Kwargs, variables: &BTreeMap<String, String>) 
     }
 }
 
-/// Python's methods: those that minijinja-contrib lacks, then its own.
-fn method(state: &mut State, value: &Value, method: &str, arguments: &[Value]) -> Result<Value, Error> {
-    match (value.kind(), value.as_str()) {
-        (ValueKind::String, Some(text)) => match string_method(text, method, arguments)? {
-            Some(result) => Ok(result),
-            None => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments),
-        },
-        _ => minijinja_contrib::pycompat::unknown_method_callback(state, value, method, arguments),
-    }
-}
-
-fn string_method(text: &str, method: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
-    let padded = |arguments: &[Value]| -> Result<(usize, char), Error> {
-        let (width, fill): (usize, Option<char>) = from_args(arguments)?;
-        Ok((width.saturating_sub(text.chars().count()).min(10_000), fill.unwrap_or(' ')))
-    };
-    let fill = |count: usize, character: char| std::iter::repeat_n(character, count).collect::<String>();
-    let list = |parts: [&str; 3]| parts.into_iter().map(Value::from).collect::<Value>();
-    Ok(Some(match method {
-        "zfill" => {
-            let (width,): (usize,) = from_args(arguments)?;
-            let (sign, digits) = match text.strip_prefix(['+', '-']) {
-                Some(digits) => (&text[..1], digits),
-                None => ("", text),
-            };
-            let zeros = fill(width.saturating_sub(text.chars().count()).min(10_000), '0');
-            Value::from(format!("{sign}{zeros}{digits}"))
-        }
-        "ljust" => {
-            padded(arguments).map(|(count, with)| Value::from(format!("{text}{}", fill(count, with))))?
-        }
-        "rjust" => {
-            padded(arguments).map(|(count, with)| Value::from(format!("{}{text}", fill(count, with))))?
-        }
-        "removeprefix" => {
-            let (prefix,): (&str,) = from_args(arguments)?;
-            Value::from(text.strip_prefix(prefix).unwrap_or(text))
-        }
-        "removesuffix" => {
-            let (suffix,): (&str,) = from_args(arguments)?;
-            Value::from(text.strip_suffix(suffix).unwrap_or(text))
-        }
-        "partition" | "rpartition" => {
-            let (separator,): (&str,) = from_args(arguments)?;
-            let from_end = method == "rpartition";
-            match if from_end { text.rsplit_once(separator) } else { text.split_once(separator) } {
-                Some((before, after)) => list([before, separator, after]),
-                None if from_end => list(["", "", text]),
-                None => list([text, "", ""]),
-            }
-        }
-        "rsplit" => {
-            let (separator, most): (Option<&str>, Option<i64>) = from_args(arguments)?;
-            let most = most.and_then(|most| usize::try_from(most).ok()).map_or(usize::MAX, |most| most + 1);
-            let mut parts: Vec<&str> = match separator {
-                Some("") => return Err(invalid("empty separator")),
-                Some(separator) => text.rsplitn(most, separator).collect(),
-                None => text.trim().rsplitn(most, char::is_whitespace).filter(|it| !it.is_empty()).collect(),
-            };
-            parts.reverse();
-            parts.into_iter().map(Value::from).collect()
-        }
-        // The filter of minijinja takes an empty separator for none.
-        "split" if arguments.first().and_then(Value::as_str) == Some("") => {
-            return Err(invalid("empty separator"));
-        }
-        _ => return Ok(None),
-    }))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::render as render_in;
     use super::*;
 
     fn render(template: &str) -> Result<String, Error> {
         let pairs = [("X", "a.b-c"), ("L", r#"["p", {"q": 1}]"#), ("EMPTY", ""), ("PATH", "/usr/bin:/bin")];
         let variables: BTreeMap<String, String> =
             pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        engine_over(&variables).render_str(template, Value::from_pairs(variables.clone()))
+        render_in(&engine_over(&variables), "", template, Value::from_pairs(variables.clone()))
     }
 
     #[test]
@@ -276,7 +192,8 @@ mod tests {
             ("{{ 'X'|getenv }} {{ 'NONE'|getenv('d') }}", "a.b-c d"),
             ("{{ 'echo one; echo two >&2; echo $X'|shell }}", "one\na.b-c"),
             ("{{ 'echo kept; exit 3'|shell }}", "kept"),
-            ("{{ 7 % 4 }} {{ [1, 2] }} {{ 'a' ~ 1 }}", "3 [1, 2] a1"),
+            ("{{ 7 % 4 }} {{ -7 % 4 }} {{ [1, 2] }} {{ 'a' ~ 1 }}", "3 1 [1, 2] a1"),
+            ("{{ '%s' % X }} {{ '%03d-%s' % (7, 'x') }} {{ '%(a)s' % {'a': 1} }}", "a.b-c 007-x 1"),
             ("{{ ['a', 'b'] }} {{ none }} {{ {'k': 'v'} }} {{ 1.0 }}", "['a', 'b'] None {'k': 'v'} 1.0"),
         ] {
             assert_eq!(render(template).unwrap(), expected, "{template}");
@@ -303,6 +220,9 @@ mod tests {
             "{% for i in range(99999) %}{{ 'x' * 99999 }}{% endfor %}",
             "{% for i in range(99999) %}{{ X.ljust(10000) }}{% endfor %}",
             "{% for i in range(99999) %}{% for j in range(99999) %}{{ 'X'|getenv }}{% endfor %}{% endfor %}",
+            "{% set n = namespace(x='x' * 999999) %}{{ n.x.replace('x', '\\n')|indent(9999)|length }}",
+            "{{ ('\\t' * 999999).expandtabs(9999)|length }}",
+            "{{ ('a ' * 99999)|wordwrap(1, wrapstring='x' * 99999)|length }}",
             "{% macro m(n) %}{{ m(n) }}{{ m(n) }}{% endmacro %}{{ m(1) }}",
         ] {
             let error = render(template).unwrap_err();

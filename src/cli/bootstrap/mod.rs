@@ -1,18 +1,20 @@
-//! `mwp bootstrap`: list templates, make plugins from them.
+//! `mwp bootstrap`: list templates, make plugins from them, bring their later changes into the plugins.
+
+mod update;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, IsTerminal};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::Context;
+use super::{Context, ask};
 use crate::error::{At, Error, Result};
+use crate::fs;
 use crate::plugin::{Module, PluginName};
-use crate::template::{self, Question, Request};
+use crate::template::{self, Request, Template};
 use crate::text;
 
-/// Make a new plugin from a template
+/// Make a new plugin from a template, or bring the template's later changes into one
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -30,7 +32,15 @@ enum Command {
         json: bool,
     },
     /// Make a plugin's directory from a template
+    ///
+    /// Templates of your own are in cookiecutter's layout. The answers and what the template made are kept in
+    /// `.mwp-template.toml`, for `mwp bootstrap update`.
     Create(Create),
+    /// Bring the template's later changes into a plugin
+    ///
+    /// What the template changed since is merged with what you changed, line by line; where both changed the same lines,
+    /// they are marked as git marks them, and the exit code is 1. Files that you removed stay removed.
+    Update(update::Arguments),
 }
 
 #[derive(Debug, Args)]
@@ -60,10 +70,16 @@ struct Create {
     /// Answer a question beforehand; may be given several times
     #[arg(long = "set", value_name = "QUESTION=ANSWER", value_parser = answer)]
     answers: Vec<(String, String)>,
+    /// Take the answers of a file that `cookiecutter` keeps of a run, in its `replay` directory
+    #[arg(long, value_name = "FILE")]
+    replay_file: Option<PathBuf>,
+    /// Your own defaults, in cookiecutter's form [default: COOKIECUTTER_CONFIG, else ~/.cookiecutterrc]
+    #[arg(long, value_name = "FILE")]
+    config_file: Option<PathBuf>,
     #[command(flatten)]
     module: ModuleOption,
-    /// The plugin's name
-    name: String,
+    /// The plugin's name; asked for on a terminal
+    name: Option<String>,
 }
 
 pub(super) fn answer(text: &str) -> std::result::Result<(String, String), String> {
@@ -75,6 +91,7 @@ pub(crate) fn run(arguments: Arguments, context: &Context) -> Result<()> {
     match arguments.command {
         Command::List { module, json } => list(&module.get(context)?, json, context),
         Command::Create(create) => make(create, context),
+        Command::Update(arguments) => update::run(arguments, context),
     }
 }
 
@@ -107,16 +124,31 @@ fn list(module: &Module, json: bool, context: &Context) -> Result<()> {
 
 fn make(create: Create, context: &Context) -> Result<()> {
     let module = create.module.get(context)?;
-    let name = PluginName::parse(&create.name)?;
     let template = template::find(&create.template, &module, &context.site)?;
-    let answers: BTreeMap<String, String> = create.answers.into_iter().collect();
-    let request =
-        Request { template: &template, module: &module, name: &name, parent: Path::new("."), answers };
-    let interactive = !create.no_input && io::stdin().is_terminal() && io::stderr().is_terminal();
-    let mut ask = |question: &Question, default: &str| {
-        if interactive { ask_person(question, default, context) } else { Ok(default.to_owned()) }
+    let is_interactive = !create.no_input && ask::is_possible();
+    let name = match &create.name {
+        Some(name) => PluginName::parse(name)?,
+        None if is_interactive => ask::name(context)?,
+        None => {
+            return Err(Error::usage("the plugin's name is missing")
+                .hint("`mwp bootstrap create NAME`; on a terminal, without `--no-input`, it is asked for"));
+        }
     };
-    let dir = template::create(&request, &context.site, &mut ask)?;
+    let mut answers = match &create.replay_file {
+        Some(file) => replayed(file, &template)?,
+        None => BTreeMap::new(),
+    };
+    answers.extend(create.answers);
+    let defaults = template::defaults_of_person(create.config_file.as_deref(), &context.site)?;
+    let request = Request {
+        template: &template,
+        module: &module,
+        name: &name,
+        parent: Path::new("."),
+        answers,
+        defaults,
+    };
+    let dir = template::create(&request, &context.site, &mut ask::asker(is_interactive, context))?;
     context.output.line(&format!(
         "created {} from the template `{}`",
         text::path(&dir),
@@ -134,29 +166,16 @@ fn make(create: Create, context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Asks on the terminal until the answer is allowed; an empty answer takes the default.
-fn ask_person(question: &Question, default: &str, context: &Context) -> Result<String> {
-    loop {
-        for (index, choice) in question.choices.iter().enumerate() {
-            context.output.note(&format!("  {}. {}", index + 1, text::visible(choice)));
-        }
-        context.output.prompt(&format!("{} [{}]: ", text::visible(&question.name), text::visible(default)));
-        let mut line = String::new();
-        let read = io::stdin().lock().read_line(&mut line);
-        if read.map_err(|_| Error::interrupted())? == 0 {
-            context.output.note("");
-            return Err(Error::interrupted());
-        }
-        let given = line.trim();
-        let number = given.parse().ok().and_then(|number: usize| number.checked_sub(1));
-        let answer = match number.and_then(|index| question.choices.get(index)) {
-            Some(choice) => choice,
-            None if given.is_empty() => default,
-            None => given,
-        };
-        match question.check(answer) {
-            Ok(()) => return Ok(answer.to_owned()),
-            Err(error) => context.output.error(&error),
-        }
-    }
+/// The answers that cookiecutter kept of a run, as far as this template asks for them.
+fn replayed(file: &Path, template: &Template) -> Result<BTreeMap<String, String>> {
+    let bad = |reason: &str| {
+        Error::input(format!("{}: {reason}", text::path(file)))
+            .hint("cookiecutter keeps such files in `~/.cookiecutter_replay`")
+    };
+    let value: serde_json::Value =
+        serde_json::from_slice(&fs::read(file)?).map_err(|error| bad(&error.to_string()))?;
+    let answers =
+        value["cookiecutter"].as_object().ok_or_else(|| bad("it holds no object `cookiecutter`"))?;
+    let answers = answers.iter().filter(|(name, _)| template.asks(name));
+    Ok(answers.map(|(name, value)| (name.clone(), template::as_typed(value))).collect())
 }
