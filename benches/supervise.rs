@@ -64,9 +64,11 @@ fn start_by_hand_of(server: &std::path::Path, socket: &PathBuf) -> Duration {
 fn crash_loop() -> bool {
     let module = Module::new();
     module.installed("app", &PYTHON_APP.replace("WORKERS", "1"), PYTHON_SERVER);
+    module.up();
     let crash = "[extra_daemon_d]\n_cmd_and_args=sh -c 'exit 3'\nnumprocesses=1\n";
     module.installed("crashes", crash, "");
-    module.up();
+    // What crashes is told of, and is meant to.
+    let _ = module.mwp(&["reload", "--module", "mfserv"]).stderr(Stdio::null()).status();
     let mut rounds = Vec::new();
     for _ in 0..7 {
         module.ok(&["stop", "--module", "mfserv", "crashes"]);

@@ -16,6 +16,10 @@ pub(super) fn apply(home: &Path, environment: &mut Environment) -> Result<()> {
     let file = home.join(FILE);
     let mut total = 0;
     for (name, value) in read(home)? {
+        // What steers mwp itself is for the machine to say.
+        if name.starts_with(b"MWP_") {
+            continue;
+        }
         let value = replaced(&value, environment, &file)?;
         total += name.len() + value.len();
         if total > LONGEST_OF_ALL {

@@ -1,8 +1,8 @@
 //! Jinja2 as Python has it, for every template that plugins bring along: values, crontabs, fragments of nginx.
 //!
 //! Beside the methods of Python's strings, lists and dictionaries there are MetWork's four filters: `getenv`,
-//! `from_json`, `fnmatch` and `shell`. The last one runs a command, as plugins rely on: it is the plugin's own, like
-//! its `postinstall`, and runs as whoever reads the template, for [`SHELL_LIMIT`] at most.
+//! `from_json`, `fnmatch` and `shell`. The last one would run a command of the plugin's as whoever merely looks at it:
+//! it is refused unless the machine allows it by [`ALLOW_SHELL`], and takes [`SHELL_LIMIT`] at most.
 
 mod adapt;
 mod filters;
@@ -22,6 +22,9 @@ pub(crate) use self::include::include_from;
 
 use crate::process::Program;
 use crate::site;
+
+/// The variable that allows the `shell` filter where it is `1`.
+const ALLOW_SHELL: &str = "MWP_ALLOW_SHELL";
 
 /// How long the command of a `shell` filter may take.
 const SHELL_LIMIT: Duration = Duration::from_secs(30);
@@ -126,6 +129,12 @@ pub(crate) fn fnmatch(name: &str, pattern: &str) -> bool {
 
 /// What the command writes to its standard output, less the ends of the last line.
 fn shell(command: &str, options: &Kwargs, variables: &BTreeMap<String, String>) -> Result<Value, Error> {
+    if variables.get(ALLOW_SHELL).is_none_or(|allowed| allowed != "1") {
+        return Err(invalid(format!(
+            "`shell` would run `{command}` for whoever looks at the plugin, and is refused; say it without, or set \
+             {ALLOW_SHELL}=1 on this machine"
+        )));
+    }
     let must_succeed: bool = options.get::<Option<bool>>("die_on_error")?.unwrap_or(false);
     // Texts are UTF-8 here, whatever the template says.
     let _: Option<String> = options.get("encoding")?;
@@ -157,10 +166,25 @@ mod tests {
     use super::*;
 
     fn render(template: &str) -> Result<String, Error> {
-        let pairs = [("X", "a.b-c"), ("L", r#"["p", {"q": 1}]"#), ("EMPTY", ""), ("PATH", "/usr/bin:/bin")];
+        let pairs = [
+            ("X", "a.b-c"),
+            ("L", r#"["p", {"q": 1}]"#),
+            ("EMPTY", ""),
+            ("PATH", "/usr/bin:/bin"),
+            (ALLOW_SHELL, "1"),
+        ];
         let variables: BTreeMap<String, String> =
             pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         render_in(&engine_over(&variables), "", template, Value::from_pairs(variables.clone()))
+    }
+
+    #[test]
+    fn a_command_is_run_where_the_machine_allows_that_and_nowhere_else() {
+        for variables in [BTreeMap::new(), BTreeMap::from([(ALLOW_SHELL.to_owned(), "0".to_owned())])] {
+            let error =
+                render_in(&engine_over(&variables), "", "{{ 'echo x'|shell }}", Value::from(())).unwrap_err();
+            assert!(reason(&error).contains("`shell` would run `echo x`"), "{error:#}");
+        }
     }
 
     #[test]

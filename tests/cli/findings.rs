@@ -196,7 +196,13 @@ fn templates_are_those_of_pythons_jinja2() {
     );
     let mut command = sandbox.mwp(["check", "-v", "-C", "foo"]);
     command.env("X", "node1.example").env("EMPTY", "").env("L", "[1, 22]");
-    let done = Done::of(&mut command).succeeded();
+    // A command in a value runs where the machine says so, whatever the plugin says.
+    sandbox.write("foo/.layerapi2_extra_env", "MWP_ALLOW_SHELL=1\n");
+    Done::of(&mut command)
+        .exited(1)
+        .says("`shell` would run `echo from the shell`")
+        .says("MWP_ALLOW_SHELL=1");
+    let done = Done::of(command.env("MWP_ALLOW_SHELL", "1")).succeeded();
     done.prints("a = node1 ")
         .prints("b = NODE1.EXAMPLE ")
         .prints("c = 0 ")
