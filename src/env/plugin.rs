@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::installed::absolute;
 use crate::plugin::Plugin;
+use crate::plugin::config::{ModuleSettings, default_variables};
 use crate::site::{Environment, Site};
 
 /// What becomes of the layers that are loaded already.
@@ -158,6 +159,17 @@ fn set_module(environment: &mut Environment, plugin: &Plugin, base: &Path, site:
     let machine = site.machine_variables().map(|(name, value)| (name, PathBuf::from(value)));
     for (name, value) in defaults.into_iter().chain(machine) {
         if environment.path(name).is_none() {
+            environment.set(name, value);
+        }
+    }
+    for (name, value) in default_variables(module, site) {
+        if environment.text(&name).is_none() {
+            environment.set(name, value);
+        }
+    }
+    // Files are stronger than what a loaded MetWork says. Whatever is wrong with them, `mwp up` says.
+    if let Ok(settings) = ModuleSettings::of(module, site) {
+        for (name, value) in settings.variables(module) {
             environment.set(name, value);
         }
     }

@@ -131,3 +131,38 @@ fn npm_installs_into_the_plugin() {
         Some("true")
     );
 }
+
+/// What a plugin's values, its environment and its processes know of the module's own configuration.
+#[test]
+fn the_settings_of_the_module_are_variables() {
+    let sandbox = Sandbox::new();
+    sandbox.write("p/.layerapi2_label", "plugin_p@mfdata\n");
+    sandbox.write("p/.plugin_format_version", "1.0.0\n");
+    sandbox.write(
+        "p/config.ini",
+        format!("{CONFIG}[custom]\nin={{{{MFDATA_DATA_IN_DIR}}}}\npolicy={{{{MFDATA_INTERNAL_PLUGINS_SWITCH_NO_MATCH_POLICY}}}}\n"),
+    );
+    let ask = |name: &str| {
+        let done = sandbox.ok(["exec", "./p", "--", "sh", "-c", &format!("echo ${name}")]);
+        done.stdout.trim().to_owned()
+    };
+    let home = sandbox.path("home/.local/share/mwp/mfdata");
+    let input = home.join("var/in").display().to_string();
+    for name in ["MFDATA_DATA_IN_DIR", "MFDATA_CURRENT_PLUGIN_CUSTOM_IN"] {
+        assert_eq!(ask(name), input, "{name}");
+    }
+    assert_eq!(ask("MFDATA_CURRENT_PLUGIN_CUSTOM_POLICY"), "delete");
+    fs::create_dir_all(home.join("config")).unwrap();
+    fs::write(
+        home.join("config/config.ini"),
+        "[data_in]\ndir=/data\n[internal_plugins]\nswitch_no_match_policy=keep\n",
+    )
+    .unwrap();
+    for (name, value) in [
+        ("MFDATA_DATA_IN_DIR", "/data"),
+        ("MFDATA_CURRENT_PLUGIN_CUSTOM_IN", "/data"),
+        ("MFDATA_CURRENT_PLUGIN_CUSTOM_POLICY", "keep"),
+    ] {
+        assert_eq!(ask(name), value, "{name}");
+    }
+}

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::module_settings::{ModuleSettings, default_variables};
 use super::templates::Templates;
 use crate::plugin::{Label, Module};
 use crate::site::Site;
@@ -68,11 +69,17 @@ impl<'a> Interpolator<'a> {
             set("MFMODULE_RUNTIME_HOME", self.site.runtime_home(module).to_string_lossy().into_owned());
             set("MFMODULE_PLUGINS_BASE_DIR", self.site.plugins_base(module).to_string_lossy().into_owned());
         }
+        let of_plugin = self.module.filter(|_| self.label.is_some());
+        variables.extend(of_plugin.map(|module| default_variables(module, self.site)).unwrap_or_default());
         for (name, value) in self.site.environment.iter() {
             if let (Some(name), Some(value)) = (name.to_str(), value.to_str()) {
                 variables.insert(name.to_owned(), value.to_owned());
             }
         }
+        // Whatever is wrong with the module's own files, `mwp up` says.
+        let settings =
+            of_plugin.and_then(|module| Some(ModuleSettings::of(module, self.site).ok()?.variables(module)));
+        variables.extend(settings.unwrap_or_default());
         if let Some(label) = self.label {
             let prefix = format!("{}_CURRENT_PLUGIN", label.module.upper());
             variables.insert(format!("{prefix}_NAME"), label.name.to_string());

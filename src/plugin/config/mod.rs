@@ -37,7 +37,7 @@ use problem::Findings;
 use validate::Validator;
 use value::Surroundings;
 
-pub use module_settings::{ModuleSettings, Setting};
+pub use module_settings::{ModuleSettings, Setting, default_variables};
 pub use problem::ConfigProblem;
 pub use reader::{Document, Entry as WrittenEntry, Mistake, MistakeKind, Section as WrittenSection};
 pub use rewrite::NewValue;

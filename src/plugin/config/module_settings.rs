@@ -83,6 +83,13 @@ impl ModuleSettings {
         Ok(ModuleSettings(settings))
     }
 
+    /// The settings as variables, `MFDATA_DATA_IN_DIR` for `[data_in] dir`: what the files say.
+    pub fn variables(&self, module: &Module) -> BTreeMap<String, String> {
+        let is_plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let given = self.iter().filter(|(section, key, _)| is_plain(section) && is_plain(key));
+        given.map(|(section, key, setting)| (variable(module, section, key), setting.value.clone())).collect()
+    }
+
     /// What counts for a module on this machine. Later wins: `config/config.ini` of the module's home, then of its
     /// runtime home; `/etc/metwork.config.d/{module}/config.ini`.
     pub fn of(module: &Module, site: &Site) -> Result<ModuleSettings> {
@@ -101,6 +108,25 @@ impl ModuleSettings {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, &Setting)> {
         self.0.iter().map(|((section, key), setting)| (section.as_str(), key.as_str(), setting))
     }
+}
+
+fn variable(module: &Module, section: &str, key: &str) -> String {
+    format!("{}_{section}_{key}", module.upper()).to_ascii_uppercase()
+}
+
+/// The settings that plugins of a module count on, where nobody says otherwise.
+pub fn default_variables(module: &Module, site: &Site) -> BTreeMap<String, String> {
+    if *module != Module::Mfdata {
+        return BTreeMap::new();
+    }
+    let input = site.runtime_home(module).join("var/in").to_string_lossy().into_owned();
+    let defaults = [
+        ("data_in", "dir", input.as_str()),
+        ("internal_plugins", "watched_directories", "incoming"),
+        ("internal_plugins", "switch_no_match_policy", "delete"),
+        ("internal_plugins", "switch_no_match_keep_original_basename", "0"),
+    ];
+    defaults.map(|(section, key, value)| (variable(module, section, key), value.to_owned())).into()
 }
 
 #[cfg(test)]

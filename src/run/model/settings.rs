@@ -4,7 +4,7 @@
 //! module's home, then of its runtime home; `/etc/metwork.config.d/{module}/config.ini`.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub struct Settings {
     pub systemd: SystemdSettings,
     /// Whether edits of devlinked plugins restart them.
     pub autorestart: bool,
+    /// What the files say, as variables, what is for others than us included.
+    variables: BTreeMap<String, String>,
     /// Keys that are mistaken ones of these, with their place.
     pub slips: Vec<String>,
 }
@@ -134,6 +136,9 @@ impl Settings {
     #[must_use]
     pub fn applied_to(&self, site: &Site, module: &Module) -> Site {
         let mut site = site.clone();
+        for (name, value) in &self.variables {
+            site.environment.set(name, value);
+        }
         let mut set = |name: &str, value: String| {
             site.environment.set(format!("{}_{name}", module.upper()), value);
         };
@@ -239,7 +244,15 @@ impl Reader<'_> {
             writable_paths: self.paths("systemd", "writable_paths")?,
         };
         let autorestart = self.flag("autorestart", "flag", true)?;
-        Ok(Settings { nginx, log, supervisor, systemd, autorestart, slips: self.slips() })
+        Ok(Settings {
+            nginx,
+            log,
+            supervisor,
+            systemd,
+            autorestart,
+            slips: self.slips(),
+            variables: self.given.variables(self.module),
+        })
     }
 
     /// Keys that nobody asks for and that look like one that is asked for. Others are for the other parts of MetWork.
