@@ -55,6 +55,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     if arguments.dry_run {
         return Ok(());
     }
+    if !template::uncommitted(dir, &context.site).is_empty() {
+        context.output.warning(&format!("{} has changes that are not committed", text::path(dir)));
+    }
     if !arguments.yes {
         confirm(dir, context)?;
     }
@@ -86,15 +89,11 @@ fn show(migration: &Migration, context: &Context) {
     }
 }
 
-/// Asks whether to go on; changes that git does not know yet are told.
+/// Asks whether to go on.
 fn confirm(dir: &Path, context: &Context) -> Result<()> {
-    let is_dirty = !template::uncommitted(dir, &context.site).is_empty();
     if !ask::is_possible() {
         return Err(Error::usage("nobody can be asked whether to change the plugin: there is no terminal")
             .hint("`--yes` changes it, `--dry-run` changes nothing"));
-    }
-    if is_dirty {
-        context.output.warning(&format!("{} has changes that are not committed", text::path(dir)));
     }
     if ask::confirmed(&format!("change {}?", text::path(dir)), context)? {
         return Ok(());

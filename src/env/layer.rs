@@ -1,6 +1,7 @@
 //! Layers: what each directory says of itself, and where all of them are.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +100,18 @@ struct Base {
 impl Layers {
     pub fn find(environment: &Environment) -> Layers {
         Layers { found: in_path(environment, None), base: None }
+    }
+
+    /// As [`find`](Layers::find), and behind them the plugins in these directories, which are layers too.
+    pub fn with_plugins_of(environment: &Environment, bases: impl IntoIterator<Item = PathBuf>) -> Layers {
+        let mut found = in_path(environment, None);
+        for base in bases {
+            let plugins = in_dir(&base, environment);
+            found.extend(plugins.into_iter().filter(|plugin| plugin.label.starts_with(PLUGIN)));
+        }
+        let mut homes = BTreeSet::new();
+        found.retain(|layer| homes.insert(layer.home.clone()));
+        Layers { found, base: None }
     }
 
     /// As [`find`](Layers::find), where the first in the path is a directory of plugins and of nothing else.

@@ -118,6 +118,13 @@ fn rename_variables(key: &mut Key, facts: &Facts<'_>, report: &mut Report) {
     if renamed != value {
         key.set_value(&renamed);
     }
+    if renamed.contains("%(") {
+        report.note(
+            "config.ini",
+            key.line,
+            format!("`{renamed}`: `%(…)s` means nothing any more, write the value"),
+        );
+    }
     if let Some(name) = variables::of_module_configuration(&renamed, &facts.module) {
         report.note(
             "config.ini",
@@ -139,8 +146,15 @@ fn general(section: &mut Section, facts: &Facts<'_>, report: &mut Report) -> boo
     }
     section.rename("extra_nginx_conf_filename", "_extra_nginx_http_conf_filename");
     for packager in section.take("packager") {
-        if section.value("_maintainer").is_empty() {
+        let maintainer = section.value("_maintainer");
+        if maintainer.is_empty() {
             section.set("_maintainer", &packager.value());
+        } else if maintainer != packager.value() {
+            report.note(
+                "config.ini",
+                packager.line,
+                format!("`packager` was `{}`: the maintainer is `{maintainer}`", packager.value()),
+            );
         }
     }
     for name in section.take("name") {

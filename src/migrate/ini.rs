@@ -3,6 +3,7 @@
 //! The dialect is that of the time: `:` delimits too, `;` begins a comment, sections and keys may come twice, and
 //! `[x:parent]` has the keys of `[parent]`. What is written is today's dialect.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 /// A file of sections.
@@ -51,7 +52,9 @@ impl Ini {
         let (mut ini, mut doubts) = (Ini::default(), Vec::new());
         let mut current: Option<usize> = None;
         let mut is_in_value = false;
-        for (index, line) in text.lines().enumerate() {
+        // Of each section, what has been seen.
+        let mut seen: HashSet<(usize, String, String)> = HashSet::new();
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             let (number, trimmed) = (index + 1, line.trim());
             let items = current.map(|section| &mut ini.sections[section].items);
             if trimmed.is_empty() || trimmed.starts_with(['#', ';']) {
@@ -80,7 +83,9 @@ impl Ini {
                 && let Some(key) = Key::parse(line, number)
             {
                 is_in_value = true;
-                let known = items.iter_mut().find_map(|item| match item {
+                let place = (current.unwrap_or_default(), key.name.clone(), key.variant.clone());
+                let is_new = seen.insert(place);
+                let known = items.iter_mut().filter(|_| !is_new).find_map(|item| match item {
                     Item::Key(known) if (&known.name, &known.variant) == (&key.name, &key.variant) => {
                         Some(known)
                     }
@@ -201,10 +206,14 @@ impl Section {
             .collect()
     }
 
+    /// What has the new name already stays, beside the old one.
     pub(super) fn rename(&mut self, old: &str, new: &str) {
+        let taken: HashSet<String> =
+            self.keys().filter(|key| key.name == new).map(|key| key.variant.clone()).collect();
         for item in &mut self.items {
             if let Item::Key(key) = item
                 && key.name == old
+                && !taken.contains(&key.variant)
             {
                 new.clone_into(&mut key.name);
             }
@@ -294,6 +303,14 @@ mod tests {
             "# top\n[general]\n# a comment\nname = x\nversion=1.0\nlong=a\n  b\n\n[app_main]\nworkers[DEV]=2\n"
         );
         assert_eq!(ini.sections[0].value("long"), "a b");
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_is_no_part_of_the_first_line_and_a_name_that_is_taken_stays_taken() {
+        let (mut ini, doubts) = Ini::parse("\u{feff}[a]\nold=1\nnew=2\n");
+        assert_eq!(doubts, []);
+        ini.sections[0].rename("old", "new");
+        assert_eq!(ini.render(), "[a]\nold=1\nnew=2\n");
     }
 
     #[test]

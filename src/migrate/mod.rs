@@ -9,6 +9,7 @@ mod config;
 mod crontab;
 mod files;
 mod ini;
+mod python;
 mod requirements;
 mod variables;
 
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::fs;
 use crate::plugin::config::CONFIG_FILE;
-use crate::plugin::{FORMAT_VERSION_FILE, Module, PluginName};
+use crate::plugin::{FORMAT_VERSION_FILE, LABEL_FILE, Module, PluginName};
 use crate::site::Site;
 use crate::text;
 
@@ -135,6 +136,10 @@ impl Report {
 /// What has to change; nothing for a plugin that is current.
 pub fn plan(request: &Request<'_>, site: &Site) -> Result<Migration> {
     let dir = request.dir;
+    if !dir.is_dir() {
+        return Err(Error::input(format!("{} is no directory", text::path(dir)))
+            .hint("name the directory of a plugin: `mwp migrate DIR`"));
+    }
     let config = dir.join(CONFIG_FILE);
     let Some(old) = fs::read_text_optional(&config)? else {
         return Err(Error::input(format!("{} is no plugin: it has no `{CONFIG_FILE}`", text::path(dir)))
@@ -143,6 +148,9 @@ pub fn plan(request: &Request<'_>, site: &Site) -> Result<Migration> {
     let mut report = Report::default();
     if fs::exists(&dir.join(FORMAT_VERSION_FILE)) {
         return code_alone(request, report);
+    }
+    if config.is_symlink() {
+        report.note(CONFIG_FILE, 0, "it is a link, and becomes a file of the plugin's own".to_owned());
     }
     let (mut ini, doubts) = ini::Ini::parse(&old);
     for doubt in doubts {
@@ -164,6 +172,7 @@ pub fn plan(request: &Request<'_>, site: &Site) -> Result<Migration> {
     crontab::migrate(&facts, &mut report)?;
     requirements::migrate(&left.requirements, &facts, &mut report)?;
     files::code(&facts, &mut report)?;
+    python::check(&facts, site, &mut report);
     if !report.problems.is_empty() {
         return Err(Error::many(Fault::Input, report.problems));
     }
@@ -193,8 +202,10 @@ fn code_alone(request: &Request<'_>, mut report: Report) -> Result<Migration> {
 
 /// The plugin's name and module: those of its label, else what the configuration and the directory say.
 fn who(dir: &Path, ini: &ini::Ini, request: &Request<'_>, site: &Site) -> Result<(PluginName, Module)> {
-    if let Ok(label) = crate::plugin::Label::read(dir) {
-        return Ok((label.name, label.module));
+    match crate::plugin::Label::read(dir) {
+        Ok(label) => return Ok((label.name, label.module)),
+        Err(error) if fs::exists(&dir.join(LABEL_FILE)) => return Err(error),
+        Err(_) => {}
     }
     let given =
         ini.sections.iter().find(|section| section.name == "general").map(|general| general.value("name"));
@@ -227,7 +238,22 @@ impl Migration {
         self.changes.is_empty()
     }
 
+    fn is_renamed(&self, path: &Path) -> bool {
+        self.changes.iter().any(|change| matches!(change, Change::Rename { to, .. } if path.starts_with(to)))
+    }
+
+    /// Nothing is changed where a file is no longer as it was planned with.
     pub fn apply(&self, dir: &Path) -> Result<()> {
+        for change in &self.changes {
+            // What is below a directory that is renamed first has been looked at there.
+            if let Change::Write { path, old, .. } = change
+                && !self.is_renamed(path)
+                && fs::read_text_optional(&dir.join(path))? != *old
+            {
+                return Err(Error::input(format!("{} has changed meanwhile", text::path(&dir.join(path))))
+                    .hint("nothing was changed; run `mwp migrate` again"));
+            }
+        }
         for change in &self.changes {
             match change {
                 Change::Write { path, new, .. } => {

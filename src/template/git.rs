@@ -24,7 +24,8 @@ pub fn identity(site: &Site) -> Option<String> {
 
 /// What is not committed in a directory, as `git status` shows it; nothing outside a repository or without git.
 pub fn uncommitted(directory: &Path, site: &Site) -> Vec<String> {
-    let arguments = ["status", "--porcelain", "--untracked-files=normal", "--", "."];
+    // Without its lock, which would stay behind where we are killed.
+    let arguments = ["--no-optional-locks", "status", "--porcelain", "--untracked-files=normal", "--", "."];
     let answer = Program::new("git", directory, &site.environment).arguments(arguments).ask();
     answer.unwrap_or_default().lines().map(|line| line.get(3..).unwrap_or(line).to_owned()).collect()
 }

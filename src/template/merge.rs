@@ -53,6 +53,12 @@ pub(super) enum Ours {
 }
 
 impl File {
+    /// Whether it has the marks of a conflict.
+    pub(super) fn has_marks(&self) -> bool {
+        let has = |mark: &[u8]| self.content.split(|byte| *byte == b'\n').any(|line| line.starts_with(mark));
+        has(b"<<<<<<< ") && has(b">>>>>>> ")
+    }
+
     pub(super) fn read(path: &Path) -> Result<File> {
         use std::os::unix::fs::PermissionsExt;
         let metadata = path.metadata().at("read", path)?;

@@ -38,6 +38,34 @@ pub struct Update {
     changes: Vec<Change>,
 }
 
+/// Marks within marks would say nothing to anybody.
+fn refuse_old_conflicts(
+    directory: &Path,
+    base: &merge::Tree,
+    ours: &dyn Fn(&str) -> Result<Ours>,
+) -> Result<()> {
+    let mut problems = Vec::new();
+    for (path, file) in base.iter().filter(|(_, file)| !file.has_marks()) {
+        if let Ours::File(found) = ours(path)?
+            && found != *file
+            && found.has_marks()
+        {
+            problems.push(crate::error::Problem {
+                message: format!(
+                    "{} has conflicts that nobody has resolved",
+                    text::path(&directory.join(path))
+                ),
+                hint: None,
+            });
+        }
+    }
+    if problems.is_empty() {
+        return Ok(());
+    }
+    Err(Error::many(crate::error::Fault::Input, problems)
+        .hint("look for `<<<<<<<`, choose, and update again"))
+}
+
 /// One path of the plugin, and the prepared file that goes there; without one the path goes.
 #[derive(Debug, Serialize, Deserialize)]
 struct Step {
@@ -102,7 +130,9 @@ impl Update {
         check(&made.directory, directory, &request, site)?;
         let theirs = record::tree(&made.directory)?;
         let ours = |path: &str| Ours::of(directory, path);
-        let changes = merge::merge(&old.base(directory)?, &theirs, &ours)?;
+        let base = old.base(directory)?;
+        refuse_old_conflicts(directory, &base, &ours)?;
+        let changes = merge::merge(&base, &theirs, &ours)?;
         let new = Record::of(&request, made.asked, &chance, &made.directory)?;
         Ok(Update { directory: directory.to_owned(), record: new, changes })
     }

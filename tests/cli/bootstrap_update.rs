@@ -112,6 +112,8 @@ fn conflicts_are_marked_told_and_met_once() {
     let merged = "one\n<<<<<<< ours\nmine\n=======\ntheirs\n>>>>>>> theirs\nthree\nfour\nfive\nsix\n";
     assert_eq!(sandbox.read("x/lines"), merged);
     assert_eq!((sandbox.read("x/binary"), sandbox.read("x/gone/file")), ("\0mine".into(), "mine\n".into()));
+    update(&sandbox, &["--force"]).exited(1).says("`x/lines` has conflicts that nobody has resolved");
+    assert_eq!(sandbox.read("x/lines"), merged);
     sandbox.write("x/lines", LINES.replace("two", "both"));
     update(&sandbox, &[]).succeeded().prints("up to date");
 }

@@ -154,3 +154,15 @@ fn a_plugin_loads_its_layers_and_says_which_one_is_absent() {
     assert_eq!(done.stdout, "b\n");
     sandbox.fails(1, ["exec", "foo", "--", "true"]).says("requires the layer `a@m`, which is not installed");
 }
+
+#[test]
+fn installed_plugins_are_layers() {
+    let sandbox = with_layers();
+    sandbox.plugin("p");
+    sandbox.ok(["install", sandbox.packed("p").to_str().unwrap()]);
+    let home = sandbox.base().join("p").display().to_string();
+    assert_eq!(run(&sandbox, "get_layer_home", &["plugin_p@mfserv"]).succeeded().stdout, format!("{home}\n"));
+    let script = ["--layers=plugin_p@mfserv", "--", "sh", "-c", "echo ran"];
+    assert_eq!(run(&sandbox, "layer_wrapper", &script).succeeded().stdout, "ran\n");
+    assert_eq!(run(&sandbox, "is_layer_installed", &["plugin_p@mfserv"]).succeeded().stdout, "1\n");
+}

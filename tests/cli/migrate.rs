@@ -296,3 +296,40 @@ fn a_worker_that_misses_a_module_names_the_requirement() {
     up.until("it has failed", || !up.worker("d", "foo", 1)["last_error"].is_null());
     sandbox.fails(1, ["status"]).says("add `mflog_of_nobody` to python3_virtualenv_sources");
 }
+
+#[test]
+fn code_that_python_3_does_not_read_is_told() {
+    let sandbox = Sandbox::new();
+    old_plugin(&sandbox, "p", "[app_main]\ntype=python3_sync\nmain_arg=main.wsgi:app\n");
+    sandbox.write("p/main/wsgi.py", "import urllib2\nimport os\n");
+    sandbox.write("p/main/old.py", "x = 1\nprint \"x\"\n");
+    sandbox
+        .ok(["migrate", "--yes", "p"])
+        .says("main/wsgi.py:1: no Python 3: there is no module `urllib2` in Python 3")
+        .says("main/old.py:2: no Python 3: ");
+}
+
+#[test]
+fn nothing_is_written_over_what_was_edited_meanwhile_and_odd_files_are_told() {
+    let sandbox = Sandbox::new();
+    let dir = old_plugin(&sandbox, "p", "[app_main]\ncolour=%(x)s\n");
+    // Both names of a key: neither is lost.
+    sandbox.write(
+        "two/config.ini",
+        format!("\u{feff}{GENERAL}\n[app_main]\ntype=static\ntimeout=30\nproxy_timeout=60\n"),
+    );
+    let config = migrated(&sandbox, "two");
+    has(&config, &["timeout=30", "proxy_timeout=60", "_version=1.0"]);
+    sandbox.write("p/.layerapi2_label", "plugin_p\n");
+    let before = tree(&dir);
+    for option in ["--yes", "--dry-run"] {
+        sandbox.fails(1, ["migrate", option, "p"]).says("label");
+    }
+    assert_eq!(tree(&dir), before);
+    fs::remove_file(dir.join(".layerapi2_label")).unwrap();
+    sandbox
+        .ok(["migrate", "--yes", "p"])
+        .says("[app_main] has no `type`: nothing runs")
+        .says("`%(…)s` means nothing any more");
+    sandbox.fails(1, ["migrate", "nowhere"]).says("`nowhere` is no directory");
+}

@@ -11,6 +11,7 @@ use crate::cli::exec::become_command;
 use crate::cli::{Context, code};
 use crate::env::{Layer, Layers, Loader, Step, changes};
 use crate::error::{Error, Result};
+use crate::plugin::Module;
 use crate::site::Environment;
 use crate::{exit, text};
 
@@ -60,8 +61,14 @@ pub(super) fn wrapper(words: &[OsString], context: &Context) -> u8 {
     with(words, USAGE, context, |arguments: Wrapper| code(wrap(&arguments, context), context))
 }
 
+/// Those in the path, and what is installed.
+fn layers(context: &Context) -> Layers {
+    let bases = Module::KNOWN.iter().map(|module| context.site.plugins_base(module));
+    Layers::with_plugins_of(&context.site.environment, bases)
+}
+
 fn wrap(arguments: &Wrapper, context: &Context) -> Result<u8> {
-    let layers = Layers::find(&context.site.environment);
+    let layers = layers(context);
     let mut loader = Loader::new(&layers, context.site.environment.clone());
     loader.force = arguments.force_prepend;
     loader.without_optional = arguments.dont_load_optional;
@@ -126,7 +133,7 @@ struct List {
 pub(super) fn list(words: &[OsString], context: &Context) -> u8 {
     with(words, USAGE, context, |arguments: List| {
         let environment = &context.site.environment;
-        for layer in Layers::find(environment).iter() {
+        for layer in layers(context).iter() {
             let is_loaded = layer.is_loaded(environment);
             let is_wanted = match arguments.loaded_filter.as_deref() {
                 None => true,
@@ -158,7 +165,7 @@ struct OneLayer {
 pub(super) fn home(words: &[OsString], context: &Context) -> u8 {
     with(words, USAGE, context, |arguments: OneLayer| {
         let environment = &context.site.environment;
-        match Layers::find(environment).get(&arguments.layer, environment) {
+        match layers(context).get(&arguments.layer, environment) {
             Some(layer) => {
                 context.output.line(&text::visible_bytes(layer.home.as_os_str().as_bytes()));
                 exit::DONE
@@ -172,7 +179,7 @@ pub(super) fn home(words: &[OsString], context: &Context) -> u8 {
 fn answer(words: &[OsString], context: &Context, is_so: impl Fn(&Layer) -> bool) -> u8 {
     with(words, USAGE, context, |arguments: OneLayer| {
         let environment = &context.site.environment;
-        let layer = Layers::find(environment).get(&arguments.layer, environment);
+        let layer = layers(context).get(&arguments.layer, environment);
         context.output.line(if layer.is_some_and(|layer| is_so(&layer)) { "1" } else { "0" });
         exit::DONE
     })
@@ -213,7 +220,7 @@ pub(super) fn load_commands(words: &[OsString], context: &Context) -> u8 {
 
 pub(super) fn unload_commands(words: &[OsString], context: &Context) -> u8 {
     print_commands(words, context, |loader, arguments| {
-        let layer = Layers::find(&loader.environment).get(&arguments.layer, &loader.environment);
+        let layer = layers(context).get(&arguments.layer, &loader.environment);
         let absent = || Error::input(format!("there is no layer `{}`", text::visible(&arguments.layer)));
         loader.unload(&layer.ok_or_else(absent)?)
     })
@@ -226,7 +233,7 @@ fn print_commands(
 ) -> u8 {
     with(words, USAGE, context, |arguments: Commands| {
         let before = &context.site.environment;
-        let layers = Layers::find(before);
+        let layers = layers(context);
         let mut loader = Loader::new(&layers, before.clone());
         if let Err(error) = act(&mut loader, &arguments) {
             context.output.error(&error);

@@ -19,6 +19,8 @@ const PRIVATE: [&str; 5] = [
     "extra_nginx_conf_filename",
     "extra_nginx_conf_static_filename",
 ];
+/// What `type` may say.
+const TYPES: [&str; 6] = ["python3_sync", "gunicorn3_sync", "gunicorn3_asyncio", "aiohttp", "node", "static"];
 /// Keys that have no effect any more.
 const DROPPED: [&str; 3] = ["add_plugin_dir_to_node_path", "rlimit_core", "rlimit_nproc"];
 
@@ -52,7 +54,7 @@ pub(super) fn migrate(
             other => {
                 let reason = match other.contains('2') {
                     true => "there is no Python 2 any more".to_owned(),
-                    false => "no such type of app is known".to_owned(),
+                    false => format!("{} are known", TYPES.join(", ")),
                 };
                 report.problem(
                     "config.ini",
@@ -65,6 +67,10 @@ pub(super) fn migrate(
         let at = section.items.iter().position(|item| matches!(item, Item::Key(_)));
         let key = Key::new("_cmd_and_args", &command);
         section.items.insert(at.unwrap_or(0), Item::Key(key));
+    } else if is_of_old {
+        let text =
+            format!("[{}] has no `type`: nothing runs; write its command as `_cmd_and_args`", section.name);
+        report.note("config.ini", section.line, text);
     }
     section.rename("workers", "numprocesses");
     section.rename("proxy_timeout", "timeout");
