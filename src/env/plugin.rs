@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::layer::{Layer, Layers};
 use super::load::Loader;
 use super::virtualenv::virtualenv_fault;
-use super::{search_path, variables};
+use super::{search_path, stand_ins, variables};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::installed::absolute;
@@ -131,6 +131,7 @@ fn outline(
     let tmp = site.runtime_home(&plugin.label.module).join("tmp").join(plugin.label.name.as_str());
     loader.environment.set("TMPDIR", tmp);
     loader.load_layer(&own)?;
+    stand_ins::append_for_steps(&mut loader.environment, &plugin.label.module, site)?;
     Ok((PluginEnvironment { plugin, environment: loader.environment }, others))
 }
 
