@@ -30,7 +30,8 @@ fn truthiness_and_the_failure_policy_decide_about_the_file() {
         let world = World::new();
         world.step(STEP, &process("return eval(open(xaf.filepath).read())"));
         let bad = world.input("bad");
-        let options: Vec<String> = options.iter().map(|it| it.replace("BAD", bad.to_str().unwrap())).collect();
+        let options: Vec<String> =
+            options.iter().map(|it| it.replace("BAD", bad.to_str().unwrap())).collect();
         let options: Vec<&str> = options.iter().map(String::as_str).collect();
         for (number, (answer, _)) in ANSWERS.iter().enumerate() {
             world.deliver(format!("{number}.txt"), answer);
