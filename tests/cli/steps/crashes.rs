@@ -3,6 +3,7 @@
 use rustix::process::Signal;
 
 use super::world::World;
+use crate::support::Done;
 
 const WAITS: &str = "    def process(self, xaf):\n        self.info('at work')\n        \
                      time.sleep(3600 if os.path.exists('/WAIT') else 0)\n        return True";
@@ -85,6 +86,52 @@ fn the_files_of_a_batch_are_found_again() {
     let log = world.process(&["./main.py"], 3);
     assert_eq!(log.matches("batch of 1").count(), 3, "{log}");
     world.nothing_is_left();
+}
+
+#[test]
+fn no_file_is_lost_or_doubled_however_often_processes_are_killed() {
+    const FILES: usize = 60;
+    let world = World::new();
+    world.step(
+        "AcquisitionStep",
+        "    crash_limit = 1000\n    def process(self, xaf):\n        time.sleep(0.005)\n        \
+         return self.move_to_plugin_step(xaf, 'q', 'main')",
+    );
+    world.inbox("q", "main");
+    for number in 0..FILES {
+        world.deliver(number.to_string(), number.to_string());
+    }
+    let all_are_through = || world.files("step.q.main").len() == FILES;
+    let mut round = 0;
+    while !all_are_through() {
+        round += 1;
+        // As the observer does after a while: a process may die with an event in its hands.
+        for (name, _) in world.files("step.p.main") {
+            world.announce("step.p.main", &world.input("step.p.main").join(name));
+        }
+        let mut workers = [world.start(&["./main.py"]), world.start(&["./main.py"])];
+        for running in &mut workers {
+            running.until("it works", |log| log.contains("Start the processing") || all_are_through());
+        }
+        // At another place in the code each time.
+        std::thread::sleep(std::time::Duration::from_millis(round * 17 % 60));
+        workers.into_iter().for_each(|running| drop(running.kill()));
+    }
+    // What died after its last file was through has nothing left to find.
+    let mut last = world.start(&["./main.py"]);
+    last.until("it looks", |log| log.contains("started"));
+    last.stop();
+    let mut contents: Vec<usize> =
+        world.contents("step.q.main").iter().map(|content| content.parse().unwrap()).collect();
+    contents.sort_unstable();
+    assert_eq!(contents, (0..FILES).collect::<Vec<_>>());
+    assert_eq!(world.files("tmp/p.main"), []);
+    let script = "import os, sys; from xattrfile import XattrFile\n\
+                  for file in os.scandir(sys.argv[1]):\n    tags = XattrFile(file.path).tags\n    \
+                  assert tags['first.core.original_basename'] == open(file.path, 'rb').read(), tags\n    \
+                  assert tags['latest.core.step_counter'] == b'0', tags";
+    let inbox = world.input("step.q.main");
+    Done::of(&mut world.command(&["python3", "-c", script, inbox.to_str().unwrap()])).succeeded();
 }
 
 #[test]

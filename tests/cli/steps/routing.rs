@@ -180,6 +180,16 @@ fn fork_hands_on_the_files_that_its_command_names() {
 }
 
 #[test]
+fn a_file_whose_command_was_killed_is_kept() {
+    let world = with_inboxes(&[]);
+    world.deliver("a.txt", "content");
+    let command = "--command-template=kill -TERM $$; : {PATH}";
+    let log = world.process(&["fork_step", command, "--command-returning-path=0"], 1);
+    assert!(log.contains("the command was killed (-15)"), "{log}");
+    assert_eq!(world.files("trash/p.main").len(), 2, "{log}");
+}
+
+#[test]
 fn delete_deletes() {
     let world = with_inboxes(&[]);
     world.deliver("a.txt", "content");

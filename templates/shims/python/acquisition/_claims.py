@@ -92,8 +92,8 @@ class Claims:
             if os.path.dirname(path) != self._tmp_dir:
                 _rmdir(os.path.dirname(path))
 
-    def abandoned(self, adopt):
-        """Calls `adopt(path, source)` for each file of a process that is dead."""
+    def abandoned(self, adopt, forget):
+        """Calls `adopt(path, source)` for each file of a process that is dead, `forget(path)` where it has moved on."""
         try:
             dirs = os.listdir(self._base)
         except FileNotFoundError:
@@ -101,9 +101,9 @@ class Claims:
         for name in sorted(dirs):
             directory = os.path.join(self._base, name)
             if directory != self._dir:
-                self._adopt_from(directory, adopt)
+                self._adopt_from(directory, adopt, forget)
 
-    def _adopt_from(self, directory, adopt):
+    def _adopt_from(self, directory, adopt, forget):
         try:
             lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         except OSError:
@@ -114,8 +114,10 @@ class Claims:
                 path = os.path.join(self._tmp_dir, os.path.basename(entry).replace(",", "/"))
                 if _is_reserved(path):
                     os.unlink(path)
-                elif os.path.isfile(path):
+                if os.path.isfile(path):
                     adopt(path, os.readlink(entry))
+                else:
+                    forget(path)
                 _unlink(entry)
                 if os.path.dirname(path) != self._tmp_dir:
                     _rmdir(os.path.dirname(path))

@@ -1,4 +1,7 @@
-"""Runs a command for each file, which may name files to hand on."""
+"""Runs a command for each file, which may name files to hand on.
+
+How it ends is no matter, as existing scripts want it; but a file whose command was killed by a signal is not done with.
+"""
 
 import os
 import shutil
@@ -48,6 +51,9 @@ class AcquisitionForkStep(AcquisitionTransformStep):
         output = os.fsdecode(done.stdout)
         for line in output.splitlines():
             self.debug("output: %s", line)
+        if done.returncode < 0 or (done.returncode > 128 and self.stop_flag):
+            # It did not end by itself: the file may be whole.
+            raise ChildProcessError(f"the command was killed ({done.returncode}): {command}")
         if done.returncode != 0:
             # Existing scripts end so to let the file vanish.
             self.warning("the command ended with %i: %s", done.returncode, command)

@@ -15,10 +15,6 @@ from .utils import dest_dir_to_absolute
 class AcquisitionReinjectStep(AcquisitionStep):
     debug_mode_allowed = False
 
-    def __init__(self):
-        super().__init__()
-        self._waiting = {}
-
     def _add_extra_arguments_before(self, parser):
         super()._add_extra_arguments_before(parser)
         parser.add_argument("--dest-dir", default="FIXME", help="PLUGIN/STEP")
@@ -29,6 +25,7 @@ class AcquisitionReinjectStep(AcquisitionStep):
 
     def _init(self):
         super()._init()
+        self._waiting = {}
         try:
             dest_dir_to_absolute(self.args.dest_dir, allow_absolute=False)
         except Exception as error:

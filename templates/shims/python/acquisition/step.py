@@ -11,7 +11,7 @@ import signal
 import time
 
 from mfutil import get_unique_hexa_identifier, mkdir_p_or_die
-from xattrfile import XattrFile
+from xattrfile import XattrFile, drop_tags
 
 from . import _failure, _traces
 from ._claims import Claims
@@ -234,7 +234,8 @@ class AcquisitionStep(AcquisitionBase):
         def adopt(path, source):
             self._adopt(path, source, queue_name)
 
-        self._exception_safe_call(self._claims.abandoned, [adopt], {}, "the search for abandoned files", None)
+        callbacks = [adopt, drop_tags]
+        self._exception_safe_call(self._claims.abandoned, callbacks, {}, "the search for abandoned files", None)
 
     def _adopt(self, path, source, queue_name):
         xaf = XattrFile(path)

@@ -18,7 +18,7 @@ from ._content import copy_content
 from ._store import get_redis
 from ._tags import Tags
 
-__all__ = ["XattrFile", "Tags", "get_redis"]
+__all__ = ["XattrFile", "Tags", "drop_tags", "get_redis"]
 
 KEY_PREFIX = "xattr_"
 DEFAULT_TIMEOUT = 86400
@@ -26,6 +26,11 @@ DEFAULT_TIMEOUT = 86400
 
 def key_of(path):
     return KEY_PREFIX + hashlib.md5(os.fsencode(path)).hexdigest()
+
+
+def drop_tags(path):
+    """Those that were left at a path where there is no file any more."""
+    get_redis().delete(key_of(path))
 
 
 class XattrFile:
