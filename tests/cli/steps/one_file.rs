@@ -170,6 +170,27 @@ fn names_of_any_bytes_and_sizes_of_any_number_pass() {
 }
 
 #[test]
+fn a_watched_directory_may_be_on_another_file_system() {
+    let world = World::new();
+    let Ok(other) = tempfile::Builder::new().prefix("mwp-test-").tempdir_in("/dev/shm") else { return };
+    world.step(STEP, &process("return self.move_to_plugin_step(xaf, 'q', 'main')"));
+    world.inbox("q", "main");
+    let path = other.path().join("a.txt");
+    fs::write(&path, "content").unwrap();
+    Done::of(&mut world.command(&["set_tag", path.to_str().unwrap(), "colour", "red"])).succeeded();
+    world.announce("step.p.main", &path);
+    let log = world.process(&["./main.py"], 1);
+    assert!(!log.contains("Traceback"), "{log}");
+    let tags = world.tags_of_only("step.q.main");
+    assert!(
+        tags.contains("colour = red\n") && tags.contains("first.core.original_basename = a.txt\n"),
+        "{tags}"
+    );
+    assert_eq!(fs::read_dir(other.path()).unwrap().count(), 0);
+    assert_eq!(world.files("tmp/p.main"), []);
+}
+
+#[test]
 fn a_file_that_went_through_too_many_steps_is_left_alone() {
     let world = World::new();
     world.step(STEP, &format!("    step_limit = 3\n{}", process("return True")));

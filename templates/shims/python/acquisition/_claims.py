@@ -8,6 +8,7 @@ The names in `tmp` are reserved by a link to nowhere that the file then replaces
 the name is taken, the file has it in a directory of its own.
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -48,7 +49,7 @@ class Claims:
         entry = None
         try:
             entry = self._note(path, source)
-            xaf.rename(path)
+            _bring(xaf, path)
         except BaseException:
             if _is_reserved(path):
                 os.unlink(path)
@@ -114,8 +115,10 @@ class Claims:
                 path = os.path.join(self._tmp_dir, os.path.basename(entry).replace(",", "/"))
                 if _is_reserved(path):
                     os.unlink(path)
-                if os.path.isfile(path):
-                    adopt(path, os.readlink(entry))
+                source = os.readlink(entry)
+                found = next(filter(os.path.isfile, [path, _aside(source, path)]), None)
+                if found is not None:
+                    adopt(found, source)
                 else:
                     forget(path)
                 _unlink(entry)
@@ -135,6 +138,24 @@ class Claims:
         if self._lock is not None:
             os.close(self._lock)
         self._dir = self._lock = None
+
+
+def _bring(xaf, path):
+    source = xaf.filepath
+    try:
+        xaf.rename(path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        # From another file system: to take it is to rename it there, to a name that observers pass over.
+        xaf.rename(_aside(source, path))
+        if not xaf.move_or_copy(path)[0]:
+            xaf.rename(source)
+            raise
+
+
+def _aside(source, path):
+    return os.path.join(os.path.dirname(source), f".{os.path.basename(path)}.t")
 
 
 def _is_same(path, descriptor):
