@@ -55,15 +55,16 @@ impl PluginEnvironment {
         under: Under,
         site: &Site,
     ) -> Result<PluginEnvironment> {
-        let (plugin, others) = outline(dir, plugins_base, under, site)?;
+        let (mut plugin, others) = outline(dir, plugins_base, under, site)?;
         refuse_broken_virtualenvs(others.iter().chain([&plugin.plugin]))?;
         if let Some(tmp) = plugin.environment.path("TMPDIR") {
             fs::create_own_dir_all(&tmp)?;
         }
+        stand_ins::append_for_steps(&mut plugin.environment, &plugin.plugin.label.module, site)?;
         Ok(plugin)
     }
 
-    /// As [`new`](PluginEnvironment::new), for whoever only looks: its TMPDIR need not exist.
+    /// As [`new`](PluginEnvironment::new), for whoever only looks: its TMPDIR need not exist, nor what stands for MetWork's modules.
     pub fn outlined(
         dir: &Path,
         plugins_base: Option<&Path>,
@@ -131,7 +132,6 @@ fn outline(
     let tmp = site.runtime_home(&plugin.label.module).join("tmp").join(plugin.label.name.as_str());
     loader.environment.set("TMPDIR", tmp);
     loader.load_layer(&own)?;
-    stand_ins::append_for_steps(&mut loader.environment, &plugin.label.module, site)?;
     Ok((PluginEnvironment { plugin, environment: loader.environment }, others))
 }
 
