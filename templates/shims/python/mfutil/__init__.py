@@ -1,8 +1,11 @@
 """Stands for MetWork's mfutil: what steps import of it. Where it fails, it fails as the original does."""
 
+import fnmatch
 import hashlib
 import os
+import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,8 +123,6 @@ class BashWrapperOrRaise(BashWrapper):
 
 def kill_process_and_children(pid):
     """SIGKILL, the children first."""
-    import signal
-
     for child in _children(pid):
         kill_process_and_children(child)
     try:
@@ -133,7 +134,7 @@ def kill_process_and_children(pid):
 def _children(pid):
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
-        texts = [open(f"/proc/{pid}/task/{task}/children").read() for task in tasks]
+        texts = [pathlib.Path(f"/proc/{pid}/task/{task}/children").read_text() for task in tasks]
     except OSError:
         return []
     return [int(child) for text in texts for child in text.split()]
@@ -141,8 +142,6 @@ def _children(pid):
 
 def get_recursive_mtime(directory, ignores=()):
     """The newest time of what is in a directory, in seconds; 0 where there is nothing."""
-    import fnmatch
-
     newest = 0
     for root, dirs, files in os.walk(directory):
         for name in dirs + files:
