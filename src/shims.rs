@@ -4,6 +4,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use include_dir::{Dir, include_dir};
+
 use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::site::{Environment, Site};
@@ -42,12 +44,31 @@ pub const COMMANDS: [&str; 23] = [
 ];
 
 /// What commands of plugins run that only MetWork ships.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 17] = [
     ("_mwp_http.py", include_str!("../templates/shims/bin/_mwp_http.py")),
+    ("archive_step", STEP_COMMAND),
     ("bjoern_wrapper.py", include_str!("../templates/shims/bin/bjoern_wrapper.py")),
+    ("copy_step", STEP_COMMAND),
+    ("delete_step", STEP_COMMAND),
+    ("fork_step", STEP_COMMAND),
+    ("get_tag", STEP_COMMAND),
+    ("inject_file", STEP_COMMAND),
+    ("move_step", STEP_COMMAND),
     ("php_wrapper", include_str!("../templates/shims/bin/php_wrapper")),
+    ("print_tags", STEP_COMMAND),
+    ("reinject_step", STEP_COMMAND),
+    ("set_tag", STEP_COMMAND),
     ("signal_wrapper.py", include_str!("../templates/shims/bin/signal_wrapper.py")),
+    ("switch_step", STEP_COMMAND),
+    ("unbzip2_step", STEP_COMMAND),
+    ("ungzip_step", STEP_COMMAND),
 ];
+
+/// What it does it tells by its name.
+const STEP_COMMAND: &str = include_str!("../templates/shims/bin/_step_command");
+
+/// What steps import that only MetWork ships.
+static MODULES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/shims/python");
 
 /// The homes that Makefiles of plugins, old and new, include `plugin.mk` from.
 const HOMES: [&str; 2] = ["MFEXT_HOME", "MFCOM_HOME"];
@@ -77,6 +98,21 @@ pub fn programs(site: &Site) -> Result<PathBuf> {
         file.commit_without_sync()?;
     }
     Ok(dir)
+}
+
+/// A directory for the end of PYTHONPATH: modules that stand for those of MetWork's steps. It lies in the cache, beside
+/// that of the programs, and is complete when this returns.
+pub fn modules(site: &Site) -> Result<PathBuf> {
+    let home = site.cache.join("shims").join(env!("CARGO_PKG_VERSION")).join("python");
+    write_tree(&MODULES, &home)?;
+    Ok(home)
+}
+
+fn write_tree(tree: &Dir, home: &Path) -> Result<()> {
+    for dir in tree.dirs() {
+        write_tree(dir, home)?;
+    }
+    tree.files().try_for_each(|file| write(&home.join(file.path()), file.contents()))
 }
 
 /// Whether there is such a program among [`programs`].
@@ -147,18 +183,18 @@ fn is_same_file(target: &Path, link: &Path) -> bool {
 }
 
 fn write_to(home: &Path) -> Result<()> {
-    for (name, content) in FILES {
-        let path = home.join(name);
-        if fs::read_optional(&path)?.is_some_and(|present| present == content.as_bytes()) {
-            continue;
-        }
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        path.parent().into_iter().for_each(fs::sweep);
-        fs::write_atomic(&path, content.as_bytes())?;
+    FILES.iter().try_for_each(|(name, content)| write(&home.join(name), content.as_bytes()))
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    if fs::read_optional(path)?.is_some_and(|present| present == content) {
+        return Ok(());
     }
-    Ok(())
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+        fs::sweep(parent);
+    }
+    fs::write_atomic(path, content)
 }
 
 /// The program that commands are to be is not known.

@@ -33,6 +33,7 @@ if [ "${1:-}" = tests ]; then
     need luajit luajit2
     ls /usr/sbin/php-fpm* >/dev/null 2>&1 || need php-fpm php-fpm
     need php php-cli
+    need redis-server redis-server
     if command -v python3 >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     fi

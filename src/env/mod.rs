@@ -23,6 +23,7 @@ mod plugin;
 mod requirements;
 mod search_path;
 mod shell;
+mod stand_ins;
 mod variables;
 mod virtualenv;
 
@@ -32,4 +33,5 @@ pub use load::{Loader, Step};
 pub use plugin::{PluginEnvironment, Under, enclosing_plugin, of_plugin};
 pub use requirements::requirement_files;
 pub use shell::Shell;
+pub use stand_ins::append_programs;
 pub use virtualenv::virtualenv_fault;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::layer::{Layer, Layers};
 use super::load::Loader;
 use super::virtualenv::virtualenv_fault;
-use super::{search_path, variables};
+use super::{search_path, stand_ins, variables};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::installed::absolute;
@@ -56,15 +56,16 @@ impl PluginEnvironment {
         under: Under,
         site: &Site,
     ) -> Result<PluginEnvironment> {
-        let (plugin, others) = outline(dir, plugins_base, under, site)?;
+        let (mut plugin, others) = outline(dir, plugins_base, under, site)?;
         refuse_broken_virtualenvs(others.iter().chain([&plugin.plugin]))?;
         if let Some(tmp) = plugin.environment.path("TMPDIR") {
             fs::create_own_dir_all(&tmp)?;
         }
+        stand_ins::append_for_steps(&mut plugin.environment, &plugin.plugin.label.module, site)?;
         Ok(plugin)
     }
 
-    /// As [`new`](PluginEnvironment::new), for whoever only looks: its TMPDIR need not exist.
+    /// As [`new`](PluginEnvironment::new), for whoever only looks: its TMPDIR need not exist, nor what stands for MetWork's modules.
     pub fn outlined(
         dir: &Path,
         plugins_base: Option<&Path>,

@@ -16,6 +16,18 @@ pub(super) fn prepend(environment: &mut Environment, variable: &str, dir: &Path)
     set(environment, variable, &list);
 }
 
+/// Puts a directory at the end, likewise. One with a colon cannot be there.
+pub(super) fn append(environment: &mut Environment, variable: &str, dir: &Path) {
+    let dir = dir.as_os_str().as_bytes();
+    if dir.contains(&b':') {
+        return;
+    }
+    let mut list = elements(environment, variable);
+    list.retain(|element| element != dir);
+    list.push(dir.to_vec());
+    set(environment, variable, &list);
+}
+
 /// Takes out everything that lies below `home`. A list that becomes empty is unset.
 pub(super) fn remove_below(environment: &mut Environment, variable: &str, home: &Path) {
     let list = elements(environment, variable);

@@ -50,6 +50,7 @@ mod round_trip;
 mod serving;
 mod shims;
 mod shipped;
+mod steps;
 mod support;
 mod swapping;
 mod systemd;

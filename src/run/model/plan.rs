@@ -5,13 +5,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Kind, Service, Settings};
-use crate::env::PluginEnvironment;
-use crate::env::Under;
+use crate::env::{PluginEnvironment, Under, append_programs};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::installed::{Base, Installed, Standing};
 use crate::plugin::{ConfigProblem, Module, Plugin};
 use crate::process::GroupLimits;
-use crate::shims;
 use crate::site::{Environment, Site};
 
 /// One plugin, as it is to run.
@@ -39,7 +37,7 @@ impl Plan {
         let PluginEnvironment { plugin, mut environment } =
             PluginEnvironment::new(home, Some(&base.dir), Under::Loaded, site)?;
         refuse_odd_overrides(&plugin, site)?;
-        append_stand_ins(&mut environment, site)?;
+        append_programs(&mut environment, site)?;
         let services = Service::of_plugin(&plugin, site)?;
         let devlink = match &installed.standing {
             Standing::Devlink(_) => std::fs::canonicalize(home).ok(),
@@ -103,17 +101,6 @@ fn refuse_odd_overrides(plugin: &Plugin, site: &Site) -> Result<()> {
     let warnings = crate::plugin::check(&plugin.dir, site).warnings;
     let odd: Vec<Problem> = warnings.into_iter().filter(is_odd).map(Into::into).collect();
     if odd.is_empty() { Ok(()) } else { Err(Error::many(Fault::Input, odd)) }
-}
-
-/// Programs that stand for those of MetWork, where there is none that has them.
-fn append_stand_ins(environment: &mut Environment, site: &Site) -> Result<()> {
-    let programs = shims::programs(site)?;
-    let path = environment.get("PATH").unwrap_or_default().to_owned();
-    let dirs = std::env::split_paths(&path).chain([programs]);
-    let joined = std::env::join_paths(dirs);
-    // A directory with a `:` cannot be on any PATH.
-    environment.set("PATH", joined.unwrap_or(path));
-    Ok(())
 }
 
 fn identity(home: &Path) -> Result<(u64, u64)> {
