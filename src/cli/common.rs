@@ -1,10 +1,13 @@
 //! Options that many commands have.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
+use super::Context;
 use crate::error::{Error, Result};
+use crate::fs;
 
 /// Which plugin, and how much to say.
 #[derive(Debug, Clone, Args)]
@@ -49,4 +52,16 @@ impl Common {
             _ => Err(Error::usage("`-C` is given more than once; one directory is allowed here")),
         }
     }
+}
+
+/// How long another command that edits a plugin is waited for.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Waits until no other command of this user edits a plugin's own files, and keeps the others waiting.
+pub(super) fn take_turn(doing: &str, context: &Context) -> Result<fs::Lock> {
+    let cache = &context.site.cache;
+    fs::create_dir_all(cache)?;
+    fs::Lock::acquire(&cache.join("edit.lock"), doing, PATIENCE, |holder| {
+        context.output.note(&format!("waiting for {holder}"));
+    })
 }

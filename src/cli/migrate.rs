@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::common::take_turn;
 use super::{Context, ask, patch};
 use crate::error::{Error, Result};
 use crate::migrate::{Change, Migration, Request, plan};
@@ -43,6 +44,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let answers: BTreeMap<String, String> = arguments.answers.iter().cloned().collect();
     let (from_python2, code) = (arguments.from_python2, arguments.code);
     let request = Request { dir, module, from_python2, code, answers };
+    let _turn = (!arguments.dry_run).then(|| take_turn("migrate", context)).transpose()?;
     let migration = plan(&request, &context.site)?;
     if migration.is_needless() {
         context.output.note(&format!("{} needs no migration", text::path(dir)));

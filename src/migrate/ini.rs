@@ -283,9 +283,6 @@ impl Key {
 
     pub(super) fn set_value(&mut self, value: &str) {
         self.value = vec![value.to_owned()];
-        if self.delimiter.trim() == self.delimiter && self.delimiter.is_empty() {
-            self.delimiter.push('=');
-        }
     }
 }
 

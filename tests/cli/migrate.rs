@@ -333,3 +333,17 @@ fn nothing_is_written_over_what_was_edited_meanwhile_and_odd_files_are_told() {
         .says("`%(…)s` means nothing any more");
     sandbox.fails(1, ["migrate", "nowhere"]).says("`nowhere` is no directory");
 }
+
+#[test]
+fn two_at_once_take_turns() {
+    let sandbox = Sandbox::new();
+    let dir = old_plugin(&sandbox, "p", "[app_main]\ntype=static\n");
+    sandbox.write("p/.release_ignore", "*.tmp\n");
+    let run = || sandbox.mwp(["migrate", "--yes", "p"]).spawn().unwrap();
+    let both = [run(), run()];
+    for mut child in both {
+        assert!(child.wait().unwrap().success());
+    }
+    assert_eq!(fs::read_to_string(dir.join(".releaseignore")).unwrap(), "*.tmp\n");
+    sandbox.ok(["check", "-C", "p"]);
+}

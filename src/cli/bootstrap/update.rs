@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
 use super::{Context, answer, ask};
+use crate::cli::common::take_turn;
 use crate::cli::patch;
 use crate::error::{Error, Result};
-use crate::fs;
 use crate::template::{self, Change, Outcome, Update};
 use crate::text;
 
@@ -41,17 +40,10 @@ pub(super) struct Arguments {
     force: bool,
 }
 
-/// How long another update is waited for.
-const PATIENCE: Duration = Duration::from_secs(600);
-
 pub(super) fn run(arguments: Arguments, context: &Context) -> Result<()> {
     let directory = &arguments.directory;
     // Two at once would each take the other's answers back.
-    let cache = &context.site.cache;
-    fs::create_dir_all(cache)?;
-    let _lock = fs::Lock::acquire(&cache.join("update.lock"), "bootstrap update", PATIENCE, |holder| {
-        context.output.note(&format!("waiting for {holder}"));
-    })?;
+    let _turn = (!arguments.dry_run).then(|| take_turn("bootstrap update", context)).transpose()?;
     if !arguments.dry_run {
         if template::finish_interrupted(directory)? {
             context.output.note("ended an update that was interrupted");
