@@ -33,9 +33,9 @@ pub(super) struct Location {
     files: Option<String>,
     /// Links below it lead to files of the same owner alone.
     links_from: Option<String>,
-    /// A pattern for the files that nobody gets.
     /// Whether what nginx refuses is answered for as if it were not there.
     refused_is_missing: bool,
+    /// A pattern for the files that nobody gets.
     hidden: Option<String>,
     /// Where requests go otherwise.
     upstream: String,
@@ -119,7 +119,6 @@ pub(super) fn of_host(plugins: &[&Candidate], app: AppIndex, tells_reached: bool
     locations
 }
 
-/// Where requests go that no worker has answered, and that are not to be tried again.
 /// What may refuse a request, or answers for what is refused.
 const REFUSING: [&str; 9] = [
     "allow",
@@ -132,6 +131,7 @@ const REFUSING: [&str; 9] = [
     "satisfy",
     "disable_symlinks",
 ];
+/// Where requests go that no worker has answered, and that are not to be tried again.
 const UNANSWERED: &str = "@unanswered";
 /// One request takes no more workers with it than this.
 const TRIES: usize = 2;

@@ -109,6 +109,8 @@ pub(crate) struct Supervisor {
     going_down: Cell<bool>,
     /// Whether the first look at what is installed is over.
     has_looked: Cell<bool>,
+    /// How many ticks in a row something has kept a look from taking effect.
+    troubled_ticks: Cell<u32>,
     change_is_near: Cell<bool>,
     down: Notify,
     /// Everything was looked at once more.
@@ -117,6 +119,8 @@ pub(crate) struct Supervisor {
 
 /// Between two looks at what needs looking after.
 const TICK: Duration = Duration::from_secs(5);
+/// In ticks: a plugin that stays broken is looked at once a minute.
+const LEAST_OFTEN: u32 = 12;
 
 /// Signals so close to each other are one.
 const ONE_SIGNAL: Duration = Duration::from_millis(300);
@@ -175,6 +179,7 @@ impl Supervisor {
             deciding: tokio::sync::Mutex::default(),
             going_down: Cell::new(false),
             has_looked: Cell::new(false),
+            troubled_ticks: Cell::new(0),
             change_is_near: Cell::new(false),
             down: Notify::new(),
             looked: Notify::new(),
@@ -227,8 +232,7 @@ impl Supervisor {
                         this.replace_unreachable().await;
                         this.replace_hung().await;
                     });
-                    if self.has_problems() {
-                        // The port may be free by now, the disk no longer full, the plugin repaired.
+                    if self.is_to_look_again() {
                         self.queue.ask();
                     }
                     self.listen_again(&socket);
@@ -244,11 +248,14 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Whether something kept the last look from taking effect.
-    fn has_problems(&self) -> bool {
-        self.proxy.error().is_some()
-            || !self.problems.borrow().is_empty()
-            || self.plans.borrow().values().any(Result::is_err)
+    /// Whether what kept the last look from taking effect may be gone: the port free, the disk no longer full, the
+    /// plugin repaired. A look at all plugins is dear, and a broken one may stay so: it is looked at less and less.
+    fn is_to_look_again(&self) -> bool {
+        let has_problems =
+            !self.problems.borrow().is_empty() || self.plans.borrow().values().any(Result::is_err);
+        let ticks = if has_problems { self.troubled_ticks.get() + 1 } else { 0 };
+        self.troubled_ticks.set(ticks);
+        self.proxy.error().is_some() || ticks.is_power_of_two() || (ticks > 0 && ticks % LEAST_OFTEN == 0)
     }
 
     /// Without its socket nobody could tell this process to end.
