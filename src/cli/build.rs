@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Context;
-use super::common::Common;
+use super::common::{Common, Places};
 use super::output::Output;
 use super::progress::Progress;
 use super::signals;
@@ -25,8 +25,17 @@ pub(crate) struct Arguments {
     pub(super) common: Common,
 }
 
+/// `mwp build`, where directories may be named as well.
+#[derive(Debug, Args)]
+pub(super) struct BuildArguments {
+    #[command(flatten)]
+    arguments: Arguments,
+    #[command(flatten)]
+    places: Places,
+}
+
 /// How to build.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(super) struct Building {
     /// Say what would be done and why, and do nothing
     #[arg(short = 'n', long)]
@@ -58,6 +67,11 @@ impl From<graph::Built> for Built {
         let directory = built.directory.display().to_string();
         Built { directory, plugin: built.plugin, tasks: built.tasks }
     }
+}
+
+pub(super) fn run_at(BuildArguments { arguments, places }: &BuildArguments, context: &Context) -> Result<()> {
+    let common = arguments.common.at(places);
+    run(&Arguments { building: arguments.building.clone(), common }, context)
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {

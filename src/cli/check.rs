@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::Context;
-use super::common::Common;
+use super::common::{Common, Places};
 use crate::check;
 use crate::error::{Error, Fault, Problem, Result};
 use crate::plugin::config::{Config, ConfigProblem, Origin};
@@ -21,6 +21,8 @@ pub(crate) struct Arguments {
     /// Print one fact about the plugin and nothing else
     #[arg(long, value_name = "FACT", conflicts_with_all = ["json", "quiet", "verbose"])]
     print: Option<Fact>,
+    #[command(flatten)]
+    places: Places,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -44,18 +46,19 @@ struct Report {
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
-    if arguments.common.verbose {
+    let common = arguments.common.at(&arguments.places);
+    if common.verbose {
         context.output.be_verbose();
     }
     let mut reports = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
     let mut fault = Fault::Input;
-    for dir in arguments.common.directories() {
+    for dir in common.directories() {
         // A fact is asked for by scripts, often and beside a real check.
         let is_check = arguments.print.is_none();
         let checked =
             if is_check { check::check(&dir, &context.site) } else { plugin::check(&dir, &context.site) };
-        if arguments.common.json {
+        if common.json {
             reports.push(report(&dir, &checked));
         } else {
             say(&dir, &checked, arguments, context);
@@ -67,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             problems.extend(error.problems);
         }
     }
-    if arguments.common.json {
+    if common.json {
         context.output.json(&reports);
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::Context;
-use super::common::Common;
+use super::common::{Common, Places};
 use crate::clean::{self, Depth};
 use crate::error::Result;
 use crate::text;
@@ -16,23 +16,26 @@ pub(crate) struct Arguments {
     dry_run: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    places: Places,
 }
 
 pub(crate) fn run(arguments: &Arguments, depth: Depth, context: &Context) -> Result<()> {
+    let common = arguments.common.at(&arguments.places);
     let mut removed = Vec::new();
-    for dir in arguments.common.directories() {
+    for dir in common.directories() {
         let waiting = |holder: &str| context.output.note(&format!("waiting for {holder}"));
         for path in clean::clean(&dir, depth, arguments.dry_run, waiting)? {
             let path = path.strip_prefix(".").unwrap_or(&path);
             let shown = text::visible_bytes(path.as_os_str().as_encoded_bytes());
-            if !arguments.common.json && !arguments.common.quiet {
+            if !common.json && !common.quiet {
                 let word = if arguments.dry_run { "would remove" } else { "removed" };
                 context.output.note(&format!("{word} {shown}"));
             }
             removed.push(shown);
         }
     }
-    if arguments.common.json {
+    if common.json {
         context.output.json(&removed);
     }
     Ok(())

@@ -26,7 +26,22 @@ pub(crate) struct Common {
     pub(crate) verbose: bool,
 }
 
+/// Where a person writes the directory, without `-C`.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Places {
+    /// Directories of plugins [default: the current one]
+    #[arg(value_name = "DIR")]
+    named: Vec<PathBuf>,
+}
+
 impl Common {
+    /// With the directories that were named without `-C`.
+    pub(super) fn at(&self, places: &Places) -> Common {
+        let mut common = self.clone();
+        common.directories.extend(places.named.iter().cloned());
+        common
+    }
+
     /// The directories named, or the current one. One that is named twice, in whatever form, is one.
     pub(crate) fn directories(&self) -> Vec<PathBuf> {
         if self.directories.is_empty() {

@@ -1,10 +1,12 @@
 //! `mwp cron`: plugins' jobs in the user's crontab.
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 
 use super::Context;
 use super::install::tell;
+use super::shells::Plugins;
 use super::signals;
 use crate::cron::{Entry, State};
 use crate::env::enclosing_plugin;
@@ -36,7 +38,7 @@ struct ShowArguments {
     #[arg(long)]
     json: bool,
     /// The plugins' names [default: all with jobs]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(Plugins))]
     names: Vec<String>,
 }
 

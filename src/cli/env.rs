@@ -6,10 +6,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 
 use super::Context;
 use super::exec::{BaseOption, become_command};
+use super::shells::Plugins;
 use crate::env::{Change, PluginEnvironment, Shell, Under, changes, enclosing_plugin, quoted};
 use crate::error::{Error, Result};
 use crate::{exit, text};
@@ -26,7 +28,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     base: BaseOption,
     /// An installed plugin, or the directory of one (`.`, or with a `/`) [default: the current directory]
-    #[arg(value_name = "NAME|DIR")]
+    #[arg(value_name = "NAME|DIR", add = ArgValueCandidates::new(Plugins))]
     plugin: Option<OsString>,
 }
 

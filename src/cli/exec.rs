@@ -5,8 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::Context;
+use super::shells::Plugins;
 use crate::env::{PluginEnvironment, Under, outside};
 use crate::error::{Error, Result};
 use crate::installed::Bases;
@@ -25,7 +27,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) base: BaseOption,
     /// An installed plugin, or the directory of one (`.`, or with a `/`)
-    #[arg(value_name = "NAME|DIR")]
+    #[arg(value_name = "NAME|DIR", add = ArgValueCandidates::new(Plugins))]
     pub(super) plugin: OsString,
     /// The command and its arguments
     #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]

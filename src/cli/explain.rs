@@ -1,11 +1,13 @@
 //! `mwp explain`: for each task, fresh or why not.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::Context;
 use super::build::store;
 use super::common::Common;
 use super::progress::Progress;
+use super::shells::Tasks;
 use crate::error::Result;
 use crate::graph::{self, Mode, Project, Target};
 use crate::recipe;
@@ -14,6 +16,7 @@ use crate::recipe;
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Only this task
+    #[arg(add = ArgValueCandidates::new(Tasks))]
     task: Option<String>,
     /// Explain a release instead of a build
     #[arg(long)]

@@ -4,11 +4,13 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 
 use super::Context;
 use super::exec::BaseOption;
 use super::installed::find;
+use super::shells::Plugins;
 use crate::artifact::{Artifact, FILES, Metadata};
 use crate::error::{Error, Result};
 use crate::fs;
@@ -29,7 +31,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     base: BaseOption,
     /// An installed plugin, or a `.plugin` file
-    #[arg(value_name = "NAME|FILE")]
+    #[arg(value_name = "NAME|FILE", add = ArgValueCandidates::new(Plugins))]
     plugin: PathBuf,
 }
 
@@ -39,7 +41,7 @@ pub(super) struct HashArguments {
     #[command(flatten)]
     base: BaseOption,
     /// An installed plugin, or a `.plugin` file
-    #[arg(value_name = "NAME|FILE")]
+    #[arg(value_name = "NAME|FILE", add = ArgValueCandidates::new(Plugins))]
     plugin: PathBuf,
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
 
 use super::Context;
@@ -11,6 +12,7 @@ use super::common::Common;
 use super::exec::BaseOption;
 use super::in_service;
 use super::install::tell;
+use super::shells::Plugins;
 use super::signals;
 use crate::error::{Error, Fault, Problem, Result};
 use crate::graph::{self, Target};
@@ -130,7 +132,7 @@ pub(super) struct UninstallArguments {
     #[command(flatten)]
     base: BaseOption,
     /// The plugins' names, or the paths of their homes
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(Plugins), required = true)]
     names: Vec<String>,
 }
 
@@ -206,7 +208,7 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
 #[derive(Debug, Args)]
 pub(super) struct VerifyArguments {
     /// The plugins' names [default: all]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(Plugins))]
     names: Vec<String>,
     #[command(flatten)]
     base: BaseOption,
@@ -303,7 +305,7 @@ pub(super) struct RepackageArguments {
     #[arg(long)]
     force: bool,
     /// The plugin's name
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(Plugins))]
     name: String,
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::build::store;
-use super::common::Common;
+use super::common::{Common, Places};
 use super::progress::Progress;
 use super::signals;
 use crate::error::{Error, Result};
@@ -33,6 +33,8 @@ pub(crate) struct Arguments {
     offline: bool,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    places: Places,
 }
 
 /// For `--json`.
@@ -66,7 +68,8 @@ impl Observer for Watch {
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
-    let directories = arguments.common.directories();
+    let common = arguments.common.at(&arguments.places);
+    let directories = common.directories();
     let upgrade = match (arguments.upgrade, arguments.upgrade_package.as_slice()) {
         (true, _) => Upgrade::Everything,
         (false, []) => Upgrade::Nothing,
@@ -74,7 +77,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     };
     let mode = Mode { locked: arguments.check, offline: arguments.offline, upgrade, ..Mode::default() };
     let store = store(context);
-    let progress = Progress::new(context.output, &arguments.common, directories.len() > 1);
+    let progress = Progress::new(context.output, &common, directories.len() > 1);
     let watch = Watch { progress, changes: Mutex::default() };
     let open = |dir: &Path| -> Result<Project<'_>> {
         let plan = recipe::plan(dir, Target::Build)?.up_to(|task| task.action.makes_lock());
@@ -122,9 +125,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             });
         }
     }
-    if arguments.common.json {
+    if common.json {
         context.output.json(&all);
-    } else if outdated.is_empty() && !arguments.common.quiet {
+    } else if outdated.is_empty() && !common.quiet {
         for locked in &all {
             let what = match (locked.tasks.is_empty(), locked.changes.len()) {
                 (true, _) => "nothing to lock".to_owned(),

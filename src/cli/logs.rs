@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::Context;
 use super::exec::BaseOption;
 use super::output::Output;
+use super::shells::Plugins;
 use crate::error::{Error, Result};
 use crate::installed::modules;
 use crate::plugin::Module;
@@ -28,7 +30,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     base: BaseOption,
     /// `PLUGIN`, `PLUGIN/SERVICE`, `PLUGIN/SERVICE/WORKER`, `nginx`, `redis` or `supervisor`
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(Plugins))]
     name: String,
 }
 

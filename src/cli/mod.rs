@@ -14,6 +14,7 @@ mod env;
 mod exec;
 mod explain;
 mod graph;
+mod help;
 mod in_service;
 mod info;
 mod install;
@@ -27,6 +28,7 @@ mod pack;
 mod patch;
 mod progress;
 mod release;
+mod shells;
 mod shim;
 mod shims;
 mod signals;
@@ -35,6 +37,8 @@ mod status_table;
 mod steer;
 mod systemd;
 mod up;
+mod usage;
+mod verbs;
 mod worker;
 
 use std::ffi::OsString;
@@ -52,9 +56,9 @@ use output::Output;
 #[derive(Debug, Parser)]
 #[command(
     name = "mwp",
-    version,
-    propagate_version = true,
+    version = env!("MWP_VERSION"),
     disable_help_subcommand = true,
+    override_help = help::OVERVIEW,
     args_conflicts_with_subcommands = true
 )]
 struct CommandLine {
@@ -67,14 +71,19 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(bootstrap::Create),
+    Init(bootstrap::Init),
     Bootstrap(bootstrap::Arguments),
-    Build(build::Arguments),
+    Build(build::BuildArguments),
     Check(check::Arguments),
     Clean(clean::Arguments),
     /// Remove what `clean` removes, and the locks: the next build may take newer versions
     Superclean(clean::Arguments),
     Lock(lock::Arguments),
     Migrate(migrate::Arguments),
+    Run(verbs::RunArguments),
+    Test(verbs::TestArguments),
+    Watch(verbs::WatchArguments),
     Explain(explain::Arguments),
     Graph(graph::Arguments),
     Cache(cache::Arguments),
@@ -108,6 +117,9 @@ enum Command {
     Exec(exec::Arguments),
     Cron(cron::Arguments),
     Cronwrap(cronwrap::Arguments),
+    Help(help::Arguments),
+    Completions(shells::CompletionArguments),
+    Man(shells::ManArguments),
     Shims(shims::Arguments),
 }
 
@@ -120,6 +132,9 @@ struct Context {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     never_write_for_everybody();
+    clap_complete::CompleteEnv::with_factory(<CommandLine as clap::CommandFactory>::command)
+        .var(shells::VARIABLE)
+        .complete();
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut site = Site::new(Environment::of_process());
     site.program = std::env::current_exe().ok();
@@ -145,9 +160,14 @@ fn never_write_for_everybody() {
 
 /// Runs a command line of `mwp` and returns its exit code.
 fn execute(words: &[OsString], context: &Context) -> u8 {
-    match CommandLine::try_parse_from(words) {
+    match CommandLine::try_parse_from(usage::in_order(words)) {
         Ok(arguments) => code(run(arguments, context), context),
-        Err(refusal) => refuse(&context.output, &refusal),
+        // Help and the version are data.
+        Err(refusal) if !refusal.use_stderr() => {
+            context.output.usage(&refusal);
+            exit::DONE
+        }
+        Err(refusal) => code(Err(usage::error(&refusal)), context),
     }
 }
 
@@ -174,10 +194,18 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Up(arguments)) => return up::run(&arguments, context),
         Some(Command::Status(arguments)) => return status::run(&arguments, context),
         Some(Command::Worker(arguments)) => return worker::run(&arguments, context),
+        Some(Command::Help(arguments)) => help::run(&arguments, context),
+        Some(Command::Completions(arguments)) => shells::completions(&arguments, context),
+        Some(Command::Man(arguments)) => shells::man(&arguments, context),
+        Some(Command::Run(arguments)) => return verbs::run(&arguments, context),
+        Some(Command::Test(arguments)) => return verbs::test(&arguments, context),
+        Some(Command::Watch(arguments)) => verbs::watch(&arguments, context),
+        Some(Command::New(arguments)) => bootstrap::create(arguments, context),
+        Some(Command::Init(arguments)) => bootstrap::init(&arguments, context),
         Some(Command::Shims(arguments)) => shims::run(&arguments, context),
         None => build::run(&arguments.build, context),
         Some(Command::Bootstrap(arguments)) => bootstrap::run(arguments, context),
-        Some(Command::Build(arguments)) => build::run(&arguments, context),
+        Some(Command::Build(arguments)) => build::run_at(&arguments, context),
         Some(Command::Check(arguments)) => check::run(&arguments, context),
         Some(Command::Clean(arguments)) => clean::run(&arguments, Depth::Clean, context),
         Some(Command::Superclean(arguments)) => clean::run(&arguments, Depth::Superclean, context),
@@ -210,10 +238,4 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Supervise(arguments)) => up::run_supervisor(&arguments, context),
     };
     done.map(|()| exit::DONE)
-}
-
-/// Help and version go to standard output with exit code 0, everything else is a usage error.
-fn refuse(output: &Output, refusal: &clap::Error) -> u8 {
-    output.usage(refusal);
-    if refusal.use_stderr() { exit::USAGE } else { exit::DONE }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::build::store;
-use super::common::Common;
+use super::common::{Common, Places};
 use crate::action;
 use crate::artifact::{self, Description, Limits, Packed, Remade};
 use crate::error::{Error, Result};
@@ -24,6 +24,8 @@ pub(super) struct Arguments {
     packing: Packing,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    places: Places,
 }
 
 /// What file to make.
@@ -47,7 +49,8 @@ enum Format {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
-    pack_all(&arguments.packing, &arguments.common, context).map(drop)
+    let common = arguments.common.at(&arguments.places);
+    pack_all(&arguments.packing, &common, context).map(drop)
 }
 
 /// Packs each directory, prints the files' paths (or their description as JSON) and returns them.

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::Context;
 use super::build::{Building, build};
-use super::common::Common;
+use super::common::{Common, Places};
 use super::pack::{Packing, pack_all};
 use crate::error::{Error, Result};
 use crate::exit;
@@ -25,17 +25,20 @@ pub(super) struct Arguments {
     packing: Packing,
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    places: Places,
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
-    let built = build(&arguments.building, &arguments.common, Target::Release, context)?;
+    let common = arguments.common.at(&arguments.places);
+    let built = build(&arguments.building, &common, Target::Release, context)?;
     if arguments.building.dry_run {
-        if arguments.common.json {
+        if common.json {
             context.output.json(&built);
         }
         return Ok(());
     }
-    let files = pack_all(&arguments.packing, &arguments.common, context)?;
+    let files = pack_all(&arguments.packing, &common, context)?;
     if arguments.install { hand_over(&files) } else { Ok(()) }
 }
 

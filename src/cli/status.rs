@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::Context;
 use super::output::Output;
+use super::shells::Plugins;
 use super::status_table::{essence, table};
 use crate::error::{Error, Problem, Result};
 use crate::install;
@@ -32,7 +34,7 @@ pub(super) struct Arguments {
     #[arg(short, long, conflicts_with = "json")]
     watch: bool,
     /// Only these plugins
-    #[arg(value_name = "PLUGIN")]
+    #[arg(value_name = "PLUGIN", add = ArgValueCandidates::new(Plugins))]
     plugins: Vec<String>,
 }
 

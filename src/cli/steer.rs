@@ -1,8 +1,10 @@
 //! `mwp reload`, `mwp restart` and `mwp stop`: orders to a module that is up.
 
 use clap::Args;
+use clap_complete::engine::ArgValueCandidates;
 
 use super::Context;
+use super::shells::Plugins;
 use super::status::running_module;
 use crate::error::Result;
 use crate::run::Request;
@@ -30,7 +32,7 @@ pub(super) struct RestartArguments {
     #[arg(long)]
     module: Option<String>,
     /// `PLUGIN`, `PLUGIN/SERVICE`, `PLUGIN/SERVICE/WORKER`, or `nginx`
-    #[arg(value_name = "NAME", required = true)]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(Plugins), required = true)]
     names: Vec<String>,
     /// Return when the new processes serve, and fail where they do not
     #[arg(short, long)]
@@ -57,7 +59,7 @@ pub(super) struct StopArguments {
     #[arg(long)]
     module: Option<String>,
     /// `PLUGIN`, `PLUGIN/SERVICE` or `PLUGIN/SERVICE/WORKER` [default: everything but nginx]
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(Plugins))]
     names: Vec<String>,
 }
 

@@ -13,6 +13,8 @@ pub enum Target {
     Build,
     /// What a `.plugin` file needs.
     Release,
+    /// What is run to test a plugin, and never by a build.
+    Test,
 }
 
 /// Where a task is stated, for messages.

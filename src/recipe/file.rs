@@ -134,6 +134,14 @@ fn all_targets() -> Vec<Target> {
     vec![Target::Build, Target::Release]
 }
 
+impl PluginRecipe {
+    /// The command of `[tasks.test]`.
+    pub(super) fn test_command(&self) -> Option<&[String]> {
+        let (_, task) = self.tasks.iter().find(|(name, _)| name.get_ref() == "test")?;
+        task.command.as_deref()
+    }
+}
+
 impl RecipeFile {
     pub(super) fn parse(origin: &str, content: &str) -> Result<RecipeFile> {
         let mut recipe: RecipeFile = parse(origin, content)?;
@@ -319,14 +327,18 @@ impl TaskEntry {
             });
             errors.extend(valid.err().map(|allowed| place.found("outputs", output, &allowed)));
         }
-        if self.action.is_none() && self.inputs.is_empty() && self.optional_inputs.is_empty() && !self.always
+        if self.action.is_none()
+            && self.inputs.is_empty()
+            && self.optional_inputs.is_empty()
+            && !self.always
+            && self.targets != [Target::Test]
         {
             let allowed =
                 "has no `inputs`, so that nobody can tell when to run it; give some, or `always = true`";
             errors.push(place.error(None, allowed));
         }
         if self.targets.is_empty() {
-            errors.push(place.error(Some("targets"), "is empty; `build` and `release` are allowed"));
+            errors.push(place.error(Some("targets"), "is empty; `build`, `release` and `test` are allowed"));
         }
         for variable in self.environment.iter().chain(self.set.keys()) {
             if variable.is_empty() || variable.contains(['=', '\0']) {

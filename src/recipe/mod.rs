@@ -8,6 +8,7 @@ mod builtin;
 mod file;
 mod makefile;
 mod mistakes;
+mod tests;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -43,6 +44,16 @@ pub fn plan(dir: &Path, target: Target) -> Result<Plan> {
 /// Whether a rule of the Makefile is what makes the label, and has not done so yet.
 pub fn makes_label(dir: &Path) -> Result<bool> {
     Ok(!fs::exists(&dir.join(LABEL_FILE)) && makefile::has_rule(dir, "precustom")?)
+}
+
+/// How the plugin in `dir` is tested: as its recipe says, else as what is there is usually tested.
+pub fn test_command(dir: &Path) -> Result<Option<Vec<String>>> {
+    if let Some(recipe) = file::read_plugin_recipe(dir)?
+        && let Some(command) = recipe.test_command()
+    {
+        return Ok(Some(command.to_vec()));
+    }
+    tests::usual_command(dir)
 }
 
 /// What the plugin in `dir` says of its releases.

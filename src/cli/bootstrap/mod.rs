@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::shells::Templates;
 use super::{Context, ask};
 use crate::error::{At, Error, Result};
 use crate::fs;
@@ -50,10 +52,12 @@ struct ModuleOption {
     module: Option<String>,
 }
 
+/// Make a plugin from a template: `bootstrap create`, for short
 #[derive(Debug, Args)]
-struct Create {
+#[command(after_help = "Example: mwp new shop --template python3_flask")]
+pub(crate) struct Create {
     /// The template's name, or the path of a template's directory
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", add = ArgValueCandidates::new(Templates))]
     template: String,
     /// Take the defaults instead of asking
     #[arg(long)]
@@ -90,7 +94,7 @@ pub(super) fn answer(text: &str) -> std::result::Result<(String, String), String
 pub(crate) fn run(arguments: Arguments, context: &Context) -> Result<()> {
     match arguments.command {
         Command::List { module, json } => list(&module.get(context)?, json, context),
-        Command::Create(create) => make(create, context),
+        Command::Create(arguments) => create(arguments, context),
         Command::Update(arguments) => update::run(arguments, context),
     }
 }
@@ -122,7 +126,7 @@ fn list(module: &Module, json: bool, context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn make(create: Create, context: &Context) -> Result<()> {
+pub(crate) fn create(create: Create, context: &Context) -> Result<()> {
     let module = create.module.get(context)?;
     let template = template::find(&create.template, &module, &context.site)?;
     let is_interactive = !create.no_input && ask::is_possible();
@@ -163,6 +167,54 @@ fn make(create: Create, context: &Context) -> Result<()> {
     } else {
         context.output.hint(&format!("`cd {name}`, then `make develop` puts it into service from there"));
     }
+    Ok(())
+}
+
+/// Make a plugin of the directory that you are in: what is there stays as it is
+#[derive(Debug, Args)]
+#[command(after_help = "Example: mwp init --template python3_flask")]
+pub(crate) struct Init {
+    /// The template's name, or the path of a template's directory
+    #[arg(long, default_value = "default", add = ArgValueCandidates::new(Templates))]
+    template: String,
+    /// The plugin's name [default: that of the directory]
+    #[arg(long)]
+    name: Option<String>,
+    #[command(flatten)]
+    module: ModuleOption,
+    /// The directory [default: the current one]
+    #[arg(value_name = "DIR")]
+    directory: Option<PathBuf>,
+}
+
+pub(crate) fn init(arguments: &Init, context: &Context) -> Result<()> {
+    let module = arguments.module.get(context)?;
+    let template = template::find(&arguments.template, &module, &context.site)?;
+    let dir = arguments.directory.as_deref().unwrap_or(Path::new("."));
+    let real = std::fs::canonicalize(dir).at("enter", dir)?;
+    let name = match (&arguments.name, real.file_name()) {
+        (Some(name), _) => PluginName::parse(name)?,
+        (None, name) => PluginName::parse(&name.unwrap_or_default().to_string_lossy())
+            .map_err(|error| error.hint("give the plugin a name of its own: `mwp init --name NAME`"))?,
+    };
+    let defaults = template::defaults_of_person(None, &context.site)?;
+    let request = Request {
+        template: &template,
+        module: &module,
+        name: &name,
+        parent: &real,
+        answers: BTreeMap::new(),
+        defaults,
+    };
+    let made = template::init(&request, &context.site, &mut ask::asker(false, context))?;
+    for kept in &made.kept {
+        context.output.note(&format!("{} stays as it is", text::path(kept)));
+    }
+    let files = text::count(made.files, "file");
+    context
+        .output
+        .line(&format!("{} is the plugin `{name}` now: {files} from the template", text::path(dir)));
+    context.output.hint("`mwp check` says what is still to be written, `mwp build` builds it");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use clap::Parser;
 
-use super::{Context, refuse};
+use super::{Context, usage};
 use crate::exit;
 
 type Shim = fn(&[OsString], &Context) -> u8;
@@ -49,12 +49,18 @@ pub(super) fn run(words: &[OsString], context: &Context) -> Option<u8> {
     SHIMS.iter().find(|(known, _)| name == *known).map(|(_, shim)| shim(words, context))
 }
 
-/// Does something with the arguments; where they are wrong, the exit code is `usage`.
-fn with<A: Parser>(words: &[OsString], usage: u8, context: &Context, act: impl FnOnce(A) -> u8) -> u8 {
+/// Does something with the arguments; where they are wrong, the exit code is `code`.
+fn with<A: Parser>(words: &[OsString], code: u8, context: &Context, act: impl FnOnce(A) -> u8) -> u8 {
     match A::try_parse_from(words) {
         Ok(arguments) => act(arguments),
-        Err(refusal) if refuse(&context.output, &refusal) == exit::DONE => exit::DONE,
-        Err(_) => usage,
+        Err(refusal) if !refusal.use_stderr() => {
+            context.output.usage(&refusal);
+            exit::DONE
+        }
+        Err(refusal) => {
+            context.output.error(&usage::error(&refusal));
+            code
+        }
     }
 }
 

@@ -1,0 +1,128 @@
+//! What is wrong with a command line, in the words that all other errors have: one `error:`, one `hint:`.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory};
+
+use super::CommandLine;
+use crate::error::Error;
+use crate::text;
+
+/// What people who know other tools type, and what it is called here.
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("create", "mwp new NAME"),
+    ("make", "mwp build"),
+    ("sync", "mwp build"),
+    ("compile", "mwp lock"),
+    ("update", "mwp lock --upgrade"),
+    ("upgrade", "mwp lock --upgrade"),
+    ("package", "mwp release"),
+    ("publish", "mwp release"),
+    ("dist", "mwp release"),
+    ("start", "mwp up"),
+    ("ps", "mwp status"),
+    ("shell", "mwp env"),
+    ("purge", "mwp superclean"),
+    ("rm", "mwp uninstall NAME"),
+];
+
+/// Options that every command may have before its name, as `mwp -v build`; those with a value.
+const GLOBAL: [&str; 5] = ["-v", "--verbose", "-q", "--quiet", "--json"];
+const GLOBAL_WITH_VALUE: [&str; 2] = ["-C", "--directory"];
+
+/// The command line with the options before the command behind it.
+pub(super) fn in_order(words: &[OsString]) -> Vec<OsString> {
+    let is = |word: &OsString, known: &[&str]| word.to_str().is_some_and(|word| known.contains(&word));
+    let mut at = 1;
+    while let Some(word) = words.get(at) {
+        at += match () {
+            () if is(word, &GLOBAL) => 1,
+            () if word.to_str().is_some_and(|word| word.starts_with("--directory=")) => 1,
+            () if is(word, &GLOBAL_WITH_VALUE) => 2,
+            () => break,
+        };
+    }
+    let names: Vec<String> = commands().iter().map(|command| command.get_name().to_owned()).collect();
+    match words.get(at) {
+        Some(command) if at > 1 && names.iter().any(|name| command == name.as_str()) => {
+            let before = words[1..at].iter();
+            [&words[0], command].into_iter().chain(before).chain(&words[at + 1..]).cloned().collect()
+        }
+        _ => words.to_vec(),
+    }
+}
+
+fn commands() -> Vec<Command> {
+    CommandLine::command().get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect()
+}
+
+/// The error for what clap refuses.
+pub(super) fn error(refusal: &clap::Error) -> Error {
+    let value = |kind| match refusal.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    if refusal.kind() == ErrorKind::InvalidSubcommand
+        && let Some(name) = value(ContextKind::InvalidSubcommand)
+    {
+        return unknown_command(&name);
+    }
+    let rendered = refusal.render().to_string();
+    let (message, usage) = match rendered.split_once("\n\n") {
+        Some((message, rest)) => (message, rest),
+        None => (rendered.as_str(), ""),
+    };
+    let message = message.strip_prefix("error: ").unwrap_or(message);
+    let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ").replace('\'', "`");
+    let usage = usage.lines().find_map(|line| line.trim().strip_prefix("Usage: "));
+    let suggested =
+        [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
+    let hint = match (suggested.into_iter().find_map(value), usage) {
+        (Some(suggested), _) => format!("did you mean `{suggested}`?"),
+        (None, Some(usage)) => format!("usage: {}", usage.trim()),
+        (None, None) => "`mwp COMMAND --help` says what is allowed".to_owned(),
+    };
+    Error::usage(message).hint(hint)
+}
+
+fn unknown_command(name: &str) -> Error {
+    let shown = text::visible(name);
+    let error = Error::usage(format!("there is no command `{shown}`"));
+    if let Some((_, here)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == name) {
+        return error.hint(format!("it is called `{here}` here"));
+    }
+    let commands = commands();
+    match text::nearest(name, commands.iter().map(Command::get_name)) {
+        Some(nearest) => error.hint(format!("did you mean `mwp {nearest}`?")),
+        None => error.hint("`mwp help` lists the commands"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_before_the_command_count_as_behind_it() {
+        let order = |line: &str| {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let words = in_order(&words).into_iter().map(|word| word.into_string().unwrap());
+            words.collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(order("mwp -v build x"), "mwp build -v x");
+        assert_eq!(order("mwp -C shop --json check"), "mwp check -C shop --json");
+        assert_eq!(order("mwp -v"), "mwp -v");
+        assert_eq!(order("mwp --dry-run build"), "mwp --dry-run build");
+        assert_eq!(order("mwp build -v"), "mwp build -v");
+    }
+
+    #[test]
+    fn a_command_that_is_none_has_its_near_miss_or_its_name_here() {
+        let hint = |name| unknown_command(name).problems[0].hint.clone().unwrap();
+        assert_eq!(hint("relase"), "did you mean `mwp release`?");
+        assert_eq!(hint("update"), "it is called `mwp lock --upgrade` here");
+        assert_eq!(hint("zzz"), "`mwp help` lists the commands");
+    }
+}
