@@ -5,7 +5,7 @@
 //! then, and what is there and in no list is told of again. So nothing that dies – the observer, redis, a step – loses a
 //! file, and nothing has to be written down. A step takes a file by a rename, so that news that come twice do no harm.
 //!
-//! A list does not grow beyond [`MOST_QUEUED`]: further files wait in their directory alone until half of it is done. Redis
+//! A list does not grow beyond `MOST_QUEUED`: further files wait in their directory alone until half of it is done. Redis
 //! that is away or full is waited for, and what has come meanwhile is found in the directories.
 
 mod client;

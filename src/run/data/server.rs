@@ -12,6 +12,7 @@ use crate::text;
 use crate::tools::Tools;
 
 const PROGRAM: &str = "redis-server";
+const DUMP: &str = "redis_dump.rdb";
 /// Where it writes changes down: version 7, and earlier ones.
 const CHANGES: [&str; 2] = ["appendonlydir", "appendonly.aof"];
 /// What the kernel allows for the path of a socket, less the end of text.
@@ -39,15 +40,15 @@ pub fn check(socket: &Path) -> Result<()> {
 
 /// What it is started with; `var` is that of the runtime home.
 pub fn arguments(socket: &Path, var: &Path, settings: &RedisSettings) -> Vec<String> {
-    // One that has only a dump, of MetWork, reads that first.
-    let has_changes = CHANGES.iter().any(|name| var.join(name).exists());
+    // One that has only a dump, of MetWork, reads that first, and is told afterwards to write changes down.
+    let has_changes = CHANGES.iter().any(|name| var.join(name).exists()) || !var.join(DUMP).exists();
     let options = [
         ("port", settings.port.unwrap_or(0).to_string()),
         ("bind", "127.0.0.1 -::1".to_owned()),
         ("unixsocket", socket.display().to_string()),
         ("unixsocketperm", "700".to_owned()),
         ("dir", var.display().to_string()),
-        ("dbfilename", "redis_dump.rdb".to_owned()),
+        ("dbfilename", DUMP.to_owned()),
         ("save", String::new()),
         ("appendonly", if has_changes { "yes" } else { "no" }.to_owned()),
         ("appendfsync", "everysec".to_owned()),
