@@ -53,6 +53,7 @@ mod shipped;
 mod steps;
 mod support;
 mod swapping;
+mod switching;
 mod systemd;
 mod templates;
 mod trust;

@@ -20,6 +20,7 @@ mod children;
 mod desired;
 mod guardian;
 mod health;
+mod idle;
 mod journald;
 mod logs;
 mod metrics;
@@ -32,6 +33,7 @@ mod proxy;
 mod queue;
 mod reconcile;
 mod report;
+mod rules;
 mod server;
 mod service;
 mod slot;
@@ -51,6 +53,7 @@ use tokio::sync::Notify;
 
 use self::children::Undertaker;
 use self::desired::Desired;
+use self::idle::Idle;
 use self::logs::Logs;
 use self::notify::Notifier;
 use self::own_log::OwnLog;
@@ -60,6 +63,7 @@ use self::reconcile::Active;
 use self::slot::{Slot, Surroundings};
 use self::wellness::Wellness;
 use super::control::{self, Reply, Request};
+use super::switch::Compiled;
 use super::{Plans, Settings};
 use crate::error::{Error, Result};
 use crate::fs;
@@ -91,6 +95,7 @@ pub(crate) struct Supervisor {
     desired: Rc<Desired>,
     notifier: Notifier,
     queue: Queue,
+    idle: Rc<Idle>,
     wellness: RefCell<Wellness>,
     /// Why edits are noticed late, where they are.
     watch_trouble: RefCell<Option<String>>,
@@ -100,6 +105,8 @@ pub(crate) struct Supervisor {
     swaps: RefCell<BTreeMap<String, Rc<Notify>>>,
     /// What was found at the last look.
     plans: RefCell<Plans>,
+    /// What the switches of mfdata go by.
+    rules: RefCell<Compiled>,
     proxy: Proxy,
     problems: RefCell<Vec<String>>,
     since: SystemTime,
@@ -156,6 +163,7 @@ impl Supervisor {
         let desired = Rc::new(Desired::read(&var));
         // Of this runtime home alone, whatever else is up.
         let home = home.metadata().map(|home| home.ino()).unwrap_or_default();
+        let idle = Idle::new(&var);
         let groups = Groups::claim(&format!("mwp-{}-{home}", options.module));
         let around = Rc::new(Surroundings::new(var, log, logs, own_log, groups));
         Ok(Rc::new(Supervisor {
@@ -167,12 +175,14 @@ impl Supervisor {
             settings: RefCell::new(settings),
             around,
             active: RefCell::default(),
-            queue: Queue::new(),
+            queue: Queue::new(&idle),
+            idle,
             wellness: RefCell::default(),
             watch_trouble: RefCell::default(),
             swaps: RefCell::default(),
             displaced: RefCell::default(),
             plans: RefCell::default(),
+            rules: RefCell::default(),
             problems: RefCell::default(),
             since: SystemTime::now(),
             begun: Instant::now(),
@@ -236,6 +246,7 @@ impl Supervisor {
                         self.queue.ask();
                     }
                     self.listen_again(&socket);
+                    self.idle.look();
                     self.proxy.look_after_logs(&self.settings.borrow().log);
                 }
                 () = self.down.notified() => break,
@@ -244,6 +255,7 @@ impl Supervisor {
         looking.abort();
         let _ = fs::remove_file(&control::socket(&self.options.module, &self.site));
         let _ = fs::remove_file(&metrics::socket(&self.around.var));
+        self.idle.end();
         self.note(&format!("{} is down", self.options.module));
         Ok(())
     }
@@ -312,6 +324,7 @@ impl Supervisor {
             // Somebody else's order is being carried out.
             std::future::pending::<()>().await;
         }
+        self.idle.end();
         self.notifier.stopping();
         self.note(&format!("{} is going down", self.options.module));
         let _deciding = self.deciding.lock().await;

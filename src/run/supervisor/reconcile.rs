@@ -116,6 +116,7 @@ impl Supervisor {
                 || homes.get(name).is_some_and(|home| self.desired.is_withdrawn(name, *home))
                 || unfinished.contains(name)
         };
+        self.write_rules(&plans, is_left_alone).await;
         let mut surplus = Vec::new();
         for (name, plan) in &plans {
             match plan {
@@ -152,9 +153,11 @@ impl Supervisor {
 
     fn look_again(self: &Rc<Self>) {
         let supervisor = Rc::clone(self);
+        let busy = self.idle.busy();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(Duration::from_millis(300)).await;
             supervisor.queue.ask();
+            drop(busy);
         });
     }
 
