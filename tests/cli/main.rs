@@ -26,6 +26,7 @@ mod hostile;
 mod hostile_wheels;
 mod info;
 mod install;
+mod internal_plugins;
 mod interruption;
 mod jinja;
 mod journald;

@@ -13,5 +13,8 @@ pub use command::CommandLine;
 pub use plan::{Plan, Plans, plan, plans};
 pub(super) use service::group_of;
 pub use service::{HealthTest, Kind, Limits, Readiness, Service, ServiceId, Stop, check_socket};
-pub use settings::{LogSettings, LogTarget, NginxSettings, Settings, SupervisorSettings};
+pub use settings::{
+    DataSettings, GUESS_FILE_TYPE, InternalPlugins, Kept, LogSettings, LogTarget, NginxSettings, SWITCH,
+    Settings, SupervisorSettings, Workload,
+};
 pub use step::DataHome;

@@ -116,6 +116,7 @@ impl Supervisor {
                 || homes.get(name).is_some_and(|home| self.desired.is_withdrawn(name, *home))
                 || unfinished.contains(name)
         };
+        self.look_for_internal_plugins(&plans);
         self.write_rules(&plans, is_left_alone).await;
         let mut surplus = Vec::new();
         for (name, plan) in &plans {

@@ -37,6 +37,20 @@ impl Supervisor {
         }
     }
 
+    /// Tells of plugins that the settings ask for, and nobody has brought.
+    pub(super) fn look_for_internal_plugins(&self, plans: &Plans) {
+        let settings = self.settings.borrow();
+        let names = settings.data.internal_plugins.names.iter();
+        let absent = names.filter(|name| !plans.contains_key(*name)).map(|name| {
+            let name = text::visible(name);
+            format!(
+                "the plugin `{name}` is not installed, and [internal_plugins] install_{name} asks for it: \
+                 `mwp provision --module mfdata` tries to bring it, `install_{name}=0` does without"
+            )
+        });
+        self.problems.borrow_mut().extend(absent);
+    }
+
     /// Each finding once, as long as it stays.
     fn tell_of_rules(&self, compiled: &Compiled) {
         let known = self.rules.borrow();
