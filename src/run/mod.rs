@@ -6,6 +6,7 @@
 
 pub mod control;
 mod export;
+pub mod inject;
 pub mod metrics;
 pub mod model;
 pub mod nginx;

@@ -25,6 +25,7 @@ mod freshness;
 mod hostile;
 mod hostile_wheels;
 mod info;
+mod inject;
 mod install;
 mod internal_plugins;
 mod interruption;

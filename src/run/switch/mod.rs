@@ -11,4 +11,4 @@ mod compiled;
 mod rules;
 
 pub use compiled::Compiled;
-pub use rules::{Rule, Rules, Target};
+pub use rules::{Rule, Rules, Target, has_step};

@@ -104,7 +104,7 @@ fn steps(plugin: &Plugin) -> impl Iterator<Item = &str> {
 }
 
 /// Whether files can be sent to a step of this name; one that tries again has a second inbox.
-pub(super) fn has_step(plugin: &Plugin, step: &str) -> bool {
+pub fn has_step(plugin: &Plugin, step: &str) -> bool {
     let is_it = |section: &Section| {
         let name = section.instance.as_deref().unwrap_or_default();
         name == step || (section.int("retry_total") > 0 && step.strip_suffix("_reinject") == Some(name))
