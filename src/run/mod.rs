@@ -10,6 +10,7 @@ pub mod inject;
 pub mod metrics;
 pub mod model;
 pub mod nginx;
+pub mod removal;
 mod runner;
 pub mod supervisor;
 pub mod switch;

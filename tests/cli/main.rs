@@ -38,6 +38,7 @@ mod metrics;
 mod migrate;
 mod node;
 mod node_freshness;
+mod old_files;
 mod ordinary_user;
 mod own_tasks;
 mod pack;

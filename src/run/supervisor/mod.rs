@@ -32,6 +32,7 @@ mod process;
 mod proxy;
 mod queue;
 mod reconcile;
+mod removal;
 mod report;
 mod rules;
 mod server;
@@ -60,6 +61,7 @@ use self::own_log::OwnLog;
 use self::proxy::Proxy;
 use self::queue::Queue;
 use self::reconcile::Active;
+use self::removal::OldFiles;
 use self::slot::{Slot, Surroundings};
 use self::wellness::Wellness;
 use super::control::{self, Reply, Request};
@@ -119,6 +121,7 @@ pub(crate) struct Supervisor {
     /// How many ticks in a row something has kept a look from taking effect.
     troubled_ticks: Cell<u32>,
     change_is_near: Cell<bool>,
+    old_files: OldFiles,
     down: Notify,
     /// Everything was looked at once more.
     looked: Notify,
@@ -191,6 +194,7 @@ impl Supervisor {
             has_looked: Cell::new(false),
             troubled_ticks: Cell::new(0),
             change_is_near: Cell::new(false),
+            old_files: OldFiles::new(),
             down: Notify::new(),
             looked: Notify::new(),
         }))
@@ -247,6 +251,7 @@ impl Supervisor {
                     }
                     self.listen_again(&socket);
                     self.idle.look();
+                    self.remove_old_files_when_due();
                     self.proxy.look_after_logs(&self.settings.borrow().log);
                 }
                 () = self.down.notified() => break,

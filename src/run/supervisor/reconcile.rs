@@ -147,6 +147,7 @@ impl Supervisor {
             surplus.extend(active.map(Active::into_slots).unwrap_or_default());
         }
         *self.plans.borrow_mut() = plans;
+        self.old_files.plans_are_known();
         let old = self.route().await;
         tokio::task::spawn_local(stop_once_unused(old, surplus));
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Reader;
+use super::{Reader, is_null, refuse};
 use crate::error::Result;
 use crate::plugin::Module;
 
@@ -47,23 +47,29 @@ const SECTION: &str = "internal_plugins";
 
 impl Reader<'_> {
     pub(super) fn data(&self) -> Result<DataSettings> {
-        let minutes = |key, default| {
-            let minutes = self.number("data_in", key, default)?;
-            Ok(u64::try_from(minutes)
-                .ok()
-                .filter(|minutes| *minutes > 0)
-                .map(|it| Duration::from_secs(it * 60)))
-        };
         let kept = Kept {
-            trash: minutes("trash_max_lifetime", 1440_i64)?,
-            tmp: minutes("tmp_max_lifetime", 60)?,
-            other: minutes("other_max_lifetime", 360)?,
+            trash: self.lifetime("trash_max_lifetime", 1440)?,
+            tmp: self.lifetime("tmp_max_lifetime", 60)?,
+            other: self.lifetime("other_max_lifetime", 360)?,
         };
         let internal_plugins = match self.module {
             Module::Mfdata => self.internal_plugins()?,
             _ => InternalPlugins::default(),
         };
         Ok(DataSettings { internal_plugins, kept })
+    }
+
+    /// In minutes, and parts of them.
+    fn lifetime(&self, key: &str, default: u64) -> Result<Option<Duration>> {
+        let Some((value, place)) = self.raw("data_in", key).filter(|(value, _)| !is_null(value)) else {
+            return Ok(Some(Duration::from_secs(default * 60)));
+        };
+        match value.parse::<f64>() {
+            Ok(minutes) if minutes <= 0.0 => Ok(None),
+            // So many that they cannot be counted are for ever, too.
+            Ok(minutes) if !minutes.is_nan() => Ok(Duration::try_from_secs_f64(minutes * 60.0).ok()),
+            _ => Err(refuse(&place, &value, "a number of minutes is allowed")),
+        }
     }
 
     fn internal_plugins(&self) -> Result<InternalPlugins> {
