@@ -13,9 +13,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::model::{DataHome, Kept};
+use super::model::{Kept, Watched};
 use crate::fs;
-use crate::plugin::Plugin;
 use crate::text;
 
 const TRASH: &str = "trash";
@@ -35,7 +34,8 @@ const EMPTY_FOR: Duration = Duration::from_secs(60);
 /// What there is to know before anything is removed.
 #[derive(Debug, Clone)]
 pub struct Removal {
-    home: DataHome,
+    /// Where files come in.
+    input: PathBuf,
     kept: Kept,
     /// Directories where files wait for a step.
     watched: BTreeSet<PathBuf>,
@@ -56,44 +56,25 @@ pub struct Removed {
 
 impl Removal {
     pub fn new<'a>(
-        home: DataHome,
+        input: PathBuf,
         kept: Kept,
-        plugins: impl Iterator<Item = &'a Plugin>,
+        watched: impl Iterator<Item = &'a Watched>,
         unknown: Vec<String>,
     ) -> Removal {
-        let mut removal = Removal { home, kept, watched: BTreeSet::new(), steps: BTreeSet::new(), unknown };
-        for plugin in plugins {
-            let name = plugin.label.name.as_str();
-            for section in plugin.config.steps() {
-                let step = section.instance.as_deref().unwrap_or_default();
-                removal.add_step(name, step);
-                if section.int("retry_total") > 0 {
-                    removal.add_step(name, &format!("{step}_reinject"));
-                }
-                let written = section.text("watched_directories").split(',').filter(|dir| !dir.is_empty());
-                removal.watched.extend(written.map(|dir| removal.home.input.join(dir)));
-            }
+        let mut removal = Removal { input, kept, watched: BTreeSet::new(), steps: BTreeSet::new(), unknown };
+        for Watched { directory, queue, label } in watched {
+            // An inbox that its step does not watch gets files from other steps all the same.
+            removal.watched.extend([directory.clone(), removal.input.join(queue)]);
+            removal.steps.insert(label.clone());
         }
         removal
     }
 
-    fn add_step(&mut self, plugin: &str, step: &str) {
-        self.watched.insert(self.home.inbox(plugin, step));
-        self.steps.insert(format!("{plugin}.{step}"));
-    }
-
     /// Removes what is too old at this time.
     pub fn run(&self, now: SystemTime) -> Removed {
-        if self.home.redis.starts_with(&self.home.input) {
-            let reason = format!(
-                "old files stay: [data_in] dir is {}, where the module itself is",
-                text::path(&self.home.input)
-            );
-            return Removed { failure: Some(reason), ..Removed::default() };
-        }
         let mut walk = Walk { now, removal: self, removed: Removed::default(), claimed: BTreeSet::new() };
         let Kept { trash, other, .. } = self.kept;
-        for entry in entries(&self.home.input) {
+        for entry in entries(&self.input) {
             let (path, Some(metadata)) = (entry.path(), seen(&entry)) else { continue };
             match entry.file_name().to_str() {
                 // A link may stand for a directory on another disk.
@@ -180,7 +161,7 @@ impl Walk<'_> {
         match fs::remove_file(path) {
             Ok(()) => {
                 let dir = path.parent().unwrap_or(path);
-                let dir = dir.strip_prefix(&self.removal.home.input).unwrap_or(dir);
+                let dir = dir.strip_prefix(&self.removal.input).unwrap_or(dir);
                 *self.removed.files.entry(dir.to_owned()).or_default() += 1;
             }
             Err(error) => drop(self.removed.failure.get_or_insert_with(|| error.to_string())),
@@ -277,15 +258,18 @@ mod tests {
     }
 
     impl Input {
-        /// With a step `p/main`, which watches `incoming`, too, and a plugin `q` that cannot be read.
+        /// With a step `p/main`, which watches `incoming`, and a plugin `q` that cannot be read.
         fn new() -> Input {
             let root = tempfile::tempdir().unwrap();
-            let home = DataHome { input: root.path().join("in"), redis: root.path().join("redis.socket") };
+            let input = root.path().join("in");
             let minutes = |minutes| Some(minutes * MINUTE);
             let kept = Kept { trash: minutes(1440), tmp: minutes(60), other: minutes(360) };
-            let mut removal = Removal::new(home.clone(), kept, std::iter::empty(), vec!["q".to_owned()]);
-            removal.add_step("p", "main");
-            removal.watched.insert(home.input.join("incoming"));
+            let watched = Watched {
+                directory: input.join("incoming"),
+                queue: "step.p.main".to_owned(),
+                label: "p.main".to_owned(),
+            };
+            let removal = Removal::new(input, kept, std::iter::once(&watched), vec!["q".to_owned()]);
             Input { root, removal }
         }
 
@@ -392,14 +376,5 @@ mod tests {
             input.left(&["incoming", "trash", "tmp/p.main/link", "elsewhere/link"]),
             ["incoming", "trash"]
         );
-    }
-
-    #[test]
-    fn nothing_goes_where_the_module_itself_is() {
-        let mut input = Input::new();
-        input.write(&["a"]);
-        input.removal.home.redis = input.path("var/redis.socket");
-        assert!(input.run_in(1441).failure.unwrap().contains("where the module itself is"));
-        assert_eq!(input.left(&["a"]), ["a"]);
     }
 }

@@ -6,7 +6,7 @@ mod tags;
 use std::path::{Path, PathBuf};
 
 use super::Settings;
-use super::model::DataHome;
+use super::model::{DataHome, RedisAddress};
 use super::switch::has_step;
 use crate::error::{At, Error, Result};
 use crate::fs;
@@ -31,7 +31,7 @@ pub enum Destination<'a> {
 #[derive(Debug)]
 pub struct Injector {
     dir: PathBuf,
-    redis: PathBuf,
+    redis: RedisAddress,
     /// The files go away from where they are.
     pub moves: bool,
     /// They get names of their own.
@@ -95,7 +95,7 @@ impl Injector {
             Ok(()) if self.moves => drop(tags::remove(&self.redis, file)),
             Ok(()) => {}
             // Where there is no redis yet, no file has tags.
-            Err(_) if !fs::exists(&self.redis) => {}
+            Err(_) if tags::are_unknown(&self.redis) => {}
             Err(error) => warnings.push(format!("{}: its tags stay behind: {error}", text::path(file))),
         }
         Ok(Injected { path, warnings })

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::RedisAddress;
 use crate::error::{Error, Result};
 use crate::fs::Rotation;
 use crate::plugin::Module;
@@ -28,6 +29,7 @@ pub struct Settings {
     pub nginx: NginxSettings,
     pub log: LogSettings,
     pub supervisor: SupervisorSettings,
+    pub redis: RedisSettings,
     pub systemd: SystemdSettings,
     pub data: DataSettings,
     /// Whether edits of devlinked plugins restart them.
@@ -87,6 +89,17 @@ pub struct SupervisorSettings {
     pub health_interval: Duration,
     /// Where metrics are served on the loopback, besides the socket.
     pub metrics_port: Option<u16>,
+}
+
+/// Section `[redis]`, of mfdata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// An existing one, which several machines may share, instead of one of the module. Ours.
+    pub address: Option<RedisAddress>,
+    /// Where that of the module listens on the loopback, besides its socket.
+    pub port: Option<u16>,
+    /// Megabytes.
+    pub max_memory: u64,
 }
 
 /// Section `[systemd]`: what `mwp systemd` writes. Ours: MetWork has no such section.
@@ -244,6 +257,11 @@ impl Reader<'_> {
                 None => None,
             },
         };
+        let redis = RedisSettings {
+            address: self.redis_address()?,
+            port: Some(self.number("redis", "port", 0)?).filter(|port| *port != 0),
+            max_memory: self.number("redis", "max_memory", 2048)?,
+        };
         let systemd = SystemdSettings {
             hardening: self.flag("systemd", "hardening", true)?,
             writable_paths: self.paths("systemd", "writable_paths")?,
@@ -254,6 +272,7 @@ impl Reader<'_> {
             nginx,
             log,
             supervisor,
+            redis,
             systemd,
             data,
             autorestart,
@@ -294,11 +313,16 @@ impl Reader<'_> {
         }
     }
 
+    fn redis_address(&self) -> Result<Option<RedisAddress>> {
+        let Some((value, place)) = self.raw("redis", "address") else { return Ok(None) };
+        RedisAddress::parse(&value).map_err(|allowed| refuse(&place, &value, allowed))
+    }
+
     /// The value and where it was found.
     fn raw(&self, section: &str, key: &str) -> Option<(String, String)> {
         self.asked.borrow_mut().insert((section.to_owned(), key.to_owned()));
         if let Some(setting) = self.given.get(section, key) {
-            let place = format!("{}:{}: [{section}] {key}", text::path(&setting.file), setting.line);
+            let place = format!("{}: [{section}] {key}", text::place(&setting.file, setting.line, None));
             return Some((setting.value.trim().to_owned(), place));
         }
         let name = format!("{}_{}_{}", self.module.upper(), section.to_uppercase(), key.to_uppercase());
@@ -401,7 +425,7 @@ mod tests {
         for (text, expected) in [
             (
                 "[nginx]\nport=80800\n",
-                "config.ini`:2: [nginx] port: found `80800`; a whole number up to 65535",
+                "config.ini:2: [nginx] port: found `80800`; a whole number up to 65535",
             ),
             ("[nginx]\nflag=maybe\n", "[nginx] flag: found `maybe`; 0 or 1 is allowed"),
         ] {

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Supervisor;
+use crate::error::{Error, Result};
 use crate::plugin::Module;
 use crate::run::model::DataHome;
 use crate::run::removal::Removal;
-use crate::threads;
+use crate::{text, threads};
 
 const EVERY: Duration = Duration::from_secs(60);
 
@@ -46,8 +47,8 @@ impl Supervisor {
         let removal = self.removal();
         let this = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            let removed =
-                threads::apart("the removal of old files", move || Ok(removal.run(SystemTime::now()))).await;
+            let work = move || Ok(removal?.run(SystemTime::now()));
+            let removed = threads::apart("the removal of old files", work).await;
             let failure = match removed {
                 Ok(removed) => {
                     if !removed.is_nothing() {
@@ -72,13 +73,21 @@ impl Supervisor {
         self.old_files.failure.replace(failure);
     }
 
-    fn removal(&self) -> Removal {
+    /// What is known of the steps that files may wait for; of the older plan of a plugin, too, as long as it runs.
+    fn removal(&self) -> Result<Removal> {
         let (plans, active) = (self.plans.borrow(), self.active.borrow());
         let settings = self.settings.borrow();
-        let home = DataHome::of(&settings.applied_to(&self.site, &self.options.module));
-        let running = active.values().map(|active| &active.plan.plugin);
-        let installed = plans.values().filter_map(|plan| Some(&plan.as_ref().ok()?.plugin));
+        let input = DataHome::of(&settings.applied_to(&self.site, &self.options.module)).input;
+        if self.runtime_home().starts_with(&input) {
+            let input = text::path(&input);
+            return Err(Error::input(format!(
+                "old files stay where they are: [data_in] dir is {input}, where the module itself is"
+            )));
+        }
+        let running = active.values().map(|active| &active.plan);
+        let installed = plans.values().filter_map(|plan| plan.as_ref().ok());
+        let watched = running.chain(installed).flat_map(|plan| &plan.watched);
         let unknown = plans.iter().filter(|(_, plan)| plan.is_err()).map(|(name, _)| name.clone());
-        Removal::new(home, settings.data.kept.clone(), running.chain(installed), unknown.collect())
+        Ok(Removal::new(input, settings.data.kept.clone(), watched, unknown.collect()))
     }
 }
