@@ -1,4 +1,4 @@
-//! The rules of mfdata's switches, as a module that is up collects them.
+//! The rules of mfdata's switches, as a module that is up collects them and goes by them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -181,6 +181,38 @@ fn a_switch_routes_by_the_rules_that_were_collected() {
     assert_eq!(world.contents("step.a.main"), ["large"], "{log}");
     assert_eq!(world.contents("step.b.main"), ["s"], "{log}");
     assert_eq!(world.files("step.c.main"), [], "{log}");
+}
+
+#[test]
+fn what_comes_in_is_told_apart_and_goes_where_the_rules_say() {
+    let world = with_plugins(&[]);
+    let target = world.sandbox.path("target");
+    let sandbox = &world.sandbox;
+    sandbox.plugin("keeper");
+    sandbox.write("keeper/.layerapi2_label", "plugin_keeper@mfdata\n");
+    let step = format!(
+        "[step_main]\n_cmd_and_args=move_step --dest-dir={} --dest-basename={{ORIGINAL_BASENAME}} \
+         {{STANDARD_STEP_ARGUMENTS}}\nnumprocesses=1\n",
+        target.display()
+    );
+    let rules = "[switch_rules:fnmatch:latest.guess_file_type.main.system_magic]\nPNG image* = main\n";
+    sandbox.write("keeper/config.ini", format!("{CONFIG}{step}{rules}"));
+    sandbox.ok(["install", sandbox.packed("keeper").to_str().unwrap()]);
+    fs::write(world.home("config/config.ini"), "[nginx]\nflag=0\n").unwrap();
+    let image = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x02\0\0\0\x02\x08\x02\0\0\0";
+    sandbox.write("picture", image);
+    sandbox.write("text", "neither fish nor fowl\n");
+    let _up = up(&world);
+    sandbox.ok(["inject", "--incoming", "picture", "text"]);
+    world.until("the picture is there", |_| target.join("picture").exists());
+    assert_eq!(fs::read(target.join("picture")).unwrap(), image);
+    let is_empty = |dir: &str| world.files(dir).is_empty();
+    world.until("nothing is under way", |_| {
+        ["incoming", "step.switch.main", "tmp/guess_file_type.main", "tmp/switch.main"]
+            .into_iter()
+            .all(is_empty)
+    });
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 1, "no rule wants the text");
 }
 
 #[test]
