@@ -82,8 +82,8 @@ fn the_rules_of_all_plugins_are_collected_for_each_switch() {
     assert_eq!(rules(&world, "other"), "[switch_rules_b:alwaystrue]\nx = b/main\n");
     // An override may have rules of its own; a file is written only when there is something new.
     let untouched = file(&world, "other").metadata().unwrap().ino();
-    fs::write(world.home("config/plugins/b.ini"), "[switch_rules:alwaystrue]\nall = main\n").unwrap();
-    let more = format!("{a}{b}[switch_rules_b:alwaystrue]\nall = b/main\n");
+    fs::write(world.home("config/plugins/b.ini"), "[switch_rules:equal:x]\n_all = main\n").unwrap();
+    let more = format!("{a}{b}[switch_rules_b:equal:x]\n_all = b/main\n");
     world.until("the override counts", |world| rules(world, "switch") == more);
     assert_eq!(file(&world, "other").metadata().unwrap().ino(), untouched);
     // With the last that has rules for a switch these are gone.
