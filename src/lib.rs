@@ -22,6 +22,7 @@ mod fuzz;
 pub mod graph;
 pub mod install;
 pub mod installed;
+pub mod internal;
 mod jinja;
 pub mod migrate;
 pub mod plugin;

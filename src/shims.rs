@@ -17,11 +17,12 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 /// The existing commands: under one of these names, `mwp` is that command.
-pub const COMMANDS: [&str; 23] = [
+pub const COMMANDS: [&str; 24] = [
     "_make_and_install_crontab.sh",
     "bootstrap_plugin.py",
     "cronwrap.sh",
     "get_layer_home",
+    "inject_file",
     "is_layer_installed",
     "is_layer_loaded",
     "layer_load_bash_cmds",
@@ -44,18 +45,20 @@ pub const COMMANDS: [&str; 23] = [
 ];
 
 /// What commands of plugins run that only MetWork ships.
-const PROGRAMS: [(&str, &str); 17] = [
+const PROGRAMS: [(&str, &str); 19] = [
     ("_mwp_http.py", include_str!("../templates/shims/bin/_mwp_http.py")),
     ("archive_step", STEP_COMMAND),
     ("bjoern_wrapper.py", include_str!("../templates/shims/bin/bjoern_wrapper.py")),
     ("copy_step", STEP_COMMAND),
     ("delete_step", STEP_COMMAND),
     ("fork_step", STEP_COMMAND),
+    ("generate_random_files.py", include_str!("../templates/shims/bin/generate_random_files.py")),
     ("get_tag", STEP_COMMAND),
     ("inject_file", STEP_COMMAND),
     ("move_step", STEP_COMMAND),
     ("php_wrapper", include_str!("../templates/shims/bin/php_wrapper")),
     ("print_tags", STEP_COMMAND),
+    ("redis", include_str!("../templates/shims/bin/redis")),
     ("reinject_step", STEP_COMMAND),
     ("set_tag", STEP_COMMAND),
     ("signal_wrapper.py", include_str!("../templates/shims/bin/signal_wrapper.py")),

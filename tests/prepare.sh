@@ -34,6 +34,7 @@ if [ "${1:-}" = tests ]; then
     ls /usr/sbin/php-fpm* >/dev/null 2>&1 || need php-fpm php-fpm
     need php php-cli
     need redis-server redis-server
+    python3 -c 'import ctypes; ctypes.CDLL("libmagic.so.1")' 2>/dev/null || missing="$missing libmagic1"
     if command -v python3 >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     fi

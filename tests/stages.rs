@@ -42,8 +42,14 @@ fn the_stages_meet_in_the_plugin_format_alone() {
     assert_eq!(crossings(&["graph"], &["recipe", "action", "cli", "python"]), nothing);
     assert_eq!(crossings(&["action"], &["recipe", "cli"]), nothing);
     assert_eq!(crossings(&["cron"], &["install", "cli", "graph", "recipe", "store", "action"]), nothing);
-    assert_eq!(crossings(&["run"], &["graph", "recipe", "store", "action", "template", "cli"]), nothing);
-    assert_eq!(crossings(&["install", "env", "cron", "artifact", "plugin"], &["run", "cli"]), nothing);
+    assert_eq!(
+        crossings(&["run"], &["graph", "recipe", "store", "action", "template", "internal", "cli"]),
+        nothing
+    );
+    assert_eq!(
+        crossings(&["install", "env", "cron", "artifact", "plugin", "template"], &["run", "internal", "cli"]),
+        nothing
+    );
     assert_eq!(
         crossings(&["migrate"], &["graph", "recipe", "store", "action", "install", "run", "cli"]),
         nothing

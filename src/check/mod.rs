@@ -20,6 +20,7 @@ use crate::error::{Error, Problem, Result};
 use crate::plugin::{self, Checked, ConfigProblem, LABEL_FILE, Plugin};
 use crate::recipe;
 use crate::run::nginx;
+use crate::run::switch::Rules;
 use crate::site::{Environment, Site};
 use crate::text;
 
@@ -37,6 +38,9 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
         let Findings { problems, warnings } = services::check(&plugin, &environment, site);
         found.checked.problems.extend(problems);
         found.checked.warnings.extend(warnings);
+        let rules = Rules::of(&plugin);
+        found.checked.warnings.extend(rules.own_steps_that_are_absent(&plugin));
+        found.checked.problems.extend(rules.problems);
         if plugin.label.module.has_nginx() {
             found.problems(nginx::check_fragments(&plugin, &environment, site));
         }

@@ -12,6 +12,7 @@ use super::signals;
 use crate::error::{Error, Fault, Result};
 use crate::install::{self, Event, Installation, Outcome};
 use crate::installed::modules;
+use crate::internal;
 use crate::plugin::{Label, PluginName};
 use crate::run::UpModule;
 use crate::text;
@@ -228,6 +229,23 @@ pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Re
                 context.output.note(&format!("{}: {outcome}", text::path(&file)));
             }
             reports.push(Line { file: file.to_string_lossy().into_owned(), name, outcome });
+        }
+    }
+    // Without a module named, nobody says that it is to have any.
+    if let [module] = modules.as_slice() {
+        let base = arguments.base.plugins_base_dir.as_deref();
+        let runner = UpModule::new(&context.site);
+        let settled =
+            internal::settle(module, base, &context.site, &runner, &mut |event| tell(context, event))?;
+        for internal::Settled { name, result } in settled {
+            match result {
+                Ok(outcome) if !arguments.json => context.output.note(&format!("{name}: {}", word(outcome))),
+                Ok(_) => {}
+                Err(error) => {
+                    fault = error.fault;
+                    problems.extend(error.problems);
+                }
+            }
         }
     }
     if arguments.json {

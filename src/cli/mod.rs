@@ -17,6 +17,7 @@ mod graph;
 mod help;
 mod in_service;
 mod info;
+mod inject;
 mod install;
 mod installed;
 mod lock;
@@ -106,6 +107,7 @@ enum Command {
     Stop(steer::StopArguments),
     Down(up::DownArguments),
     Logs(logs::Arguments),
+    Inject(inject::Arguments),
     Metrics(metrics::Arguments),
     #[command(hide = true)]
     Supervise(up::SuperviseArguments),
@@ -232,6 +234,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Stop(arguments)) => steer::stop(&arguments, context),
         Some(Command::Down(arguments)) => up::down(&arguments, context),
         Some(Command::Logs(arguments)) => logs::run(&arguments, context),
+        Some(Command::Inject(arguments)) => inject::run(&arguments, context),
         Some(Command::Metrics(arguments)) => metrics::run(&arguments, context),
         Some(Command::Systemd(arguments)) => systemd::run(&arguments, context),
         Some(Command::Circus(arguments)) => circus::run(&arguments, context),

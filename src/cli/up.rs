@@ -16,6 +16,7 @@ use crate::error::{At, Error, Fault, Result};
 use crate::fs;
 use crate::install::{self, NoRunner};
 use crate::installed::{Base, modules};
+use crate::internal;
 use crate::plugin::Module;
 use crate::process::Birth;
 use crate::run::status::ModuleStatus;
@@ -56,6 +57,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     }
     if !arguments.no_provision {
         provision(&module, arguments, context)?;
+        settle_internal_plugins(&module, arguments, context)?;
     }
     let program = std::env::current_exe().at("find", Path::new("mwp"))?;
     if arguments.detach {
@@ -127,6 +129,24 @@ fn provision(module: &Module, arguments: &Arguments, context: &Context) -> Resul
         match result {
             Ok((_, install::Outcome::Installed | install::Outcome::Replaced)) if !arguments.quiet => {
                 context.output.note(&format!("{}: installed", text::path(&file)));
+            }
+            Ok(_) => {}
+            Err(error) if error.fault == Fault::Interrupted => return Err(error),
+            Err(error) => context.output.error(&error),
+        }
+    }
+    Ok(())
+}
+
+/// As with what is provisioned.
+fn settle_internal_plugins(module: &Module, arguments: &Arguments, context: &Context) -> Result<()> {
+    let base = arguments.base.plugins_base_dir.as_deref();
+    let settled =
+        internal::settle(module, base, &context.site, &NoRunner, &mut |event| tell(context, event))?;
+    for internal::Settled { name, result } in settled {
+        match result {
+            Ok(install::Outcome::Installed | install::Outcome::Replaced) if !arguments.quiet => {
+                context.output.note(&format!("{name}: installed"));
             }
             Ok(_) => {}
             Err(error) if error.fault == Fault::Interrupted => return Err(error),

@@ -260,6 +260,11 @@ pub fn remove_file(path: &Path) -> Result<()> {
     }
 }
 
+/// Removes a directory that has nothing in it.
+pub fn remove_empty_dir(path: &Path) -> Result<()> {
+    fs::remove_dir(path).at("remove", path)
+}
+
 /// Removes whatever is there: a file, a link (never what it points to) or a whole tree, directories without
 /// write permission included. Fine where there is nothing. What is mounted there is somebody else's: with a mount
 /// point in it, the tree stays as it is.

@@ -46,7 +46,7 @@ mod virtualenv;
 pub use develop::develop;
 pub use jobs::{inspect_jobs, sync_jobs};
 pub use package::{Installation, install};
-pub use provision::{Outcome, Provisioned, provision};
+pub use provision::{Outcome, Provisioned, bring, provision};
 pub use repackage::repackage;
 pub use repair::repair;
 pub use runner::{NoRunner, Runner};

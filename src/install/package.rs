@@ -139,5 +139,7 @@ fn as_packed(error: Error, tree: &Path, file: &Path) -> Error {
 /// Tells a running module that something changed.
 pub(super) fn touch_monitor(label: &Label, site: &Site) {
     let var = site.runtime_home(&label.module).join("var");
+    // It looks at the change in a moment; who waits until it has must not think that it is done already.
+    let _ = fs::remove_file(&var.join("conf_monitor_idle"));
     let _ = fs::create_own_dir_all(&var).and_then(|()| fs::write_atomic(&var.join("conf_monitor"), b""));
 }

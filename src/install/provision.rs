@@ -53,14 +53,15 @@ pub fn provision(
             Some(name) if names[index + 1..].iter().flatten().any(|later| later == name) => {
                 Ok((name.clone(), Outcome::Superseded))
             }
-            _ => one(&file, module, plugins_base, site, runner, on_event),
+            _ => bring(&file, module, plugins_base, site, runner, on_event),
         };
         results.push(Provisioned { file, result });
     }
     Ok(results)
 }
 
-fn one(
+/// Installs the file where its plugin is absent, and replaces one that differs; a devlink is left alone.
+pub fn bring(
     file: &Path,
     module: &Module,
     plugins_base: Option<&Path>,

@@ -128,6 +128,23 @@ pub fn find(name: &str, module: &Module, site: &Site) -> Result<Template> {
     })
 }
 
+/// As [`find`], in the binary alone.
+pub fn carried(name: &str, module: &Module) -> Result<Template> {
+    match Shelf::embedded(module).filter(|shelf| shelf.has(name)) {
+        Some(shelf) => Template::read(&shelf, name),
+        None => Err(Error::input(format!("there is no template `{}` for {module}", text::visible(name)))),
+    }
+}
+
+/// Of all templates that the binary has for a module, and of what they share.
+pub fn digest_of_carried(module: &Module) -> Result<Digest> {
+    let mut hasher = Hasher::new();
+    for file in Shelf::embedded(module).map_or_else(|| Ok(Vec::new()), |shelf| shelf.walk_all())? {
+        hasher.value(&(&file.path, &file.content))?;
+    }
+    Ok(hasher.finish())
+}
+
 impl Template {
     fn empty(shelf: &Shelf, name: &str) -> Template {
         Template {

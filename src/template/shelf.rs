@@ -50,17 +50,22 @@ impl Shelf {
     pub fn of_module(module: &Module, site: &Site) -> Vec<Shelf> {
         let own = site.environment.path("MWP_TEMPLATES_DIR").filter(|path| path.is_absolute());
         let etc = site.etc.join("metwork.config.d").join(module.as_str()).join("templates");
-        let embedded = match module {
-            Module::Mfserv => Some(&MFSERV),
-            Module::Mfdata => Some(&MFDATA),
-            Module::Mfbase => Some(&MFBASE),
-            Module::Other(_) => None,
-        };
-        let embedded = embedded.map(|own| Shelf::Embedded([own, &SHARED]));
+        let embedded = Shelf::embedded(module);
         let is_loaded = site.module.as_ref() == Some(module);
         let home = site.environment.path("MFMODULE_HOME").filter(|path| is_loaded && path.is_absolute());
         let home = home.map(|home| Shelf::Disk(home.join("share/templates/plugins")));
         own.map(Shelf::Disk).into_iter().chain([Shelf::Disk(etc)]).chain(embedded).chain(home).collect()
+    }
+
+    /// What the binary has for a module, whatever the site has.
+    pub(super) fn embedded(module: &Module) -> Option<Shelf> {
+        let own = match module {
+            Module::Mfserv => &MFSERV,
+            Module::Mfdata => &MFDATA,
+            Module::Mfbase => &MFBASE,
+            Module::Other(_) => return None,
+        };
+        Some(Shelf::Embedded([own, &SHARED]))
     }
 
     /// The names of the templates here.
@@ -135,6 +140,17 @@ impl Shelf {
                 }
             }
             Shelf::Disk(root) => walk_disk(&root.join(path), "", 0, &mut found)?,
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+
+    /// All files, those of both directories where it has two.
+    pub(super) fn walk_all(&self) -> Result<Vec<Found>> {
+        let Shelf::Embedded(roots) = self else { return self.walk("") };
+        let mut found = Vec::new();
+        for root in roots {
+            walk_embedded(root, Path::new(""), &mut found);
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)

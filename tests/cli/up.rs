@@ -466,6 +466,8 @@ fn steps_of_mfdata_run_too() {
     let step = "[step_main]\n_cmd_and_args=sh -c \"echo $MFDATA_CURRENT_PLUGIN_NAME {step_name}; exec sleep 1000\"\nnumprocesses=1\n";
     sandbox.write("mover/config.ini", format!("{general}{step}"));
     sandbox.ok(["install", sandbox.packed("mover").to_str().unwrap()]);
+    let config = sandbox.path("home/.local/share/mwp/mfdata/config/config.ini");
+    fs::write(config, "[internal_plugins]\ninstall_guess_file_type=0\ninstall_switch=0\n").unwrap();
     sandbox.ok(["up", "--detach"]).says("mfdata is up: 1 plugin, 1 worker");
     sandbox.ok(["status"]).prints("step main");
     sandbox.ok(["logs", "mover/main"]).prints("mover main\n");

@@ -17,11 +17,12 @@ use crate::exit;
 
 type Shim = fn(&[OsString], &Context) -> u8;
 
-const SHIMS: [(&str, Shim); 23] = [
+const SHIMS: [(&str, Shim); 24] = [
     ("_make_and_install_crontab.sh", plugins::install_crontab),
     ("bootstrap_plugin.py", plugins::bootstrap),
     ("cronwrap.sh", plugin::cronwrap),
     ("get_layer_home", layers::home),
+    ("inject_file", plugin::inject),
     ("is_layer_installed", layers::is_installed),
     ("is_layer_loaded", layers::is_loaded),
     ("layer_load_bash_cmds", layers::load_commands),

@@ -8,7 +8,7 @@ use clap::Parser;
 use super::with;
 use crate::cli::env::script;
 use crate::cli::exec::{BaseOption, become_command};
-use crate::cli::{Context, code, cronwrap as cron, env as shell, execute};
+use crate::cli::{Context, code, cronwrap as cron, env as shell, execute, inject};
 use crate::env::{Under, changes, quoted};
 use crate::error::Result;
 use crate::exit;
@@ -93,6 +93,20 @@ struct Cronwrap {
 
 pub(super) fn cronwrap(words: &[OsString], context: &Context) -> u8 {
     with(words, exit::USAGE, context, |given: Cronwrap| code(cron::run(&given.arguments, context), context))
+}
+
+/// Put a file into the inbox of a step
+#[derive(Debug, Parser)]
+#[command(name = "inject_file", version, infer_long_args = true)]
+struct InjectFile {
+    #[command(flatten)]
+    arguments: inject::Arguments,
+}
+
+pub(super) fn inject(words: &[OsString], context: &Context) -> u8 {
+    with(words, exit::USAGE, context, |given: InjectFile| {
+        code(inject::run(&given.arguments, context).map(|()| exit::DONE), context)
+    })
 }
 
 /// Runs `mwp` with these words.

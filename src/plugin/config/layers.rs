@@ -138,8 +138,18 @@ pub(super) fn effective<'a>(
                 });
                 sections.len() - 1
             });
+            let has_patterns = schema.section(&section.name).is_some_and(|section| section.patterns);
             for entry in &section.entries {
                 let key = schema.key(&section.name, &entry.key);
+                // A pattern belongs to nobody, whatever it begins with.
+                if source.is_override && key.name.starts_with('_') && !has_patterns {
+                    findings.problem(not_overridable(&source.place(
+                        entry.line,
+                        &section.name,
+                        Some(&entry.key),
+                    )));
+                    continue;
+                }
                 add(&mut sections[index], entry, key, source, configuration_name, findings);
             }
         }
@@ -185,6 +195,11 @@ fn is_overridable(
     is_known || is_free
 }
 
+fn not_overridable(place: &Place<'_>) -> ConfigProblem {
+    ConfigProblem::new(place, "a key that starts with `_` belongs to the plugin and cannot be overridden")
+        .hint("remove the key from the override file")
+}
+
 fn add<'a>(
     section: &mut GivenSection<'a>,
     entry: &'a Entry,
@@ -194,16 +209,6 @@ fn add<'a>(
     findings: &mut Findings,
 ) {
     let place = source.place(entry.line, section.name, Some(&entry.key));
-    if source.is_override && key.name.starts_with('_') {
-        findings.problem(
-            ConfigProblem::new(
-                &place,
-                "a key that starts with `_` belongs to the plugin and cannot be overridden",
-            )
-            .hint("remove the key from the override file"),
-        );
-        return;
-    }
     if key.is_malformed(&entry.key) {
         findings.warning(
             ConfigProblem::new(&place, "this variant has no name; the key is read as one without a variant")

@@ -19,4 +19,7 @@ pub use plan::{Plan, Plans, plan, plans};
 pub use redis_address::RedisAddress;
 pub(super) use service::group_of;
 pub use service::{HealthTest, Kind, Limits, Readiness, Service, ServiceId, Stop, check_socket};
-pub use settings::{LogSettings, LogTarget, NginxSettings, RedisSettings, Settings, SupervisorSettings};
+pub use settings::{
+    DataSettings, GUESS_FILE_TYPE, InternalPlugins, Kept, LogSettings, LogTarget, NginxSettings,
+    RedisSettings, SWITCH, Settings, SupervisorSettings, Workload,
+};

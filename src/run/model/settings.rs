@@ -3,6 +3,8 @@
 //! Later wins: our defaults; the variables `{MODULE}_{SECTION}_{KEY}` of a loaded MetWork; `config/config.ini` of the
 //! module's home, then of its runtime home; `/etc/metwork.config.d/{module}/config.ini`.
 
+mod data;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,6 +18,8 @@ use crate::plugin::config::{ModuleSettings, Setting};
 use crate::site::Site;
 use crate::text;
 
+pub use data::{DataSettings, GUESS_FILE_TYPE, InternalPlugins, Kept, SWITCH, Workload};
+
 /// Where systemd-journald listens.
 const JOURNALD: &str = "/run/systemd/journal/socket";
 
@@ -27,6 +31,7 @@ pub struct Settings {
     pub supervisor: SupervisorSettings,
     pub redis: RedisSettings,
     pub systemd: SystemdSettings,
+    pub data: DataSettings,
     /// Whether edits of devlinked plugins restart them.
     pub autorestart: bool,
     /// What the files say, as variables, what is for others than us included.
@@ -261,6 +266,7 @@ impl Reader<'_> {
             hardening: self.flag("systemd", "hardening", true)?,
             writable_paths: self.paths("systemd", "writable_paths")?,
         };
+        let data = self.data()?;
         let autorestart = self.flag("autorestart", "flag", true)?;
         Ok(Settings {
             nginx,
@@ -268,6 +274,7 @@ impl Reader<'_> {
             supervisor,
             redis,
             systemd,
+            data,
             autorestart,
             slips: self.slips(),
             variables: self.given.variables(self.module),

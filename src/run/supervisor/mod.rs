@@ -21,6 +21,7 @@ mod data_flow;
 mod desired;
 mod guardian;
 mod health;
+mod idle;
 mod journald;
 mod logs;
 mod metrics;
@@ -32,7 +33,9 @@ mod process;
 mod proxy;
 mod queue;
 mod reconcile;
+mod removal;
 mod report;
+mod rules;
 mod server;
 mod service;
 mod slot;
@@ -53,15 +56,18 @@ use tokio::sync::Notify;
 use self::children::Undertaker;
 use self::data_flow::DataFlow;
 use self::desired::Desired;
+use self::idle::Idle;
 use self::logs::Logs;
 use self::notify::Notifier;
 use self::own_log::OwnLog;
 use self::proxy::Proxy;
 use self::queue::Queue;
 use self::reconcile::Active;
+use self::removal::OldFiles;
 use self::slot::{Slot, Surroundings};
 use self::wellness::Wellness;
 use super::control::{self, Reply, Request};
+use super::switch::Compiled;
 use super::{Plans, Settings};
 use crate::error::{Error, Result};
 use crate::fs;
@@ -93,6 +99,7 @@ pub(crate) struct Supervisor {
     desired: Rc<Desired>,
     notifier: Notifier,
     queue: Queue,
+    idle: Rc<Idle>,
     wellness: RefCell<Wellness>,
     /// Why edits are noticed late, where they are.
     watch_trouble: RefCell<Option<String>>,
@@ -102,6 +109,8 @@ pub(crate) struct Supervisor {
     swaps: RefCell<BTreeMap<String, Rc<Notify>>>,
     /// What was found at the last look.
     plans: RefCell<Plans>,
+    /// What the switches of mfdata go by.
+    rules: RefCell<Compiled>,
     proxy: Proxy,
     data_flow: DataFlow,
     problems: RefCell<Vec<String>>,
@@ -115,6 +124,7 @@ pub(crate) struct Supervisor {
     /// How many ticks in a row something has kept a look from taking effect.
     troubled_ticks: Cell<u32>,
     change_is_near: Cell<bool>,
+    old_files: OldFiles,
     down: Notify,
     /// Everything was looked at once more.
     looked: Notify,
@@ -159,6 +169,7 @@ impl Supervisor {
         let desired = Rc::new(Desired::read(&var));
         // Of this runtime home alone, whatever else is up.
         let home = home.metadata().map(|home| home.ino()).unwrap_or_default();
+        let idle = Idle::new(&var);
         let groups = Groups::claim(&format!("mwp-{}-{home}", options.module));
         let around = Rc::new(Surroundings::new(var, log, logs, own_log, groups));
         Ok(Rc::new(Supervisor {
@@ -171,12 +182,14 @@ impl Supervisor {
             settings: RefCell::new(settings),
             around,
             active: RefCell::default(),
-            queue: Queue::new(),
+            queue: Queue::new(&idle),
+            idle,
             wellness: RefCell::default(),
             watch_trouble: RefCell::default(),
             swaps: RefCell::default(),
             displaced: RefCell::default(),
             plans: RefCell::default(),
+            rules: RefCell::default(),
             problems: RefCell::default(),
             since: SystemTime::now(),
             begun: Instant::now(),
@@ -185,6 +198,7 @@ impl Supervisor {
             has_looked: Cell::new(false),
             troubled_ticks: Cell::new(0),
             change_is_near: Cell::new(false),
+            old_files: OldFiles::new(),
             down: Notify::new(),
             looked: Notify::new(),
         }))
@@ -240,6 +254,8 @@ impl Supervisor {
                         self.queue.ask();
                     }
                     self.listen_again(&socket);
+                    self.idle.look();
+                    self.remove_old_files_when_due();
                     self.data_flow.look_at_processes(self.active.borrow().values());
                     self.proxy.look_after_logs(&self.settings.borrow().log);
                 }
@@ -249,6 +265,7 @@ impl Supervisor {
         looking.abort();
         let _ = fs::remove_file(&control::socket(&self.options.module, &self.site));
         let _ = fs::remove_file(&metrics::socket(&self.around.var));
+        self.idle.end();
         self.note(&format!("{} is down", self.options.module));
         Ok(())
     }
@@ -320,6 +337,7 @@ impl Supervisor {
             // Somebody else's order is being carried out.
             std::future::pending::<()>().await;
         }
+        self.idle.end();
         self.notifier.stopping();
         self.note(&format!("{} is going down", self.options.module));
         let _deciding = self.deciding.lock().await;

@@ -1,8 +1,11 @@
 //! Who wants everything to be looked at asks here, and the next look is for all who asked before it.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use tokio::sync::{Notify, watch};
+
+use super::idle::{Busy, Idle};
 
 /// Requests that coalesce, numbered.
 #[derive(Debug)]
@@ -10,17 +13,27 @@ pub(super) struct Queue {
     asked: Cell<u64>,
     wake: Notify,
     done: watch::Sender<u64>,
+    idle: Rc<Idle>,
+    /// While somebody waits.
+    busy: RefCell<Option<Busy>>,
 }
 
 impl Queue {
-    pub(super) fn new() -> Queue {
-        Queue { asked: Cell::new(0), wake: Notify::new(), done: watch::Sender::new(0) }
+    pub(super) fn new(idle: &Rc<Idle>) -> Queue {
+        Queue {
+            asked: Cell::new(0),
+            wake: Notify::new(),
+            done: watch::Sender::new(0),
+            idle: Rc::clone(idle),
+            busy: RefCell::default(),
+        }
     }
 
     /// Asks for a look that begins after this.
     pub(super) fn ask(&self) -> u64 {
         let number = self.asked.get() + 1;
         self.asked.set(number);
+        self.busy.borrow_mut().get_or_insert_with(|| self.idle.busy());
         self.wake.notify_one();
         number
     }
@@ -39,6 +52,9 @@ impl Queue {
 
     pub(super) fn finish(&self, number: u64) {
         self.done.send_replace(number);
+        if number == self.asked.get() {
+            self.busy.take();
+        }
     }
 }
 
@@ -50,7 +66,8 @@ mod tests {
     fn requests_coalesce_and_each_is_answered_by_a_look_that_began_after_it() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
-            let queue = Queue::new();
+            let var = tempfile::tempdir().unwrap();
+            let queue = Queue::new(&Idle::new(var.path()));
             let (first, second) = (queue.ask(), queue.ask());
             let looked = queue.next().await;
             let third = queue.ask();

@@ -117,6 +117,8 @@ impl Supervisor {
                 || homes.get(name).is_some_and(|home| self.desired.is_withdrawn(name, *home))
                 || unfinished.contains(name)
         };
+        self.look_for_internal_plugins(&plans);
+        self.write_rules(&plans, is_left_alone).await;
         let mut surplus = Vec::new();
         for (name, plan) in &plans {
             match plan {
@@ -146,6 +148,7 @@ impl Supervisor {
             surplus.extend(active.map(Active::into_slots).unwrap_or_default());
         }
         *self.plans.borrow_mut() = plans;
+        self.old_files.plans_are_known();
         let old = self.route().await;
         tokio::task::spawn_local(stop_once_unused(old, surplus));
         Ok(())
@@ -172,9 +175,11 @@ impl Supervisor {
 
     fn look_again(self: &Rc<Self>) {
         let supervisor = Rc::clone(self);
+        let busy = self.idle.busy();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(Duration::from_millis(300)).await;
             supervisor.queue.ask();
+            drop(busy);
         });
     }
 

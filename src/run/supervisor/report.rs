@@ -93,8 +93,10 @@ impl Supervisor {
             format!("process {pid} (`{command}`) has left its worker behind, and nobody knows whose it is")
         });
         let slips = self.settings.borrow().slips.clone();
+        let rules = self.rules.borrow().warnings.clone();
         slips
             .into_iter()
+            .chain(rules)
             .chain(self.watch_trouble.borrow().iter().cloned())
             .chain(limits)
             .chain(strays)
@@ -124,6 +126,7 @@ impl Supervisor {
             problems.push(format!("{error}{aside}"));
         }
         problems.extend(self.proxy.problems_of(name));
+        problems.extend(self.rules.borrow().problems.get(name).into_iter().flatten().cloned());
         let plan: Option<&Plan> =
             active.map(|active| &active.plan).or(found.and_then(|found| found.as_ref().ok()));
         let routes = self.proxy.routes();

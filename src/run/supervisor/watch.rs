@@ -19,6 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::Supervisor;
+use super::idle::{Busy, Idle};
 use crate::error::Result;
 use crate::text;
 
@@ -77,6 +78,7 @@ pub(super) struct Watch {
     watched: RefCell<BTreeMap<PathBuf, (u64, u64)>>,
     sender: UnboundedSender<Change>,
     trees: RefCell<BTreeMap<String, Tree>>,
+    idle: Rc<Idle>,
     /// Files and directories of the module itself.
     of_module: Vec<PathBuf>,
 }
@@ -88,7 +90,8 @@ struct Tree {
     excludes: Gitignore,
     dirs: BTreeSet<PathBuf>,
     last: Option<Instant>,
-    waiting: bool,
+    /// While an edit waits.
+    waiting: Option<Busy>,
     /// A change of its configuration, which may be no reason to restart.
     configuration: bool,
     code: bool,
@@ -115,6 +118,7 @@ pub(super) fn start(supervisor: &Rc<Supervisor>) -> Result<(Watch, UnboundedRece
         watched: RefCell::default(),
         sender,
         trees: RefCell::default(),
+        idle: Rc::clone(&supervisor.idle),
         of_module,
     };
     watch.look_at_roots(supervisor);
@@ -236,7 +240,7 @@ impl Watch {
             self.add_below(tree, &root);
             (tree.includes, tree.excludes) = patterns(&root);
             (tree.code, tree.configuration, tree.last) = (true, true, Some(Instant::now()));
-            if !std::mem::replace(&mut tree.waiting, true) {
+            if tree.waiting.replace(self.idle.busy()).is_none() {
                 names.push(name.clone());
             }
         }
@@ -341,8 +345,8 @@ impl Watch {
             return;
         }
         tree.last = Some(Instant::now());
-        if !tree.waiting {
-            tree.waiting = true;
+        if tree.waiting.is_none() {
+            tree.waiting = Some(self.idle.busy());
             self.act_after(QUIET, name);
         }
     }
@@ -374,7 +378,8 @@ impl Watch {
             }
             return self.act_after(OFTEN_WITHIN / 3, name);
         }
-        tree.waiting = false;
+        // To the end of this.
+        let _waiting = tree.waiting.take();
         if std::mem::take(&mut tree.configuration) {
             supervisor.queue.ask();
         }
@@ -395,7 +400,7 @@ impl Tree {
             excludes,
             dirs: BTreeSet::new(),
             last: None,
-            waiting: false,
+            waiting: None,
             configuration: false,
             code: false,
             restarts: Vec::new(),
@@ -435,10 +440,12 @@ impl Supervisor {
             return;
         }
         let supervisor = Rc::clone(self);
+        let busy = self.idle.busy();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(QUIET).await;
             supervisor.change_is_near.set(false);
             supervisor.queue.ask();
+            drop(busy);
         });
     }
 

@@ -1,0 +1,79 @@
+//! `mwp inject`: a file for a step of mfdata, by hand.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Context;
+use crate::error::{Error, Fault, Result};
+use crate::plugin::Module;
+use crate::run::Control;
+use crate::run::inject::{Destination, Injected, Injector};
+use crate::text;
+
+/// Put files into the inbox of a step of mfdata, with their tags
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The plugin that the step is of
+    #[arg(long, default_value = "guess_file_type")]
+    plugin: String,
+    #[arg(long, default_value = "main")]
+    step: String,
+    /// Put them where files come in, instead: into the first watched directory
+    #[arg(long)]
+    incoming: bool,
+    /// They go away from where they are
+    #[arg(long = "move")]
+    moves: bool,
+    /// They get unique names instead of their own
+    #[arg(long)]
+    random_basename: bool,
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let destination = match arguments.incoming {
+        true => Destination::Incoming,
+        false => Destination::Step { plugin: &arguments.plugin, step: &arguments.step },
+    };
+    if !arguments.random_basename {
+        refuse_same_names(&arguments.files)?;
+    }
+    let mut injector = Injector::new(destination, &context.site)?;
+    (injector.moves, injector.renames) = (arguments.moves, arguments.random_basename);
+    let mut problems = Vec::new();
+    let mut fault = Fault::Input;
+    let mut waiting = 0;
+    for file in &arguments.files {
+        match injector.inject(file) {
+            Ok(Injected { path, warnings }) => {
+                waiting += 1;
+                context.output.line(&text::visible_bytes(path.as_os_str().as_encoded_bytes()));
+                warnings.iter().for_each(|warning| context.output.warning(warning));
+            }
+            Err(error) => {
+                fault = error.fault;
+                problems.extend(error.problems);
+            }
+        }
+    }
+    if waiting > 0 && Control::connect(&Module::Mfdata, &context.site)?.is_none() {
+        context.output.note(&format!(
+            "mfdata is not up: {} until `mwp up --module mfdata`",
+            if waiting == 1 { "the file waits" } else { "the files wait" }
+        ));
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }
+}
+
+/// One would take the place of the other before anybody has looked at it.
+fn refuse_same_names(files: &[PathBuf]) -> Result<()> {
+    let mut names = HashSet::new();
+    match files.iter().find(|file| !names.insert(file.file_name())) {
+        None => Ok(()),
+        Some(file) => Err(Error::usage(format!("{} has the name of another of the files", text::path(file)))
+            .hint("inject them one by one, or with `--random-basename`")),
+    }
+}
