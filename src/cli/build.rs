@@ -42,16 +42,16 @@ pub(super) struct Building {
     pub(super) dry_run: bool,
     /// Run every task again; a lock that fits stays as it is (`superclean` drops it)
     #[arg(short, long)]
-    force: bool,
+    pub(super) force: bool,
     /// Fail where a lock is missing or out of date, instead of making it
     #[arg(long)]
-    locked: bool,
+    pub(super) locked: bool,
     /// Use no network: what is in no cache is an error
     #[arg(long)]
-    offline: bool,
+    pub(super) offline: bool,
     /// How many tasks run at the same time [default: the number of processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    jobs: Option<u16>,
+    pub(super) jobs: Option<u16>,
 }
 
 /// How one directory was built, for `--json`.

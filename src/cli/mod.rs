@@ -29,6 +29,7 @@ mod pack;
 mod patch;
 mod progress;
 mod release;
+mod require;
 mod shells;
 mod shim;
 mod shims;
@@ -74,6 +75,8 @@ struct CommandLine {
 enum Command {
     New(bootstrap::Create),
     Init(bootstrap::Init),
+    Add(require::AddArguments),
+    Remove(require::RemoveArguments),
     Bootstrap(bootstrap::Arguments),
     Build(build::BuildArguments),
     Check(check::Arguments),
@@ -202,6 +205,8 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Run(arguments)) => return verbs::run(&arguments, context),
         Some(Command::Test(arguments)) => return verbs::test(&arguments, context),
         Some(Command::Watch(arguments)) => verbs::watch(&arguments, context),
+        Some(Command::Add(arguments)) => require::add(&arguments, context),
+        Some(Command::Remove(arguments)) => require::remove(&arguments, context),
         Some(Command::New(arguments)) => bootstrap::create(arguments, context),
         Some(Command::Init(arguments)) => bootstrap::init(&arguments, context),
         Some(Command::Shims(arguments)) => shims::run(&arguments, context),

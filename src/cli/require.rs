@@ -122,8 +122,10 @@ fn change(
     let is_python = is_python(ecosystem, dir)?;
     let _turn = take_turn("adding or removing requirements", context)?;
     let file = dir.join(if is_python { PYTHON } else { NODE });
-    let files = if is_python { vec![file.clone()] } else { vec![file.clone(), dir.join("package-lock.json")] };
-    let before: Vec<Option<Vec<u8>>> = files.iter().map(|file| fs::read_optional(file)).collect::<Result<_>>()?;
+    let files =
+        if is_python { vec![file.clone()] } else { vec![file.clone(), dir.join("package-lock.json")] };
+    let before: Vec<Option<Vec<u8>>> =
+        files.iter().map(|file| fs::read_optional(file)).collect::<Result<_>>()?;
     let building = Building { offline, ..Building::default() };
     let built = edit(&file, is_python).and_then(|()| build::build(&building, common, Target::Build, context));
     let built = match built {
@@ -154,8 +156,10 @@ fn is_python(ecosystem: Ecosystem, dir: &Path) -> Result<bool> {
     match (has_python, fs::exists(&dir.join(NODE))) {
         (true, false) => Ok(true),
         (false, true) => Ok(false),
-        (true, true) => Err(Error::usage(format!("{}: the plugin has packages of Python and of Node", text::path(dir)))
-            .hint("say which with `--python` or `--node`")),
+        (true, true) => {
+            Err(Error::usage(format!("{}: the plugin has packages of Python and of Node", text::path(dir)))
+                .hint("say which with `--python` or `--node`"))
+        }
         (false, false) => Err(Error::usage(format!(
             "{}: there is neither python3_virtualenv_sources nor package.json",
             text::path(dir)
@@ -171,8 +175,11 @@ fn npm(dir: &Path, verb: &str, packages: &[String], context: &Context) -> Result
             .hint(format!("use `{manager}` to change package.json, then `mwp build`")));
     }
     if let Some(option) = packages.iter().find(|name| name.starts_with('-')) {
-        return Err(Error::usage(format!("found `{}`; names of packages are allowed", text::visible(option)))
-            .hint("options of npm go into `.npmrc`"));
+        return Err(Error::usage(format!(
+            "found `{}`; names of packages are allowed",
+            text::visible(option)
+        ))
+        .hint("options of npm go into `.npmrc`"));
     }
     let tools = Tools::new(&context.site, dir);
     let npm = tools.require("npm")?;

@@ -13,8 +13,10 @@ pub fn name_of(requirement: &str) -> Result<String> {
         _ => None,
     };
     name.ok_or_else(|| {
-        Error::usage(format!("found `{shown}`; a requirement as in `flask`, `flask>=3,<4` or `name @ URL` is allowed"))
-            .hint("quote it for the shell: `mwp add 'flask>=3'`")
+        Error::usage(format!(
+            "found `{shown}`; a requirement as in `flask`, `flask>=3,<4` or `name @ URL` is allowed"
+        ))
+        .hint("quote it for the shell: `mwp add 'flask>=3'`")
     })
 }
 

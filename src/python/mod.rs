@@ -5,6 +5,7 @@
 
 mod contents;
 mod decode;
+pub mod edit;
 mod fetch;
 mod freeze;
 #[cfg(test)]
