@@ -33,6 +33,7 @@ mod journey;
 mod layers;
 mod linked;
 mod metrics;
+mod mfdata;
 mod migrate;
 mod node;
 mod node_freshness;
