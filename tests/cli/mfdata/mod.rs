@@ -4,6 +4,7 @@
 mod brokers;
 mod senders;
 mod servers;
+mod steps;
 
 use crate::steps::world::{Running, World};
 use crate::templates::{create, install_without_network};
