@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     module: Option<String>,
     #[command(flatten)]
     base: BaseOption,
-    /// `PLUGIN`, `PLUGIN/SERVICE`, `PLUGIN/SERVICE/WORKER`, `nginx` or `supervisor`
+    /// `PLUGIN`, `PLUGIN/SERVICE`, `PLUGIN/SERVICE/WORKER`, `nginx`, `redis` or `supervisor`
     #[arg(value_name = "NAME")]
     name: String,
 }

@@ -134,8 +134,8 @@ fn keep(names: &[String], status: &mut ModuleStatus) -> Result<()> {
         }
     }
     status.plugins.retain(|plugin| names.contains(&plugin.name));
-    let is_nginx_well = status.nginx.as_ref().is_none_or(|nginx| nginx.state == State::Running);
-    status.ok = status.problems.is_empty() && is_nginx_well && status.plugins.iter().all(|plugin| plugin.ok);
+    let are_well = status.nginx.iter().chain(&status.redis).all(|program| program.state == State::Running);
+    status.ok = status.problems.is_empty() && are_well && status.plugins.iter().all(|plugin| plugin.ok);
     Ok(())
 }
 
@@ -191,17 +191,21 @@ pub(super) fn problems(status: &ModuleStatus) -> Vec<Problem> {
     for problem in &status.problems {
         add(problem.clone(), "mend it, then `mwp reload`".to_owned());
     }
-    if let Some(nginx) =
-        status.nginx.as_ref().filter(|nginx| nginx.state != State::Running || nginx.last_error.is_some())
-        && !status.ok
-        && (nginx.state != State::Running || status.plugins.iter().all(|plugin| plugin.ok))
-    {
-        let why = nginx.last_error.clone().unwrap_or_else(|| "no reason is known yet".to_owned());
-        let message = match nginx.state {
-            State::Running => format!("nginx: {why}"),
-            state => format!("nginx is {}: {why}", state.word()),
+    let are_plugins_well = status.plugins.iter().all(|plugin| plugin.ok);
+    for (name, program) in [("nginx", &status.nginx), ("redis", &status.redis)] {
+        let Some(program) = program.as_ref().filter(|_| !status.ok) else { continue };
+        let why = program.last_error.clone();
+        let message = match program.state {
+            State::Running if are_plugins_well && why.is_some() => {
+                format!("{name}: {}", why.unwrap_or_default())
+            }
+            State::Running => continue,
+            state => {
+                let why = why.unwrap_or_else(|| "no reason is known yet".to_owned());
+                format!("{name} is {}: {why}", state.word())
+            }
         };
-        add(message, "`mwp logs nginx` shows what it said".to_owned());
+        add(message, format!("`mwp logs {name}` shows what it said"));
     }
     for plugin in status.plugins.iter().filter(|plugin| !plugin.ok) {
         problems.extend(plugin_problems(plugin));

@@ -20,17 +20,56 @@ pub(super) fn table(status: &ModuleStatus, width: Option<u16>) -> String {
     let at = status.url.as_ref().map(|url| format!(", at {url}")).unwrap_or_default();
     let mut lines = vec![format!("{} is up for {}{at}", status.module, age(status.uptime))];
     let rows = rows(status);
-    let widths: Vec<usize> = (0..COLUMNS)
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    let all: usize = widths.iter().sum::<usize>() + 2 * (COLUMNS - 1);
-    let is_wide = width.is_some_and(|width| usize::from(width) >= all);
+    let is_wide = width.is_some_and(|width| usize::from(width) >= width_of(&rows));
     let shown = if is_wide { COLUMNS } else { COLUMNS - LUXURY };
-    for row in rows {
-        let cells = row.iter().zip(&widths).take(shown).map(|(cell, width)| format!("{cell:width$}"));
-        lines.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
+    lines.extend(aligned(&rows, shown));
+    let queues = queue_rows(status);
+    if queues.len() > 1 {
+        lines.push(String::new());
+        lines.extend(aligned(&queues, QUEUE_HEADER.len()));
     }
     lines.join("\n")
+}
+
+fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
+    std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+}
+
+fn width_of<const N: usize>(rows: &[[String; N]]) -> usize {
+    widths(rows).iter().sum::<usize>() + 2 * (N - 1)
+}
+
+/// A line for each row, of the first columns.
+fn aligned<const N: usize>(rows: &[[String; N]], columns: usize) -> Vec<String> {
+    let widths = widths(rows);
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(widths).take(columns).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+const QUEUE_HEADER: [&str; 6] = ["FILES OF", "WAITING", "OLDEST", "PER MINUTE", "PROCESSED", "FAILED"];
+
+/// The files of steps.
+fn queue_rows(status: &ModuleStatus) -> Vec<[String; 6]> {
+    let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let mut rows = vec![QUEUE_HEADER.map(str::to_owned)];
+    for plugin in &status.plugins {
+        for (service, queue) in
+            plugin.services.iter().filter_map(|service| Some((service, service.queue.as_ref()?)))
+        {
+            rows.push([
+                format!("{}/{}", text::visible(&plugin.name), text::visible(&service.name)),
+                queue.waiting.to_string(),
+                or_dash(queue.oldest.map(age)),
+                or_dash(queue.per_minute.map(|files| format!("{files:.0}"))),
+                or_dash(queue.processed.map(|files| files.to_string())),
+                or_dash(queue.failed.map(|files| files.to_string())),
+            ]);
+        }
+    }
+    rows
 }
 
 /// What differs where something has happened.
@@ -42,8 +81,8 @@ pub(super) fn essence(status: &ModuleStatus) -> String {
 
 fn rows(status: &ModuleStatus) -> Vec<Row> {
     let mut rows = vec![HEADER.map(str::to_owned)];
-    if let Some(nginx) = &status.nginx {
-        rows.push(row("", "nginx", nginx));
+    for (name, program) in [("nginx", &status.nginx), ("redis", &status.redis)] {
+        rows.extend(program.iter().map(|program| row("", name, program)));
     }
     for plugin in &status.plugins {
         add_rows(plugin, &mut rows);

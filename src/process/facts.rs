@@ -86,3 +86,28 @@ pub(crate) fn children_of(pid: u32) -> BTreeSet<i32> {
     let children = String::from_utf8_lossy(&children).into_owned();
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
+
+/// The files that a process has open for writing, of those processes that this user may look into: device and inode.
+pub(crate) fn open_for_writing() -> BTreeSet<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    const ACCESS: u32 = 0o3;
+    let is_for_writing = |info: &Path| {
+        let text = fs::read_text(info).unwrap_or_default();
+        let flags = text.lines().find_map(|line| line.strip_prefix("flags:"));
+        flags
+            .and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok())
+            .is_some_and(|flags| flags & ACCESS != 0)
+    };
+    let mut open = BTreeSet::new();
+    for process in fs::list(Path::new("/proc")).unwrap_or_default() {
+        // What is no process, or one of somebody else, has no list.
+        for descriptor in fs::list(&process.join("fd")).unwrap_or_default() {
+            let Some(number) = descriptor.file_name() else { continue };
+            let Some(file) = descriptor.metadata().ok().filter(std::fs::Metadata::is_file) else { continue };
+            if is_for_writing(&process.join("fdinfo").join(number)) {
+                open.insert((file.dev(), file.ino()));
+            }
+        }
+    }
+    open
+}

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::status::{ModuleStatus, State, WorkerStatus};
+use super::status::{ModuleStatus, QueueStatus, State, WorkerStatus};
 
 /// What an HTTP answer says that this is.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -39,6 +39,17 @@ const OF_WORKERS: [(&str, &str, &str, Figure); 9] = [
     ("outdated", "gauge", "Whether its successor could not take over", |worker| Some(flag(worker.outdated))),
 ];
 
+type QueueFigure = fn(&QueueStatus) -> Option<f64>;
+
+/// Likewise, of the files of each step of mfdata.
+const OF_QUEUES: [(&str, &str, &str, QueueFigure); 5] = [
+    ("waiting_files", "gauge", "Files in the directories of the step", |queue| Some(number(queue.waiting))),
+    ("queued_files", "gauge", "Files in the list in redis", |queue| queue.queued.map(number)),
+    ("oldest_file_seconds", "gauge", "How long the oldest file has waited", |queue| queue.oldest.map(number)),
+    ("processed_files_total", "counter", "Files that the step took", |queue| queue.processed.map(number)),
+    ("failed_files_total", "counter", "Files that it could not process", |queue| queue.failed.map(number)),
+];
+
 /// All of it, as text.
 pub fn render(status: &ModuleStatus) -> String {
     let mut text = Text::default();
@@ -67,9 +78,30 @@ pub fn render(status: &ModuleStatus) -> String {
         (module.iter().copied().chain(own).collect(), *worker)
     });
     processes("worker", &workers.collect::<Vec<_>>(), &mut text);
-    let nginx: Vec<_> = status.nginx.iter().map(|nginx| (module.clone(), nginx)).collect();
-    processes("nginx", &nginx, &mut text);
+    for (name, program) in [("nginx", &status.nginx), ("redis", &status.redis)] {
+        let program: Vec<_> = program.iter().map(|program| (module.clone(), program)).collect();
+        processes(name, &program, &mut text);
+    }
+    queues(status, &module, &mut text);
     text.0
+}
+
+fn queues(status: &ModuleStatus, module: &Labels<'_>, text: &mut Text) {
+    let services = status.plugins.iter().flat_map(|plugin| {
+        plugin.services.iter().filter_map(move |service| {
+            let own = [("plugin", plugin.name.as_str()), ("step", service.name.as_str())];
+            Some((module.iter().copied().chain(own).collect::<Labels<'_>>(), service.queue.as_ref()?))
+        })
+    });
+    let queues: Vec<_> = services.collect();
+    for (name, kind, help, figure) in OF_QUEUES {
+        if queues.iter().any(|(_, queue)| figure(queue).is_some()) {
+            text.family(&format!("mwp_step_{name}"), kind, help);
+            for (labels, queue) in &queues {
+                text.sample_where_known(labels, figure(queue));
+            }
+        }
+    }
 }
 
 fn plugins(status: &ModuleStatus, module: &Labels<'_>, text: &mut Text) {
@@ -179,6 +211,7 @@ mod tests {
             workers: vec![worker],
             test: None,
             routes: Vec::new(),
+            queue: None,
         };
         let status = ModuleStatus {
             module: "mfserv".to_owned(),
@@ -188,6 +221,7 @@ mod tests {
             uptime: 7,
             url: None,
             nginx: None,
+            redis: None,
             plugins: vec![PluginStatus {
                 name: "p".to_owned(),
                 version: "1.0".to_owned(),

@@ -5,6 +5,7 @@
 //! the wire to a supervisor that is up.
 
 pub mod control;
+pub mod data;
 mod export;
 pub mod metrics;
 pub mod model;

@@ -18,6 +18,7 @@ pub fn files(name: &str, module: &Module, plugins_base: Option<&Path>, site: &Si
     let present = |paths: Vec<PathBuf>| paths.into_iter().filter(|path| path.is_file()).collect::<Vec<_>>();
     let found = match name {
         "supervisor" => present(vec![log.join("supervisor.log")]),
+        "redis" if *module == Module::Mfdata => present(vec![log.join("redis.log")]),
         "nginx" => {
             present(["nginx.log", "nginx_error.log", "nginx_access.log"].map(|name| log.join(name)).into())
         }
@@ -44,7 +45,7 @@ pub fn files(name: &str, module: &Module, plugins_base: Option<&Path>, site: &Si
             text::visible(name),
             text::path(&log)
         ))
-        .hint("name a plugin, PLUGIN/SERVICE, `nginx` or `supervisor`; nothing that ever ran has no log"));
+        .hint("name a plugin, PLUGIN/SERVICE, `nginx`, `redis` or `supervisor`; nothing that ever ran has no log"));
     }
     Ok(found)
 }

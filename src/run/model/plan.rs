@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Kind, Service, Settings};
+use super::{Kind, Service, Settings, Watched, watched};
 use crate::env::{PluginEnvironment, Under, append_programs};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::installed::{Base, Installed, Standing};
@@ -20,6 +20,8 @@ pub struct Plan {
     pub release: String,
     /// The development directory of a devlink.
     pub devlink: Option<PathBuf>,
+    /// Directories that its steps take files from.
+    pub watched: Vec<Watched>,
     /// Those that have a command.
     pub services: Vec<Service>,
     pub environment: Environment,
@@ -48,7 +50,8 @@ impl Plan {
             None => (installed.version().to_owned(), installed.release().to_owned()),
         };
         let limits = limits(&plugin);
-        Ok(Plan { plugin, version, release, devlink, services, environment, limits, identity })
+        let watched = watched(&plugin, site);
+        Ok(Plan { plugin, version, release, devlink, watched, services, environment, limits, identity })
     }
 
     pub fn name(&self) -> &str {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::command::CommandLine;
+use super::retries;
 use super::step::StepPlaceholders;
 use crate::error::{Error, Result};
 use crate::plugin::config::Section;
@@ -193,8 +194,15 @@ impl Service {
     /// Every service of a plugin, in the order of its configuration; those without a command (static apps) have no
     /// processes and are left out.
     pub fn of_plugin(plugin: &Plugin, site: &Site) -> Result<Vec<Service>> {
-        let services = Service::sections(plugin, site).into_iter().filter_map(|(_, _, service)| service);
-        services.collect()
+        let mut services = Vec::new();
+        for (section, kind, service) in Service::sections(plugin, site) {
+            let Some(service) = service.transpose()? else { continue };
+            let gives_back =
+                kind == Kind::Step && plugin.label.module == Module::Mfdata && retries::are_wanted(section);
+            let retries = gives_back.then(|| retries::service_for(&service, plugin, section, site));
+            services.extend(std::iter::once(service).chain(retries));
+        }
+        Ok(services)
     }
 
     /// Every section that a service can come of, with its kind and, where it has a command, the service or what is

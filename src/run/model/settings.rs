@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::RedisAddress;
 use crate::error::{Error, Result};
 use crate::fs::Rotation;
 use crate::plugin::Module;
@@ -24,6 +25,7 @@ pub struct Settings {
     pub nginx: NginxSettings,
     pub log: LogSettings,
     pub supervisor: SupervisorSettings,
+    pub redis: RedisSettings,
     pub systemd: SystemdSettings,
     /// Whether edits of devlinked plugins restart them.
     pub autorestart: bool,
@@ -82,6 +84,17 @@ pub struct SupervisorSettings {
     pub health_interval: Duration,
     /// Where metrics are served on the loopback, besides the socket.
     pub metrics_port: Option<u16>,
+}
+
+/// Section `[redis]`, of mfdata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisSettings {
+    /// An existing one, which several machines may share, instead of one of the module. Ours.
+    pub address: Option<RedisAddress>,
+    /// Where that of the module listens on the loopback, besides its socket.
+    pub port: Option<u16>,
+    /// Megabytes.
+    pub max_memory: u64,
 }
 
 /// Section `[systemd]`: what `mwp systemd` writes. Ours: MetWork has no such section.
@@ -239,6 +252,11 @@ impl Reader<'_> {
                 None => None,
             },
         };
+        let redis = RedisSettings {
+            address: self.redis_address()?,
+            port: Some(self.number("redis", "port", 0)?).filter(|port| *port != 0),
+            max_memory: self.number("redis", "max_memory", 2048)?,
+        };
         let systemd = SystemdSettings {
             hardening: self.flag("systemd", "hardening", true)?,
             writable_paths: self.paths("systemd", "writable_paths")?,
@@ -248,6 +266,7 @@ impl Reader<'_> {
             nginx,
             log,
             supervisor,
+            redis,
             systemd,
             autorestart,
             slips: self.slips(),
@@ -285,6 +304,11 @@ impl Reader<'_> {
             "journald" => Ok(LogTarget::Journald { socket }),
             _ => Err(refuse(&place, &value, "`file` or `journald` is allowed")),
         }
+    }
+
+    fn redis_address(&self) -> Result<Option<RedisAddress>> {
+        let Some((value, place)) = self.raw("redis", "address") else { return Ok(None) };
+        RedisAddress::parse(&value).map_err(|allowed| refuse(&place, &value, allowed))
     }
 
     /// The value and where it was found.

@@ -98,6 +98,27 @@ pub struct ServiceStatus {
     pub test: Option<Test>,
     /// Where nginx answers for it: paths and hosts.
     pub routes: Vec<String>,
+    /// Files that wait for it, where it is a step of mfdata.
+    pub queue: Option<QueueStatus>,
+}
+
+/// The files of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// The list in redis.
+    pub name: String,
+    /// Files in its directories.
+    pub waiting: u64,
+    /// How long the oldest of them has been there, in seconds.
+    pub oldest: Option<u64>,
+    /// News of files in the list in redis.
+    pub queued: Option<u64>,
+    /// Files that it took, within the last minute.
+    pub per_minute: Option<f64>,
+    /// Files that it took, ever.
+    pub processed: Option<u64>,
+    /// Those of them that it could not process.
+    pub failed: Option<u64>,
 }
 
 /// What a check came to.
@@ -139,6 +160,8 @@ pub struct ModuleStatus {
     /// `http://localhost:18868`, where there is an nginx.
     pub url: Option<String>,
     pub nginx: Option<WorkerStatus>,
+    /// The redis of mfdata's steps, where it is run with the module.
+    pub redis: Option<WorkerStatus>,
     pub plugins: Vec<PluginStatus>,
     pub problems: Vec<String>,
     /// What is as well as it can be, and worth knowing.

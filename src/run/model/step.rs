@@ -1,40 +1,11 @@
 //! What mfdata fills into the command of a step, as the text of a shell: its name, its queue, its inbox, the values of
 //! `[custom]`, and the arguments that every step takes.
 
-use std::path::{Path, PathBuf};
-
+use super::data_home::{DataHome, queue_of};
+use super::retries;
+use crate::plugin::Plugin;
 use crate::plugin::config::Section;
-use crate::plugin::{Module, Plugin};
 use crate::site::Site;
-
-/// Where files and queues of a module's steps are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataHome {
-    /// Where files come in; every step has its inbox below it.
-    pub input: PathBuf,
-    /// Where redis listens.
-    pub redis: PathBuf,
-}
-
-impl DataHome {
-    pub fn of(site: &Site) -> DataHome {
-        let home = site.runtime_home(&Module::Mfdata);
-        let input = site.environment.path(INPUT).unwrap_or_else(|| home.join("var/in"));
-        DataHome { input, redis: home.join("var/redis.socket") }
-    }
-
-    /// The directory of files that wait for a step.
-    pub fn inbox(&self, plugin: &str, step: &str) -> PathBuf {
-        self.input.join(queue(plugin, step))
-    }
-}
-
-const INPUT: &str = "MFDATA_DATA_IN_DIR";
-
-/// The list in redis that a step takes its files from.
-pub(super) fn queue(plugin: &str, step: &str) -> String {
-    format!("step.{plugin}.{step}")
-}
 
 /// Placeholders of steps with what they stand for.
 #[derive(Debug)]
@@ -43,26 +14,18 @@ pub(super) struct StepPlaceholders(Vec<(String, String)>);
 impl StepPlaceholders {
     pub(super) fn new(plugin: &Plugin, section: &Section, step: &str, site: &Site) -> StepPlaceholders {
         let name = plugin.label.name.as_str();
-        let (home, queue) = (DataHome::of(site), queue(name, step));
-        let quoted = |path: &Path| format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"));
-        let mut standard = String::new();
-        let policy = section.text("failure_policy");
-        if policy != "keep" {
-            standard.push_str(&format!("--failure-policy={policy} "));
-        }
-        if policy == "move" {
-            let dir = quoted(Path::new(section.text("failure_policy_move_dest_dir")));
-            standard.push_str(&format!("--failure-policy-move-dest-dir={dir} "));
-        }
-        standard.push_str(&format!(
-            "--step-name={step} --redis-unix-socket-path={} {queue}",
-            quoted(&home.redis)
-        ));
+        let (home, queue) = (DataHome::of(site), queue_of(name, step));
+        let policy = match retries::are_wanted(section) {
+            true => FailurePolicy::to_retries(name, step),
+            false => FailurePolicy::of_section(section),
+        };
+        let standard = standard_arguments(&policy, name, step, &home);
+        let standard = standard.iter().map(|word| quoted_option(word)).collect::<Vec<_>>().join(" ");
         let mut known = vec![
             ("{STANDARD_STEP_ARGUMENTS}".to_owned(), standard),
             ("{MFDATA_CURRENT_STEP_NAME}".to_owned(), step.to_owned()),
             ("{MFDATA_CURRENT_STEP_QUEUE}".to_owned(), queue),
-            ("{MFDATA_CURRENT_STEP_DIR}".to_owned(), quoted(&home.inbox(name, step))),
+            ("{MFDATA_CURRENT_STEP_DIR}".to_owned(), quoted(&home.inbox(name, step).to_string_lossy())),
         ];
         let custom =
             plugin.config.section("custom").map(|custom| custom.entries.as_slice()).unwrap_or_default();
@@ -86,4 +49,59 @@ impl StepPlaceholders {
     pub(super) fn fill(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
     }
+}
+
+/// What becomes of files that a step could not process.
+pub(super) struct FailurePolicy {
+    policy: String,
+    move_dest_dir: String,
+}
+
+impl FailurePolicy {
+    pub(super) fn of_section(section: &Section) -> FailurePolicy {
+        FailurePolicy {
+            policy: section.text("failure_policy").to_owned(),
+            move_dest_dir: section.text("failure_policy_move_dest_dir").to_owned(),
+        }
+    }
+
+    /// They go to the step that gives them back.
+    fn to_retries(plugin: &str, step: &str) -> FailurePolicy {
+        let step = retries::name_of(step);
+        FailurePolicy { policy: "move".to_owned(), move_dest_dir: format!("{plugin}/{step}") }
+    }
+}
+
+/// The arguments that every step takes, as words.
+pub(super) fn standard_arguments(
+    FailurePolicy { policy, move_dest_dir }: &FailurePolicy,
+    plugin: &str,
+    step: &str,
+    home: &DataHome,
+) -> Vec<String> {
+    let mut words = Vec::new();
+    if policy != "keep" {
+        words.push(format!("--failure-policy={policy}"));
+    }
+    if policy == "move" {
+        words.push(format!("--failure-policy-move-dest-dir={move_dest_dir}"));
+    }
+    words.push(format!("--step-name={step}"));
+    words.extend(home.redis.step_arguments());
+    words.push(queue_of(plugin, step));
+    words
+}
+
+/// An option for a shell, with the value in quotes where it is a path or the like.
+fn quoted_option(word: &str) -> String {
+    match word.split_once('=') {
+        Some((name, value)) if value.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_') => {
+            format!("{name}={}", quoted(value))
+        }
+        _ => word.to_owned(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }

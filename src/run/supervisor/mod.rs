@@ -17,6 +17,7 @@
 //! supervisor again where it was killed.
 
 mod children;
+mod data_flow;
 mod desired;
 mod guardian;
 mod health;
@@ -50,6 +51,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use self::children::Undertaker;
+use self::data_flow::DataFlow;
 use self::desired::Desired;
 use self::logs::Logs;
 use self::notify::Notifier;
@@ -101,6 +103,7 @@ pub(crate) struct Supervisor {
     /// What was found at the last look.
     plans: RefCell<Plans>,
     proxy: Proxy,
+    data_flow: DataFlow,
     problems: RefCell<Vec<String>>,
     since: SystemTime,
     begun: Instant,
@@ -164,6 +167,7 @@ impl Supervisor {
             site,
             notifier,
             proxy: Proxy::new(&options.module, &around),
+            data_flow: DataFlow::new(&options.module, &around),
             settings: RefCell::new(settings),
             around,
             active: RefCell::default(),
@@ -236,6 +240,7 @@ impl Supervisor {
                         self.queue.ask();
                     }
                     self.listen_again(&socket);
+                    self.data_flow.look_at_processes(self.active.borrow().values());
                     self.proxy.look_after_logs(&self.settings.borrow().log);
                 }
                 () = self.down.notified() => break,
@@ -255,7 +260,10 @@ impl Supervisor {
             !self.problems.borrow().is_empty() || self.plans.borrow().values().any(Result::is_err);
         let ticks = if has_problems { self.troubled_ticks.get() + 1 } else { 0 };
         self.troubled_ticks.set(ticks);
-        self.proxy.error().is_some() || ticks.is_power_of_two() || (ticks > 0 && ticks % LEAST_OFTEN == 0)
+        self.proxy.error().is_some()
+            || self.data_flow.error().is_some()
+            || ticks.is_power_of_two()
+            || (ticks > 0 && ticks % LEAST_OFTEN == 0)
     }
 
     /// Without its socket nobody could tell this process to end.
@@ -305,8 +313,8 @@ impl Supervisor {
         }
     }
 
-    /// Stops everything gracefully: nginx takes no more requests and ends with the last one under way, then the workers
-    /// end.
+    /// Stops everything gracefully: no more files come in, nginx takes no more requests and ends with the last one under
+    /// way, then the workers end, and redis that they need.
     async fn go_down(&self) {
         if self.going_down.replace(true) {
             // Somebody else's order is being carried out.
@@ -315,10 +323,12 @@ impl Supervisor {
         self.notifier.stopping();
         self.note(&format!("{} is going down", self.options.module));
         let _deciding = self.deciding.lock().await;
+        self.data_flow.stop_observing().await;
         self.proxy.stop().await;
         let active = std::mem::take(&mut *self.active.borrow_mut());
         let slots: Vec<_> = active.into_values().flat_map(Active::into_slots).collect();
         service::stop_all(&slots).await;
+        self.data_flow.stop_redis().await;
         // The reply goes out before the process ends.
         tokio::time::sleep(Duration::from_millis(20)).await;
         self.down.notify_one();

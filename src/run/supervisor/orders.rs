@@ -10,8 +10,9 @@ use super::swap::served_anew;
 use crate::error::{Error, Result};
 use crate::text;
 
-/// What nginx is called among plugins.
+/// What the module's own programs are called among plugins.
 const NGINX: &str = "nginx";
+const REDIS: &str = "redis";
 
 /// What a name stands for.
 struct Found {
@@ -26,12 +27,13 @@ struct Found {
 impl Supervisor {
     /// Starts anew, gracefully: a plugin, one of its services, or nginx. `wait`: until the new processes serve.
     pub(super) async fn restart(self: &Rc<Self>, names: &[String], wait: bool) -> Result<()> {
-        for name in names.iter().filter(|name| *name != NGINX) {
+        for name in names.iter().filter(|name| *name != NGINX && *name != REDIS) {
             self.find(name)?;
         }
         for name in names {
             match name.as_str() {
                 NGINX => self.proxy.restart().await?,
+                REDIS if self.find(REDIS).is_err() => self.data_flow.restart_redis()?,
                 name => self.restart_one(name, wait).await?,
             }
         }

@@ -103,6 +103,7 @@ impl Supervisor {
         let (settings, plans): (Settings, Plans) = found.await?;
         self.problems.borrow_mut().clear();
         *self.settings.borrow_mut() = settings;
+        self.follow_files(&plans).await;
 
         let unfinished: Vec<String> = unfinished_before.into_iter().chain(self.base().unfinished()).collect();
         let homes =
@@ -148,6 +149,25 @@ impl Supervisor {
         let old = self.route().await;
         tokio::task::spawn_local(stop_once_unused(old, surplus));
         Ok(())
+    }
+
+    /// Has the observer look where the steps of these plugins take their files from; of those whose plan cannot be made
+    /// now, where they took them from.
+    async fn follow_files(&self, plans: &Plans) {
+        let watched = {
+            let active = self.active.borrow();
+            let known = |name: &String| active.get(name).map(|active| active.plan.watched.clone());
+            plans
+                .iter()
+                .flat_map(|(name, plan)| match plan {
+                    Ok(plan) => plan.watched.clone(),
+                    Err(_) => known(name).unwrap_or_default(),
+                })
+                .collect()
+        };
+        let settings = self.settings.borrow().clone();
+        let site = settings.applied_to(&self.site, &self.options.module);
+        self.data_flow.follow(watched, &settings, &site).await;
     }
 
     fn look_again(self: &Rc<Self>) {

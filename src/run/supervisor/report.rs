@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::own_check::own_check;
 use super::reconcile::Active;
@@ -15,8 +15,9 @@ use crate::env;
 use crate::process::facts;
 use crate::process::sockets::all_connections;
 use crate::process::tree::Processes;
-use crate::run::model::group_of;
-use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, State, Test, WorkerStatus};
+use crate::run::data::Figures;
+use crate::run::model::{group_of, queue_of};
+use crate::run::status::{ModuleStatus, PluginStatus, QueueStatus, ServiceStatus, State, Test, WorkerStatus};
 use crate::run::{Kind, Plan, Service, ServiceId};
 
 /// Between two looks whether everything has started, at most.
@@ -38,22 +39,26 @@ impl Supervisor {
         if checks {
             self.check(&mut plugins).await;
         }
+        let files = self.data_flow.report().await;
+        add_queues(&mut plugins, &files.queues);
         for plugin in &mut plugins {
             plugin.ok = plugin.problems.is_empty()
                 && plugin.test.as_ref().is_none_or(|test| test.ok)
                 && plugin.services.iter().all(is_well);
         }
         let nginx = self.proxy.status().map(|nginx| with_figures(nginx, &seen));
+        let redis = self.data_flow.redis_status().map(|redis| with_figures(redis, &seen));
         let mut problems = self.problems.borrow().clone();
+        problems.extend(self.data_flow.error().map(|error| error.to_string()).or(files.redis));
         if self.going_down.get() {
             problems.push(format!("{} is going down", self.options.module));
         }
         let settled = |worker: &WorkerStatus| worker.state != State::Starting || worker.last_error.is_some();
-        let is_nginx_well = nginx.as_ref().is_none_or(|nginx| nginx.state == State::Running);
+        let are_well = nginx.iter().chain(&redis).all(|program| program.state == State::Running);
         ModuleStatus {
             module: self.options.module.to_string(),
             ok: problems.is_empty()
-                && is_nginx_well
+                && are_well
                 && self.proxy.error().is_none()
                 && plugins.iter().all(|plugin| plugin.ok),
             pid: std::process::id(),
@@ -61,23 +66,25 @@ impl Supervisor {
             uptime: self.begun.elapsed().as_secs(),
             url: self.proxy.url(),
             settled: self.has_looked.get()
-                && nginx.iter().all(settled)
+                && nginx.iter().chain(&redis).all(settled)
                 && plugins
                     .iter()
                     .flat_map(|plugin| &plugin.services)
                     .flat_map(|service| &service.workers)
                     .all(settled),
             nginx,
+            redis,
             plugins,
             problems,
-            warnings: self.warnings(),
+            warnings: self.warnings().into_iter().chain(files.warnings).collect(),
         }
     }
 
     fn warnings(&self) -> Vec<String> {
         let active = self.active.borrow();
         let slots = active.values().flat_map(|active| &active.services).flat_map(Supervised::slots);
-        let statuses = slots.map(|slot| slot.status()).chain(self.proxy.status());
+        let statuses =
+            slots.map(|slot| slot.status()).chain(self.proxy.status()).chain(self.data_flow.redis_status());
         let known = statuses.flat_map(|worker| worker.draining.into_iter().chain(worker.pid)).collect();
         let limits = active.iter().filter_map(|(name, active)| {
             self.limits_problem(&active.plan).map(|problem| format!("{name}: {problem}"))
@@ -129,6 +136,7 @@ impl Supervisor {
                 workers: service.slots().iter().map(|slot| seen.worker(slot)).collect(),
                 test: None,
                 routes: routes.get(id).cloned().unwrap_or_default(),
+                queue: None,
             });
         }
         // Apps that nginx answers for alone.
@@ -142,6 +150,7 @@ impl Supervisor {
                     workers: Vec::new(),
                     test: None,
                     routes,
+                    queue: None,
                 });
             }
         }
@@ -198,6 +207,27 @@ impl Supervisor {
         });
         let failed = join_all(asked).await.into_iter().find_map(Result::err);
         Test { ok: failed.is_none(), reason: failed }
+    }
+}
+
+/// What is known of their files, to the steps of mfdata.
+fn add_queues(plugins: &mut [PluginStatus], queues: &[Figures]) {
+    for plugin in plugins {
+        for service in plugin.services.iter_mut().filter(|service| service.kind == Kind::Step) {
+            let name = queue_of(&plugin.name, &service.name);
+            let Some(found) = queues.iter().find(|queue| queue.queue == name) else { continue };
+            plugin.problems.extend(found.problems.iter().cloned());
+            let age = |since: SystemTime| since.elapsed().unwrap_or_default().as_secs();
+            service.queue = Some(QueueStatus {
+                name,
+                waiting: found.waiting,
+                oldest: found.oldest.map(age),
+                queued: found.queued,
+                per_minute: found.per_minute,
+                processed: found.processed,
+                failed: found.failed,
+            });
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 """A client for redis: commands in, replies out, over a unix socket or TCP.
 
 It has the methods of the usual client that steps need, under the same names, so that either can be used. A server that is
-away, or still loads its data, is waited for: as long as `patience` says, and no longer than `give_up` allows. A
+away, full, or still loads its data, is waited for: as long as `patience` says, and no longer than `give_up` allows. A
 command whose reply was lost is sent again, so the ones here are such that a second time does no harm.
 """
 
@@ -16,6 +16,8 @@ REPLY_TIMEOUT = 10.0
 MAX_BULK = 512 * 1024 * 1024
 MAX_ITEMS = 16 * 1024 * 1024
 MAX_DEPTH = 8
+# What a server says that will take the command another time: it is full, or its disk is, or it is at work.
+NOT_NOW = ("LOADING", "BUSY ", "OOM ", "MISCONF")
 MAX_LINE = 64 * 1024
 
 
@@ -121,7 +123,7 @@ class Redis:
                 raise Away(f"redis at {self.address}: {error}") from error
             raise
         for reply in replies:
-            if isinstance(reply, RedisError) and str(reply).startswith(("LOADING", "BUSY ")):
+            if isinstance(reply, RedisError) and str(reply).startswith(NOT_NOW):
                 raise Away(str(reply))
         return replies
 

@@ -56,6 +56,13 @@ class Queue:
         except RedisError as error:
             self._step.warning("cannot count the files of %s: %s", label, error)
 
+    def count_failure(self, label):
+        """One more file that could not be processed."""
+        try:
+            self._redis.incr(f"failures.{label}")
+        except RedisError as error:
+            self._step.warning("cannot count the failures of %s: %s", label, error)
+
 
 def announce(redis, queue, path):
     """Tells of a file that is to be next."""

@@ -34,6 +34,7 @@ class AcquisitionStep(AcquisitionBase):
     failure_policy = None
     _debug_mode = False
     _claims = None
+    _queue = None
     _failure = None
     _last_ping = None
     _last_look = None
@@ -95,7 +96,7 @@ class AcquisitionStep(AcquisitionBase):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
         wait_for_redis(self._get_redis(), self)
-        queue = Queue(queue_name, address_of(self.args), self)
+        queue = self._queue = Queue(queue_name, address_of(self.args), self)
         self._claims = Claims(self._get_tmp_dir())
         self.info("started: %s", queue_name)
         self._before_loop()
@@ -204,6 +205,8 @@ class AcquisitionStep(AcquisitionBase):
 
     def _on_bad_status(self, xaf):
         self.warning("Bad processing status for file: %s", getattr(xaf, "_original_filepath", xaf.filepath))
+        if self._queue is not None:
+            self._queue.count_failure(f"{self.plugin_name}.{self.step_name}")
         if self._get_logger().isEnabledFor(10):
             xaf.dump_tags_on_logger(self._get_logger(), 10)
         if os.path.isfile(xaf.filepath):

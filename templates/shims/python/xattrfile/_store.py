@@ -1,4 +1,7 @@
-"""Where tags are kept: the redis of the module, or the memory of this process where there is no module."""
+"""Where tags are kept: the redis of the module, or the memory of this process where there is no module.
+
+The module's redis is its own, unless its settings name another one (`[redis] address`).
+"""
 
 import os
 
@@ -11,8 +14,19 @@ def get_redis():
     """The connection of this process."""
     home = os.environ.get("MFMODULE_RUNTIME_HOME")
     if home not in _shared:
-        _shared[home] = Redis(os.path.join(home, "var", "redis.socket")) if home else Memory()
+        _shared[home] = Redis(_address(home)) if home else Memory()
     return _shared[home]
+
+
+def _address(home):
+    given = os.environ.get("MFDATA_REDIS_ADDRESS", "").strip()
+    if given in ("", "null"):
+        return os.path.join(home, "var", "redis.socket")
+    path = given[len("unix:"):] if given.startswith("unix:") else given
+    if path.startswith("/"):
+        return path
+    host, _, port = given.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 class Memory:
