@@ -5,6 +5,7 @@ mod brokers;
 mod senders;
 mod servers;
 mod steps;
+mod up;
 
 use crate::steps::world::{Running, World};
 use crate::templates::{create, install_without_network};
