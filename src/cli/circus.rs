@@ -31,6 +31,10 @@ pub(super) struct Arguments {
     quiet: bool,
 }
 
+/// For steps of mfdata.
+pub(super) const NO_FILES: &str =
+    "files reach the steps only where redis runs and directories are watched, which is not among this";
+
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let base = arguments.base.plugins_base_dir.as_deref();
     let module = module_to_start(arguments.module.as_deref(), base, "mwp circus", context)?;
@@ -53,6 +57,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                 quoted(&watchers.endpoint)
             ));
         }
+    }
+    if roster.waits_for_files {
+        context.output.warning(NO_FILES);
+        context.output.hint("`mwp up --module mfdata` does it all");
     }
     match roster.problems.is_empty() {
         true => Ok(()),

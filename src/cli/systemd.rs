@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::Context;
+use super::circus::NO_FILES;
 use super::exec::BaseOption;
 use super::up::module_to_start;
 use crate::error::{Error, Result};
@@ -47,6 +48,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let units = systemd::write(&roster, &arguments.output, manager, form, &context.site)?;
     if !arguments.quiet {
         tell(&units, arguments, context);
+    }
+    if roster.waits_for_files && form == Form::Processes {
+        context.output.warning(NO_FILES);
+        context.output.hint("`mwp systemd --supervisor --module mfdata` writes a unit that does it all");
     }
     if !units.rotates {
         context.output.warning("nothing keeps the logs small: there is no `logrotate` on this machine");

@@ -453,7 +453,7 @@ fn bad_settings_are_refused_with_their_place() {
     for detach in [&["up", "--module", "mfserv"][..], &["up", "--detach", "--module", "mfserv"]] {
         Done::of(&mut sandbox.mwp(detach))
             .exited(1)
-            .says("config.ini`:2: [nginx] port: found `many`; a whole number up to 65535 is allowed");
+            .says("config.ini:2: [nginx] port: found `many`; a whole number up to 65535 is allowed");
     }
 }
 

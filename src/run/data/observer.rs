@@ -511,13 +511,16 @@ impl Thread {
                 problems: Vec::new(),
             });
             let Some(directory) = self.directories.get(&queue.watched.directory) else { continue };
-            match directory.count() {
+            let counted = match &directory.problem {
+                Some(reason) => Err(reason.clone()),
+                None => directory.count(),
+            };
+            match counted {
                 Ok((files, oldest)) => {
                     figures.waiting += files;
                     figures.oldest = [figures.oldest, oldest].into_iter().flatten().min();
                 }
                 Err(reason) => {
-                    let reason = directory.problem.clone().unwrap_or(reason);
                     let path = text::path(&queue.watched.directory);
                     figures.problems.push(format!("no files come in from {path}: {reason}"));
                 }

@@ -22,6 +22,8 @@ pub struct Roster {
     /// Those that have workers.
     pub services: Vec<Service>,
     pub problems: Vec<Problem>,
+    /// Whether steps of mfdata wait for files, which redis and an observer have to tell them of.
+    pub waits_for_files: bool,
     /// Whose the problems are.
     pub fault: Fault,
     pub(in crate::run) nginx: Option<Front>,
@@ -71,6 +73,7 @@ impl Roster {
             home,
             services: Vec::new(),
             problems: Vec::new(),
+            waits_for_files: false,
             fault: Fault::Input,
             nginx: None,
             environment: kept(module, site),
@@ -93,6 +96,7 @@ impl Roster {
                     continue;
                 }
             };
+            self.waits_for_files |= !plan.watched.is_empty();
             let services = plan.services;
             self.services.extend(services.iter().filter(|service| service.workers > 0).cloned());
             plugins.push((plan.plugin, services));

@@ -200,7 +200,17 @@ impl Service {
             let gives_back =
                 kind == Kind::Step && plugin.label.module == Module::Mfdata && retries::are_wanted(section);
             let retries = gives_back.then(|| retries::service_for(&service, plugin, section, site));
-            services.extend(std::iter::once(service).chain(retries));
+            for service in std::iter::once(service).chain(retries) {
+                if let Some(known) = services.iter().find(|known: &&Service| known.id == service.id) {
+                    return Err(Error::input(format!(
+                        "{}: the step `{}` is there already, and retries of another need that name",
+                        text::path(&plugin.dir),
+                        known.id.name
+                    ))
+                    .hint("rename the step that ends in `_reinject`"));
+                }
+                services.push(service);
+            }
         }
         Ok(services)
     }

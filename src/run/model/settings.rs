@@ -317,7 +317,7 @@ impl Reader<'_> {
     fn raw(&self, section: &str, key: &str) -> Option<(String, String)> {
         self.asked.borrow_mut().insert((section.to_owned(), key.to_owned()));
         if let Some(setting) = self.given.get(section, key) {
-            let place = format!("{}:{}: [{section}] {key}", text::path(&setting.file), setting.line);
+            let place = format!("{}: [{section}] {key}", text::place(&setting.file, setting.line, None));
             return Some((setting.value.trim().to_owned(), place));
         }
         let name = format!("{}_{}_{}", self.module.upper(), section.to_uppercase(), key.to_uppercase());
@@ -420,7 +420,7 @@ mod tests {
         for (text, expected) in [
             (
                 "[nginx]\nport=80800\n",
-                "config.ini`:2: [nginx] port: found `80800`; a whole number up to 65535",
+                "config.ini:2: [nginx] port: found `80800`; a whole number up to 65535",
             ),
             ("[nginx]\nflag=maybe\n", "[nginx] flag: found `maybe`; 0 or 1 is allowed"),
         ] {
