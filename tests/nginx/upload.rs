@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -19,7 +19,6 @@ const METADATA: &str = r#"{"version": "1", "release": "1", "build_host": "box", 
 /// mfdata that is up, with a step that watches `incoming` and its inbox, and has no process that takes files away.
 struct Uploads {
     world: World,
-    module: Child,
 }
 
 impl Uploads {
@@ -37,14 +36,9 @@ impl Uploads {
             world.port
         );
         fs::write(world.home().join("config/config.ini"), config).unwrap();
-        let module = mwp(&world, &["up", "--module", "mfdata"]).spawn().unwrap();
-        let uploads = Uploads { world, module };
-        // Its test of the configuration opens the port as well.
-        wait_until("nginx answers", || {
-            TcpStream::connect(("127.0.0.1", uploads.world.port)).is_ok()
-                && uploads.world.get("/status").status == 200
-        });
-        uploads
+        // It returns once everything answers; whoever asks earlier meets nginx's test of its configuration.
+        assert!(mwp(&world, &["up", "--detach", "--module", "mfdata"]).status().unwrap().success());
+        Uploads { world }
     }
 
     /// A path below the directory of incoming files.
@@ -101,8 +95,7 @@ impl Uploads {
 
 impl Drop for Uploads {
     fn drop(&mut self) {
-        let _ = kill_process(Pid::from_child(&self.module), Signal::TERM);
-        let _ = self.module.wait();
+        let _ = mwp(&self.world, &["down", "--module", "mfdata"]).status();
     }
 }
 
