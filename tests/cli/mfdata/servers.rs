@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -96,8 +97,12 @@ impl Drop for Server {
     }
 }
 
+/// A port that nobody listens at, and stays free while its server is away: the kernel gives those from 32768 to clients.
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let next = || 10_000 + (std::process::id() * 13 + COUNT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+    std::iter::repeat_with(next).filter_map(|port| u16::try_from(port).ok()).find(is_free).unwrap()
 }
 
 /// vsftpd: the user is `anonymous`, who has a password here. Nobody else's is asked of the machine.
