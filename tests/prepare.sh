@@ -34,7 +34,11 @@ if [ "${1:-}" = tests ]; then
     ls /usr/sbin/php-fpm* >/dev/null 2>&1 || need php-fpm php-fpm
     need php php-cli
     need redis-server redis-server
-    python3 -c 'import ctypes; ctypes.CDLL("libmagic.so.1")' 2>/dev/null || missing="$missing libmagic1"
+    [ -x /usr/sbin/vsftpd ] || need vsftpd vsftpd
+    [ -x /usr/sbin/sshd ] || need sshd openssh-server
+    [ -x /usr/sbin/mosquitto ] || need mosquitto mosquitto
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || need rabbitmq-server rabbitmq-server
+    ls /usr/lib/*/libmagic.so.1 >/dev/null 2>&1 || missing="$missing libmagic1"
     if command -v python3 >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     fi

@@ -19,7 +19,7 @@ Make
 Build
   build, watch           what is stale; again at each edit
   run, test              a command, or the tests, in the plugin's environment
-  lock, outdated, tree   versions: lock or upgrade; what is newer; who requires what
+  lock, outdated, tree   lock or upgrade; what is newer; who requires what
   check, explain, graph  what would be refused; why something is stale; the tasks
   clean, superclean      what a build made; the locks as well
   cache                  show or empty the cache of this user

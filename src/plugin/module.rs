@@ -58,6 +58,11 @@ impl Module {
     pub fn has_nginx(&self) -> bool {
         *self == Module::Mfserv
     }
+
+    /// Whether nginx takes files for its steps, where the module's settings ask for that.
+    pub fn takes_uploads(&self) -> bool {
+        *self == Module::Mfdata
+    }
 }
 
 impl fmt::Display for Module {

@@ -36,6 +36,7 @@ mod journey;
 mod layers;
 mod linked;
 mod metrics;
+mod mfdata;
 mod migrate;
 mod node;
 mod node_freshness;

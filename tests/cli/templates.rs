@@ -77,12 +77,12 @@ fn answers_at(up: &Up, path: &str, text: &str) {
     assert!(status == 200 && body.contains(text), "{path}: {status} {body}\n{}", logs());
 }
 
-fn create(sandbox: &Sandbox, module: &str, template: &str, name: &str) {
+pub fn create(sandbox: &Sandbox, module: &str, template: &str, name: &str) {
     let create = ["bootstrap", "create", "--no-input", "--module", module, "--template", template, name];
     sandbox.ok(create);
 }
 
-fn install_without_network(sandbox: &Sandbox, name: &str, module: &str) {
+pub fn install_without_network(sandbox: &Sandbox, name: &str, module: &str) {
     let mut release = sandbox.mwp(["release", "-q", "-C", name]);
     Done::of(release.env("PATH", path_with_uv())).succeeded();
     let files = std::fs::read_dir(sandbox.work()).unwrap().map(|entry| entry.unwrap().path());

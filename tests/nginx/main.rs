@@ -11,5 +11,6 @@ mod reload;
 mod routes;
 mod settings;
 mod support;
+mod upload;
 mod workers;
 mod wsgi;

@@ -161,7 +161,7 @@ impl Settings {
             site.environment.set(format!("{}_{name}", module.upper()), value);
         };
         let flag = |value: bool| i32::from(value).to_string();
-        if module.has_nginx() {
+        if module.has_nginx() || module.takes_uploads() {
             set("NGINX_PORT", self.nginx.port.to_string());
             set("NGINX_TIMEOUT", self.nginx.timeout.to_string());
         }
@@ -182,9 +182,11 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn settings(&self) -> Result<Settings> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from) as u64;
+        // Others than its own machine may reach what takes files: it is asked for.
+        let takes_uploads = self.module.takes_uploads();
         let nginx = NginxSettings {
-            flag: self.flag("nginx", "flag", true)?,
-            port: self.number("nginx", "port", 18868)?,
+            flag: self.flag("nginx", "flag", !takes_uploads)?,
+            port: self.number("nginx", "port", if takes_uploads { 9091 } else { 18868 })?,
             listen: self.text("nginx", "listen"),
             workers: self.number("nginx", "workers", cores)?,
             timeout: self.number("nginx", "timeout", 60)?,

@@ -1,15 +1,18 @@
 //! What of the configuration comes from the module's settings and the machine, and is the same for all plugins.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::Nginx;
-use super::running::ACCESS_LOG;
+use super::running::{ACCESS_LOG, own_socket};
 use super::syntax::{value, word};
+use super::{BODY_FILE, bodies_dir, upload_socket};
 use crate::error::{Error, Result};
 use crate::plugin::Module;
+use crate::run::model::DataHome;
 use crate::run::{LogTarget, NginxSettings, Settings};
 use crate::site::Site;
 use crate::text;
@@ -73,6 +76,7 @@ pub(super) struct Base {
     health_location: Option<String>,
     /// The modules that are loaded for Lua; `None` where no plugin has any.
     lua_modules: Option<Vec<String>>,
+    upload: Option<Upload>,
     pub(super) plugins_base: String,
     #[serde(skip)]
     reserved: Vec<String>,
@@ -89,6 +93,32 @@ enum Http2 {
 struct Listen {
     address: String,
     ssl: bool,
+}
+
+/// How files come in.
+#[derive(Debug, Serialize)]
+struct Upload {
+    /// Where nginx listens besides its port.
+    listen: String,
+    /// Where the bodies of requests are written.
+    bodies: String,
+    /// The header that says where one is.
+    body_file: &'static str,
+    /// Where it is decided what becomes of it.
+    socket: String,
+}
+
+impl Upload {
+    fn of(module: &Module, site: &Site) -> Upload {
+        let var = site.runtime_home(module).join("var");
+        let unix = |path: PathBuf| word(&format!("unix:{}", path.to_string_lossy()));
+        Upload {
+            listen: unix(own_socket(&var)),
+            bodies: word(&bodies_dir(&DataHome::of(site).input).to_string_lossy()),
+            body_file: BODY_FILE,
+            socket: unix(upload_socket(&var)),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -156,6 +186,7 @@ impl Base {
             status_location: has_status.then_some(status),
             health_location: health.map(word),
             lua_modules: None,
+            upload: module.takes_uploads().then(|| Upload::of(module, site)),
             plugins_base: site.plugins_base(module).to_string_lossy().into_owned(),
             reserved: std::iter::once(STATUS_LOCATION).chain(health).map(str::to_owned).collect(),
         })

@@ -23,12 +23,13 @@ mod syntax;
 mod view;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Problem, Result};
 use crate::fs;
 use crate::plugin::config::Section;
 use crate::plugin::{Module, Plugin};
+use crate::run::model::DataHome;
 use crate::run::{NginxSettings, Service, Settings};
 use crate::site::{Environment, Site};
 use crate::text;
@@ -49,6 +50,19 @@ pub struct Inputs<'a> {
     /// With the settings applied.
     pub site: &'a Site,
     pub plugins: &'a [(Plugin, Vec<Service>)],
+}
+
+/// The header in which nginx says where the body of a request is that is to become a file.
+pub(in crate::run) const BODY_FILE: &str = "x-body-file";
+
+/// Where nginx asks what becomes of it.
+pub(in crate::run) fn upload_socket(var: &Path) -> PathBuf {
+    var.join("upload.socket")
+}
+
+/// Where nginx writes bodies: on the disk that they stay on.
+pub(in crate::run) fn bodies_dir(input: &Path) -> PathBuf {
+    input.join("tmp/nginx")
 }
 
 /// Each with the name of the plugin that has it.
@@ -83,7 +97,13 @@ pub fn configure(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Configured> {
         fs::create_dir_all(&home.join(dir))?;
     }
     let mut base = Base::new(nginx, inputs.module, inputs.settings, inputs.site)?;
-    let (candidates, mut problems) = candidates(nginx, inputs, &home);
+    if inputs.module.takes_uploads() {
+        fs::create_dir_all(&bodies_dir(&DataHome::of(inputs.site).input))?;
+    }
+    let (candidates, mut problems) = match inputs.module.has_nginx() {
+        true => candidates(nginx, inputs, &home),
+        false => Default::default(),
+    };
     if candidates.iter().any(Candidate::has_lua) {
         base.enable_lua(nginx, inputs.site);
     }

@@ -1,6 +1,6 @@
 //! An nginx that runs: its signals, its logs, and what can be seen of its processes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::fs;
 use crate::text;
@@ -12,6 +12,11 @@ pub(in crate::run) const REOPEN_LOGS: i32 = 10;
 
 pub(in crate::run) const ACCESS_LOG: &str = "nginx_access.log";
 pub(in crate::run) const ERROR_LOG: &str = "nginx_error.log";
+
+/// Where it listens besides its port, in a module that takes uploads.
+pub(in crate::run) fn own_socket(var: &Path) -> PathBuf {
+    var.join("nginx.socket")
+}
 
 /// Why it did not take its configuration, as its log says at the end.
 pub(in crate::run) fn last_complaint(log: &Path) -> Option<String> {

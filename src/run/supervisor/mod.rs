@@ -21,6 +21,7 @@ mod data_flow;
 mod desired;
 mod guardian;
 mod health;
+mod http;
 mod idle;
 mod journald;
 mod logs;
@@ -40,6 +41,7 @@ mod server;
 mod service;
 mod slot;
 mod swap;
+mod upload;
 mod watch;
 mod wellness;
 
@@ -67,6 +69,7 @@ use self::removal::OldFiles;
 use self::slot::{Slot, Surroundings};
 use self::wellness::Wellness;
 use super::control::{self, Reply, Request};
+use super::nginx::upload_socket;
 use super::switch::Compiled;
 use super::{Plans, Settings};
 use crate::error::{Error, Result};
@@ -212,6 +215,7 @@ impl Supervisor {
         let (watch, mut changes) = watch::start(&self)?;
         tokio::task::spawn_local(server::serve(listener, Rc::clone(&self)));
         metrics::start(&self).await;
+        upload::start(&self);
         let looking = tokio::task::spawn_local(Rc::clone(&self).look_whenever_asked());
         self.queue.ask();
 
@@ -266,6 +270,7 @@ impl Supervisor {
         let _ = fs::remove_file(&control::socket(&self.options.module, &self.site));
         let _ = fs::remove_file(&metrics::socket(&self.around.var));
         self.idle.end();
+        let _ = fs::remove_file(&upload_socket(&self.around.var));
         self.note(&format!("{} is down", self.options.module));
         Ok(())
     }

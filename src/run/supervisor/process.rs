@@ -14,10 +14,12 @@ use rustix::process::{Pid, Resource, Signal};
 use tokio::process::{Child, Command};
 
 use super::logs::{Logs, Said, SharedSaid};
+use super::proxy;
 use crate::fs;
 use crate::process::Birth;
 use crate::process::cgroup::{self, Groups};
 use crate::process::sockets::connections;
+use crate::run::nginx::running;
 use crate::run::{Kind, Limits, Service, Stop};
 use crate::site::Environment;
 use crate::text;
@@ -81,6 +83,10 @@ impl Process {
         });
         if let Some(bound) = &bound {
             fs::remove_file(bound).map_err(|error| error.to_string())?;
+        }
+        if service.id == proxy::id() {
+            // One that was killed has left its name there, which nginx does not take over.
+            fs::remove_file(&running::own_socket(start.var)).map_err(|error| error.to_string())?;
         }
         let socket = bound.clone().unwrap_or_default();
         let words = service.command.words(&start.worker.to_string(), &socket);

@@ -80,7 +80,7 @@ impl Proxy {
     /// Has nginx answer for these plugins from now on. Those of its workers that were told otherwise may go on for a while:
     /// who is no longer needed has to wait for them.
     pub(super) async fn apply(&self, plugins: Plugins, settings: Settings, site: Site) -> Result<OldWorkers> {
-        if !self.module.has_nginx() || !settings.nginx.flag {
+        if !self.is_wanted(&settings) {
             self.stop().await;
             *self.state.borrow_mut() = Front::default();
             return Ok(OldWorkers::default());
@@ -112,7 +112,7 @@ impl Proxy {
         settings: Settings,
         site: Site,
     ) -> Result<(), String> {
-        if !self.module.has_nginx() || !settings.nginx.flag {
+        if !self.is_wanted(&settings) {
             return Ok(());
         }
         let known = self.state.borrow().problems.get(name).cloned().unwrap_or_default();
@@ -138,6 +138,10 @@ impl Proxy {
             Ok((nginx, configured))
         };
         threads::apart("the configuration of nginx", configuring).await
+    }
+
+    fn is_wanted(&self, settings: &Settings) -> bool {
+        (self.module.has_nginx() || self.module.takes_uploads()) && settings.nginx.flag
     }
 
     /// What nginx takes the paths in its configuration relative to.
@@ -205,7 +209,7 @@ impl Proxy {
         let words = std::iter::once(nginx.program.clone().into_os_string()).chain(arguments);
         let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
         let service = Service {
-            id: ServiceId { plugin: String::new(), kind: Kind::Module, name: "nginx".to_owned() },
+            id: id(),
             home: self.prefix(),
             command: CommandLine::of_words(words),
             workers: 1,
@@ -335,6 +339,11 @@ impl Proxy {
             slot.signal(running::REOPEN_LOGS);
         }
     }
+}
+
+/// What nginx is among the services of a module.
+pub(super) fn id() -> ServiceId {
+    ServiceId { plugin: String::new(), kind: Kind::Module, name: "nginx".to_owned() }
 }
 
 /// Where an app answers, as people type it.

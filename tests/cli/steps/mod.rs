@@ -5,4 +5,4 @@ mod interface;
 mod one_file;
 mod routing;
 mod several;
-pub(crate) mod world;
+pub mod world;

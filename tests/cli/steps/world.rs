@@ -136,6 +136,11 @@ impl World {
         let socket = format!("--redis-unix-socket-path={}", self.socket().display());
         let mut command = self.command(words);
         command.args([&format!("--step-name={step}"), &socket, &format!("step.p.{step}")]);
+        self.run_beside(command)
+    }
+
+    /// A command at work, with a log of its own.
+    pub fn run_beside(&self, mut command: Command) -> Running {
         let log = self.sandbox.path(&format!("{}.log", uuid()));
         let file = fs::File::create(&log).unwrap();
         command.stdin(Stdio::null()).stdout(file.try_clone().unwrap()).stderr(file);

@@ -5,7 +5,7 @@ import time
 import uuid
 
 
-def fill(template, step, xaf):
+def fill(template, step, xaf, encode=str):
     """Replaces what stands for something. The date first: the name of a file may hold a `%` of its own."""
     dated = re.sub(r"%[A-Za-z%]", lambda found: time.strftime(found.group()), template)
     values = {
@@ -15,4 +15,4 @@ def fill(template, step, xaf):
         "ORIGINAL_UID": lambda: step.get_original_uid(xaf),
         "STEP_COUNTER": lambda: str(step._get_counter_tag_value(xaf, not_found_value="999")),
     }
-    return re.sub(r"\{(%s)\}" % "|".join(values), lambda found: values[found.group(1)](), dated)
+    return re.sub(r"\{(%s)\}" % "|".join(values), lambda found: encode(values[found.group(1)]()), dated)

@@ -1,5 +1,6 @@
 import time
 import unittest
+from urllib.parse import quote
 
 from naming import fill
 
@@ -23,6 +24,9 @@ class TestFill(unittest.TestCase):
             ("http://host/a%20b/{OTHER}", "http://host/a%20b/{OTHER}"),
         ]:
             self.assertEqual(fill(template, Step(), None), expected)
+
+    def test_what_is_filled_in_is_encoded_and_the_rest_is_not(self):
+        self.assertEqual(fill("a/{ORIGINAL_BASENAME}", Step(), None, encode=quote), "a/100%25d.txt")
 
     def test_a_random_name_is_random(self):
         self.assertNotEqual(fill("{RANDOM_ID}", Step(), None), fill("{RANDOM_ID}", Step(), None))

@@ -24,13 +24,21 @@ class SessionStep(AcquisitionStep):
         raise NotImplementedError
 
     def process(self, xaf):
+        was_kept = self.session is not None
+        sent = self.is_sent(xaf)
+        if not sent and was_kept:
+            # The server may have ended it since: only what a new session says counts.
+            sent = self.is_sent(xaf)
+        return sent
+
+    def is_sent(self, xaf):
         try:
             if self.session is None:
                 self.session = self.open_session()
             self.send(self.session, xaf)
         except Exception as error:
             self.warning("%s was not sent: %s: %s", xaf.filepath, type(error).__name__, error)
-            # What is left of it is of no use: the next try has a new one.
+            # What is left of it is of no use.
             self.drop_session()
             return False
         self.last_used = time.monotonic()

@@ -12,7 +12,7 @@ class FtpSendMainStep(SessionStep):
     def init(self):
         value = self.get_custom_config_value
         self.hostname, self.username = value("ftp_hostname"), value("ftp_username")
-        self.password = value("ftp_password")
+        self.password, self.port = value("ftp_password"), value("ftp_port", transform=int, default="21")
         self.directory, self.basename = value("ftp_directory"), value("ftp_basename")
         self.timeout = value("ftp_timeout", transform=float)
         self.connect_timeout = value("ftp_connect_timeout", transform=float)
@@ -23,7 +23,7 @@ class FtpSendMainStep(SessionStep):
 
     def open_session(self):
         session = ftplib.FTP(timeout=self.connect_timeout)
-        session.connect(self.hostname)
+        session.connect(self.hostname, self.port)
         session.sock.settimeout(self.timeout)
         # Of the connections for files, too.
         session.timeout = self.timeout

@@ -1,11 +1,18 @@
 #!/usr/bin/env python3
 
+from urllib.parse import quote
+
 import requests
 
 from acquisition import AcquisitionStep
 from naming import fill
 
 METHODS = ("PUT", "POST", "GET", "OPTIONS", "HEAD", "PATCH", "DELETE")
+
+
+def encoded(name):
+    """The name of a file as a part of an address: it may hold a `#`, or be no UTF-8."""
+    return quote(name, safe="", errors="surrogateescape")
 
 
 def numbers(text):
@@ -31,10 +38,12 @@ class HttpSendMainStep(AcquisitionStep):
         self.session.close()
 
     def process(self, xaf):
-        url = fill(self.url, self, xaf)
+        url = fill(self.url, self, xaf, encode=encoded)
         with open(xaf.filepath, "rb") as body:
             try:
-                response = self.session.request(self.method, url, data=body, timeout=self.timeout)
+                # An empty file would come in chunks, which not all servers take.
+                data = body if xaf.getsize() else b""
+                response = self.session.request(self.method, url, data=data, timeout=self.timeout)
             except requests.RequestException as error:
                 self.warning("%s %s failed: %s", self.method, url, error)
                 return False

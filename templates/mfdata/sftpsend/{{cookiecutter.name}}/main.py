@@ -14,7 +14,7 @@ class SftpSendMainStep(SessionStep):
     def init(self):
         value = self.get_custom_config_value
         self.hostname, self.username = value("sftp_hostname"), value("sftp_username")
-        self.password = value("sftp_password")
+        self.password, self.port = value("sftp_password"), value("sftp_port", transform=int, default="22")
         self.directory, self.basename = value("sftp_directory"), value("sftp_basename")
         self.timeout = value("sftp_timeout", transform=float)
         self.connect_timeout = value("sftp_connect_timeout", transform=float)
@@ -48,6 +48,7 @@ class SftpSendMainStep(SessionStep):
         client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
         client.connect(
             self.hostname,
+            port=self.port,
             username=self.username,
             password=None if self.key else self.password,
             pkey=self.key,

@@ -21,9 +21,18 @@ class MessageListener(AcquisitionListener):
     def save(self, content, **tags):
         """Delivers a file that holds the message; it gets its name when it is complete."""
         path = self.get_tmp_filepath()
-        with open(path, "wb") as file:
-            file.write(content)
-        xaf = XattrFile(path)
+        try:
+            with open(path, "wb") as file:
+                file.write(content)
+            target = self.deliver(XattrFile(path), tags)
+        except Exception:
+            # It is the broker's still, or lost: half of it is of no use.
+            if os.path.exists(path):
+                XattrFile(path).delete_or_nothing()
+            raise
+        self.info("a message became %s", target)
+
+    def deliver(self, xaf, tags):
         self._set_before_tags(xaf)
         for name, value in tags.items():
             self.set_tag(xaf, name, str(value))
@@ -31,4 +40,4 @@ class MessageListener(AcquisitionListener):
         delivered, _ = xaf.move_or_copy(target)
         if not delivered:
             raise OSError(f"{target} was not written")
-        self.info("a message became %s", target)
+        return target

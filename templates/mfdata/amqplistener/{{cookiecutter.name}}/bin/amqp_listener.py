@@ -77,7 +77,11 @@ class AmqpListener(MessageListener):
         except Exception:
             self.exception("a message of %s was not saved", self.hostname)
             if not self.auto_ack:
-                channel.basic_reject(method.delivery_tag, requeue=self.flag("requeue"))
+                requeue = self.flag("requeue")
+                channel.basic_reject(method.delivery_tag, requeue=requeue)
+                if requeue:
+                    # It comes again, and at once.
+                    self.stop.wait(RETRY_WAIT)
             return
         if not self.auto_ack:
             channel.basic_ack(method.delivery_tag)
