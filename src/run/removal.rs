@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::model::{Kept, Watched};
+use super::model::{Kept, Watched, is_unfinished};
 use crate::fs;
 use crate::text;
 
@@ -23,8 +23,6 @@ const TMP: &str = "tmp";
 const CLAIMS: &str = ".claims";
 /// Below `tmp`: uploads on their way.
 const NGINX: &str = "nginx";
-/// Files that somebody was still writing.
-const UNFINISHED: [&str; 2] = [".t", ".tmp"];
 /// Deeper trees are nobody's.
 const MAX_DEPTH: usize = 32;
 /// In the log.
@@ -170,7 +168,8 @@ impl Walk<'_> {
 
     /// Whether a step waits for the file or has it in hand, or for files in what it stands for, being a link.
     fn is_awaited(&self, path: &Path) -> bool {
-        let waits = path.parent().is_some_and(|dir| self.removal.is_watched(dir)) && !is_unfinished(path);
+        let waits =
+            path.parent().is_some_and(|dir| self.removal.is_watched(dir)) && !is_unfinished(path.as_os_str());
         waits || self.claimed.contains(path) || self.removal.is_watched(path)
     }
 
@@ -208,10 +207,6 @@ fn claimed(dir: &Path, has_step: bool) -> BTreeSet<PathBuf> {
 /// Its process holds a lock on it as long as it lives.
 fn is_held(dir: &Path) -> bool {
     File::open(dir).is_ok_and(|dir| flock(&dir, FlockOperation::NonBlockingLockShared).is_err())
-}
-
-fn is_unfinished(path: &Path) -> bool {
-    UNFINISHED.iter().any(|ending| path.as_os_str().as_encoded_bytes().ends_with(ending.as_bytes()))
 }
 
 /// What cannot be read has nothing in it for us.

@@ -112,10 +112,7 @@ impl Client {
 
     fn connected(&mut self) -> RedisResult<&mut Connection> {
         if self.connection.is_none() {
-            let address = match self.address.clone() {
-                RedisAddress::Unix(path) => ConnectionAddr::Unix(path),
-                RedisAddress::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
-            };
+            let address = ConnectionAddr::from(self.address.clone());
             let client = redis::Client::open(address.into_connection_info()?)?;
             let connection = client.get_connection_with_timeout(PATIENCE)?;
             connection.set_read_timeout(Some(PATIENCE))?;

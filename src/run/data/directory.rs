@@ -1,15 +1,15 @@
 //! One directory where files come in: which of them are there, and which are whole.
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::Metadata;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::fs;
 use crate::process::facts;
+use crate::run::model::is_unfinished;
 
 /// A file that was not seen being closed is whole when it has not changed for so long and nobody has it open …
 const SETTLED: Duration = Duration::from_secs(5);
@@ -17,9 +17,6 @@ const SETTLED: Duration = Duration::from_secs(5);
 const FORGOTTEN: Duration = Duration::from_secs(60);
 /// File systems stamp changes with a clock that ticks more slowly.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Names of files that are never told of: those of deliveries under way.
-const UNFINISHED: [&str; 3] = [".t", ".tmp", ".working"];
 
 pub(super) type Identity = (u64, u64);
 
@@ -136,10 +133,6 @@ enum Wholeness {
     Unfinished,
     /// Whole unless somebody has it open.
     Unsure,
-}
-
-pub(super) fn is_unfinished(name: &OsStr) -> bool {
-    UNFINISHED.iter().any(|ending| name.as_bytes().ends_with(ending.as_bytes()))
 }
 
 /// A file, or a link to one.

@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 
 use super::MOST_QUEUED;
 use super::client::{Client, Counters, Trouble};
-use super::directory::{Directory, Identity, file_at, is_unfinished};
+use super::directory::{Directory, Identity, file_at};
 use super::event::{self, Cause};
 use super::queue::Queue;
 use crate::error::Result;
-use crate::run::model::{RedisAddress, Watched};
+use crate::run::model::{RedisAddress, Watched, is_unfinished};
 use crate::{fs, text, threads};
 
 /// Between two looks whether the directories are still those that are watched, and at what was not done.

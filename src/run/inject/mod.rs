@@ -6,7 +6,7 @@ mod tags;
 use std::path::{Path, PathBuf};
 
 use super::Settings;
-use super::model::{DataHome, RedisAddress};
+use super::model::{DataHome, RedisAddress, UNFINISHED};
 use super::switch::has_step;
 use crate::error::{At, Error, Result};
 use crate::fs;
@@ -16,7 +16,6 @@ use crate::site::Site;
 use crate::text;
 
 /// Files with these endings are still being written, to those who watch.
-const UNFINISHED: [&str; 2] = [".t", ".tmp"];
 
 /// Where to.
 #[derive(Debug, Clone, Copy)]

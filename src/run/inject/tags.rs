@@ -50,10 +50,7 @@ fn key(path: &Path) -> String {
 }
 
 fn ask(redis: &RedisAddress, question: &Cmd) -> RedisResult<()> {
-    let address = match redis.clone() {
-        RedisAddress::Unix(path) => ConnectionAddr::Unix(path),
-        RedisAddress::Tcp { host, port } => ConnectionAddr::Tcp(host, port),
-    };
+    let address = ConnectionAddr::from(redis.clone());
     let mut connection =
         Client::open(address.into_connection_info()?)?.get_connection_with_timeout(PATIENCE)?;
     connection.set_read_timeout(Some(PATIENCE))?;

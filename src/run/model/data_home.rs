@@ -1,5 +1,6 @@
 //! Where files and queues of mfdata's steps are.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use super::redis_address::RedisAddress;
@@ -51,6 +52,14 @@ const REDIS: &str = "MFDATA_REDIS_ADDRESS";
 /// The list in redis that a step takes its files from.
 pub(in crate::run) fn queue_of(plugin: &str, step: &str) -> String {
     format!("step.{plugin}.{step}")
+}
+
+/// Endings of names that files have while they are delivered: no step gets them.
+pub(in crate::run) const UNFINISHED: [&str; 3] = [".t", ".tmp", ".working"];
+
+/// Whether this is the name of a file that is still being delivered.
+pub(in crate::run) fn is_unfinished(name: &OsStr) -> bool {
+    UNFINISHED.iter().any(|ending| name.as_encoded_bytes().ends_with(ending.as_bytes()))
 }
 
 /// A directory whose files are announced to a step.

@@ -13,8 +13,8 @@ pub mod status;
 mod step;
 
 pub use command::CommandLine;
-pub(super) use data_home::queue_of;
 pub use data_home::{DataHome, Watched, watched};
+pub(super) use data_home::{UNFINISHED, is_unfinished, queue_of};
 pub use plan::{Plan, Plans, plan, plans};
 pub use redis_address::RedisAddress;
 pub(super) use service::group_of;

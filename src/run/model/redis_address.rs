@@ -48,6 +48,15 @@ impl RedisAddress {
     }
 }
 
+impl From<RedisAddress> for redis::ConnectionAddr {
+    fn from(address: RedisAddress) -> redis::ConnectionAddr {
+        match address {
+            RedisAddress::Unix(path) => redis::ConnectionAddr::Unix(path),
+            RedisAddress::Tcp { host, port } => redis::ConnectionAddr::Tcp(host, port),
+        }
+    }
+}
+
 impl fmt::Display for RedisAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -22,14 +22,13 @@ use super::Supervisor;
 use super::http;
 use crate::error::Result;
 use crate::fs;
-use crate::run::model::DataHome;
+use crate::run::model::{DataHome, is_unfinished};
 use crate::run::nginx::{BODY_FILE, bodies_dir, upload_socket};
 use crate::threads;
 
 /// As other files that are made in a runtime home.
 const MODE: u32 = 0o640;
 /// Names that say that somebody still writes the file: no step is told of them.
-const UNFINISHED: [&str; 3] = [".t", ".tmp", ".working"];
 /// Where files come in that nobody has named another directory for.
 const WATCHED: &str = "MFDATA_INTERNAL_PLUGINS_WATCHED_DIRECTORIES";
 const INCOMING: &str = "incoming";
@@ -151,7 +150,7 @@ impl<'a> Place<'a> {
         if !directory.iter().chain(&name).all(|component| is_component(component)) {
             return Err(Refusal::Address("letters of ASCII, digits and `,;:_-.` are allowed in names"));
         }
-        if name.is_some_and(|name| UNFINISHED.iter().any(|end| name.ends_with(end))) {
+        if name.is_some_and(|name| is_unfinished(name.as_ref())) {
             return Err(Refusal::Address(
                 "a name that ends in `.t`, `.tmp` or `.working` is of a file in the making",
             ));
