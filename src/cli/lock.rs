@@ -47,9 +47,21 @@ struct Locked {
 }
 
 /// Shows what happens, and remembers what changed.
-struct Watch {
+pub(super) struct Watch {
     progress: Progress,
     changes: Mutex<Vec<(PathBuf, String)>>,
+}
+
+impl Watch {
+    pub(super) fn new(progress: Progress) -> Watch {
+        Watch { progress, changes: Mutex::default() }
+    }
+
+    /// All of them.
+    pub(super) fn changes(&self) -> Vec<String> {
+        let changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        changes.iter().map(|(_, change)| change.clone()).collect()
+    }
 }
 
 impl Observer for Watch {
@@ -78,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let mode = Mode { locked: arguments.check, offline: arguments.offline, upgrade, ..Mode::default() };
     let store = store(context);
     let progress = Progress::new(context.output, &common, directories.len() > 1);
-    let watch = Watch { progress, changes: Mutex::default() };
+    let watch = Watch::new(progress);
     let open = |dir: &Path| -> Result<Project<'_>> {
         let plan = recipe::plan(dir, Target::Build)?.up_to(|task| task.action.makes_lock());
         Ok(Project::new(dir, plan, &context.site, &store, &mode, &watch))

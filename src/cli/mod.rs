@@ -24,6 +24,7 @@ mod lock;
 mod logs;
 mod metrics;
 mod migrate;
+mod outdated;
 mod output;
 mod pack;
 mod patch;
@@ -38,6 +39,7 @@ mod status;
 mod status_table;
 mod steer;
 mod systemd;
+mod tree;
 mod up;
 mod usage;
 mod verbs;
@@ -84,6 +86,8 @@ enum Command {
     /// Remove what `clean` removes, and the locks: the next build may take newer versions
     Superclean(clean::Arguments),
     Lock(lock::Arguments),
+    Outdated(outdated::Arguments),
+    Tree(tree::Arguments),
     Migrate(migrate::Arguments),
     Run(verbs::RunArguments),
     Test(verbs::TestArguments),
@@ -217,6 +221,8 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Clean(arguments)) => clean::run(&arguments, Depth::Clean, context),
         Some(Command::Superclean(arguments)) => clean::run(&arguments, Depth::Superclean, context),
         Some(Command::Lock(arguments)) => lock::run(&arguments, context),
+        Some(Command::Outdated(arguments)) => outdated::run(&arguments, context),
+        Some(Command::Tree(arguments)) => tree::run(&arguments, context),
         Some(Command::Migrate(arguments)) => migrate::run(&arguments, context),
         Some(Command::Explain(arguments)) => explain::run(&arguments, context),
         Some(Command::Graph(arguments)) => graph::run(&arguments, context),

@@ -22,6 +22,7 @@ mod requirements;
 mod resolver;
 mod scripts;
 mod sources;
+pub mod tree;
 mod uv;
 pub mod virtualenv;
 mod wanted;

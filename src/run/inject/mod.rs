@@ -15,8 +15,6 @@ use crate::plugin::{Module, Plugin};
 use crate::site::Site;
 use crate::text;
 
-/// Files with these endings are still being written, to those who watch.
-
 /// Where to.
 #[derive(Debug, Clone, Copy)]
 pub enum Destination<'a> {

@@ -1,0 +1,120 @@
+//! `mwp outdated`: what an upgrade of the locks would change.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use super::build::store;
+use super::common::{Common, Places};
+use super::lock::Watch;
+use super::progress::Progress;
+use super::signals;
+use crate::error::{At, Error, Result};
+use crate::graph::{self, Mode, Project, Slots, Target, Upgrade};
+use crate::{fs, recipe, text};
+
+/// Show which newer versions the requirements allow, and change nothing
+#[derive(Debug, Args)]
+#[command(after_help = "Example: mwp outdated; then mwp lock --upgrade-package flask")]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    places: Places,
+}
+
+/// For `--json`.
+#[derive(Serialize)]
+struct Outdated {
+    directory: String,
+    /// As `mwp lock --upgrade` would tell them.
+    changes: Vec<String>,
+}
+
+/// What locks are made from, and what else a plugin needs to be one; sources that requirements name by path are looked
+/// for beside them.
+const NEEDED: [&str; 8] = [
+    ".layerapi2_label",
+    ".layerapi2_dependencies",
+    ".plugin_format_version",
+    "config.ini",
+    "mwp.toml",
+    "package.json",
+    "package-lock.json",
+    ".npmrc",
+];
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let common = arguments.common.at(&arguments.places);
+    let mut all = Vec::new();
+    for dir in common.directories() {
+        let changes = upgrade_in_copy(&dir, &common, context)?;
+        all.push(Outdated { directory: dir.display().to_string(), changes });
+    }
+    if common.json {
+        context.output.json(&all);
+        return Ok(());
+    }
+    for outdated in &all {
+        let several = if all.len() > 1 { format!("{}: ", outdated.directory) } else { String::new() };
+        for change in &outdated.changes {
+            context.output.line(&format!("{several}{}", text::visible(change)));
+        }
+        if outdated.changes.is_empty() {
+            context.output.line(&format!("{several}everything is as new as the requirements allow"));
+        }
+    }
+    if all.iter().any(|outdated| !outdated.changes.is_empty()) {
+        context.output.hint("`mwp lock --upgrade` takes them all, `mwp lock --upgrade-package NAME` one");
+    }
+    Ok(())
+}
+
+/// Locks anew what the plugin's locks are made from, elsewhere.
+fn upgrade_in_copy(dir: &Path, common: &Common, context: &Context) -> Result<Vec<String>> {
+    std::fs::read_dir(dir).at("enter", dir)?;
+    let staging = fs::Staging::claimed_in(&scratch(context)?)?;
+    let copy = staging.join("plugin");
+    fs::create_dir_all(&copy)?;
+    for name in NEEDED {
+        let from = dir.join(name);
+        if fs::exists(&from) {
+            fs::copy_file(&from, &copy.join(name))?;
+        }
+    }
+    let sources = dir.join("python3_virtualenv_sources");
+    if fs::exists(&sources) {
+        let into = copy.join("python3_virtualenv_sources");
+        fs::create_dir_all(&into)?;
+        for path in fs::list(&sources)?.iter().filter(|path| path.is_file()) {
+            fs::copy_file(path, &into.join(path.file_name().unwrap_or_default()))?;
+        }
+    }
+    let store = store(context);
+    let mode = Mode { upgrade: Upgrade::Everything, ..Mode::default() };
+    let mut quiet = common.clone();
+    quiet.quiet = true;
+    let watch = Watch::new(Progress::new(context.output, &quiet, false));
+    let open = |dir: &Path| -> Result<Project<'_>> {
+        let plan = recipe::plan(dir, Target::Build)?.up_to(|task| task.action.makes_lock());
+        Ok(Project::new(dir, plan, &context.site, &store, &mode, &watch))
+    };
+    signals::end_programs_on_signal()?;
+    let results = graph::build_all(&[copy], open, &Slots::new(1));
+    if crate::process::is_interrupted() {
+        return Err(Error::interrupted());
+    }
+    for result in results {
+        result?;
+    }
+    Ok(watch.changes())
+}
+
+fn scratch(context: &Context) -> Result<PathBuf> {
+    let dir = context.site.cache.join("outdated");
+    fs::create_dir_all(&dir)?;
+    fs::sweep(&dir);
+    Ok(dir)
+}

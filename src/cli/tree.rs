@@ -1,0 +1,97 @@
+//! `mwp tree`: who requires what.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::Context;
+use super::common::{Common, Places};
+use crate::error::{Error, Result};
+use crate::python::tree::{Row, Tree};
+use crate::python::{Wheel, edit};
+use crate::tools::Tools;
+use crate::{fs, text};
+
+/// Show which packages of PyPI and npm the plugin needs, and who requires them
+#[derive(Debug, Args)]
+#[command(after_help = "Example: mwp tree --invert markupsafe")]
+pub(super) struct Arguments {
+    /// Show who requires this package instead
+    #[arg(short, long, value_name = "NAME")]
+    invert: Option<String>,
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    places: Places,
+}
+
+const SOURCES: &str = "python3_virtualenv_sources";
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let common = arguments.common.at(&arguments.places);
+    let dir = common.directory()?;
+    let has_node = fs::exists(&dir.join("package-lock.json"));
+    let wheels = wheels(dir)?;
+    if wheels.is_empty() && !has_node {
+        return Err(Error::input(format!("{}: there are no packages yet", text::path(dir)))
+            .hint("`mwp build` fetches what the plugin requires; `mwp add NAME` requires something"));
+    }
+    let tree = Tree::of(&wheels)?;
+    if common.json {
+        context.output.json(&tree.packages().collect::<Vec<_>>());
+        return Ok(());
+    }
+    if let Some(name) = &arguments.invert {
+        let name = edit::name_of(name)?;
+        let known = tree.packages().map(|package| package.name.as_str());
+        if !tree.packages().any(|package| package.name == name) && !has_node {
+            let error = Error::usage(format!("there is no package `{}`", text::visible(&name)));
+            return Err(match text::nearest(&name, known) {
+                Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
+                None => error.hint("`mwp tree` shows all"),
+            });
+        }
+        print(&tree.rows(&[name], true), true, context);
+    } else {
+        let required = fs::read_text_optional(&dir.join(SOURCES).join("requirements-to-freeze.txt"))?;
+        print(&tree.rows(&edit::names(&required.unwrap_or_default()), false), false, context);
+    }
+    if has_node {
+        let tools = Tools::new(&context.site, dir);
+        let npm = tools.require("npm")?;
+        let words = match &arguments.invert {
+            Some(name) => vec!["explain".to_owned(), name.clone()],
+            None => vec!["ls".to_owned(), "--all".to_owned(), "--package-lock-only".to_owned()],
+        };
+        context.output.line(tools.program(&npm.path).arguments(words).ask()?.trim_end());
+    }
+    Ok(())
+}
+
+fn wheels(dir: &Path) -> Result<Vec<Wheel>> {
+    let dir = dir.join(SOURCES).join("src");
+    if fs::exists(&dir) { Wheel::in_dir(&dir) } else { Ok(Vec::new()) }
+}
+
+fn print(rows: &[Row], inverted: bool, context: &Context) {
+    for (at, row) in rows.iter().enumerate() {
+        // A branch goes on where another row of its depth comes before one that is less deep.
+        let goes_on = |depth: usize| {
+            rows[at + 1..].iter().find(|next| next.depth <= depth).is_some_and(|next| next.depth == depth)
+        };
+        let mut line = String::new();
+        for depth in 1..row.depth {
+            line.push_str(if goes_on(depth) { "│   " } else { "    " });
+        }
+        if row.depth > 0 {
+            line.push_str(if goes_on(row.depth) { "├── " } else { "└── " });
+        }
+        line.push_str(&format!("{} {}", row.name, row.version));
+        if !row.asked.is_empty() {
+            let word = if inverted { "asks for" } else { "asked for" };
+            line.push_str(&format!(" ({word} {})", row.asked));
+        }
+        line.push_str(if row.is_repeated { " …" } else { "" });
+        context.output.line(&line);
+    }
+}
