@@ -25,6 +25,8 @@ pub(super) struct Arguments {
     places: Places,
 }
 
+const SOURCES: &str = "python3_virtualenv_sources";
+
 /// For `--json`.
 #[derive(Serialize)]
 struct Outdated {
@@ -33,18 +35,8 @@ struct Outdated {
     changes: Vec<String>,
 }
 
-/// What locks are made from, and what else a plugin needs to be one; sources that requirements name by path are looked
-/// for beside them.
-const NEEDED: [&str; 8] = [
-    ".layerapi2_label",
-    ".layerapi2_dependencies",
-    ".plugin_format_version",
-    "config.ini",
-    "mwp.toml",
-    "package.json",
-    "package-lock.json",
-    ".npmrc",
-];
+/// What a build makes: no lock depends on it.
+const MADE: [&str; 5] = [".mwp", ".git", "local", "node_modules", "src"];
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
@@ -77,21 +69,8 @@ fn upgrade_in_copy(dir: &Path, common: &Common, context: &Context) -> Result<Vec
     std::fs::read_dir(dir).at("enter", dir)?;
     let staging = fs::Staging::claimed_in(&scratch(context)?)?;
     let copy = staging.join("plugin");
-    fs::create_dir_all(&copy)?;
-    for name in NEEDED {
-        let from = dir.join(name);
-        if fs::exists(&from) {
-            fs::copy_file(&from, &copy.join(name))?;
-        }
-    }
-    let sources = dir.join("python3_virtualenv_sources");
-    if fs::exists(&sources) {
-        let into = copy.join("python3_virtualenv_sources");
-        fs::create_dir_all(&into)?;
-        for path in fs::list(&sources)?.iter().filter(|path| path.is_file()) {
-            fs::copy_file(path, &into.join(path.file_name().unwrap_or_default()))?;
-        }
-    }
+    copy_sources(dir, &copy)?;
+    copy_sources(&dir.join(SOURCES), &copy.join(SOURCES))?;
     let store = store(context);
     let mode = Mode { upgrade: Upgrade::Everything, ..Mode::default() };
     let mut quiet = common.clone();
@@ -110,6 +89,28 @@ fn upgrade_in_copy(dir: &Path, common: &Common, context: &Context) -> Result<Vec
         result?;
     }
     Ok(watch.changes())
+}
+
+/// Files are copied, since locks are among them; other directories are where they were.
+fn copy_sources(from: &Path, into: &Path) -> Result<()> {
+    if !fs::exists(from) {
+        return Ok(());
+    }
+    fs::create_dir_all(into)?;
+    let real = std::fs::canonicalize(from).at("find", from)?;
+    for path in fs::list(&real)? {
+        let name = path.file_name().unwrap_or_default();
+        let to = into.join(name);
+        if MADE.iter().any(|made| name == *made) || name == SOURCES {
+            continue;
+        }
+        if path.is_file() {
+            fs::copy_file(&path, &to)?;
+        } else if path.is_dir() {
+            fs::symlink(&path, &to)?;
+        }
+    }
+    Ok(())
 }
 
 fn scratch(context: &Context) -> Result<PathBuf> {

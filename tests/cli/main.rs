@@ -16,6 +16,7 @@ mod cookiecutter;
 mod cron;
 mod cron_daemon;
 mod cronwrap;
+mod daily;
 mod data;
 mod env;
 mod exec;

@@ -1,0 +1,185 @@
+//! The words that people know from other tools, in a plugin's directory.
+
+use std::fs;
+
+use crate::support::wheel::wheel_with;
+use crate::support::{Done, Sandbox};
+
+/// A plugin that takes its packages from wheels of its own.
+fn packaged(sandbox: &Sandbox) {
+    sandbox.python_plugin("shop", "--no-index\n--find-links ./vendor\n# the framework\nalpha<2  # for now\n");
+    let vendor = sandbox.work().join("shop/python3_virtualenv_sources/vendor");
+    wheel_with(&vendor, "alpha", "1.0", "WHO = 'alpha'", &["Requires-Dist: beta>=1"], &[]);
+    wheel_with(&vendor, "alpha", "2.0", "WHO = 'alpha 2'", &["Requires-Dist: beta>=1"], &[]);
+    wheel_with(&vendor, "beta", "1.0", "WHO = 'beta'", &[], &[]);
+    wheel_with(&vendor, "gamma", "1.0", "WHO = 'gamma'", &["Requires-Dist: beta"], &[]);
+}
+
+fn requirements(sandbox: &Sandbox) -> String {
+    sandbox.read("shop/python3_virtualenv_sources/requirements-to-freeze.txt")
+}
+
+fn at_shop(sandbox: &Sandbox, words: &[&str]) -> Done {
+    let mut command = sandbox.mwp(words);
+    Done::of(command.current_dir(sandbox.work().join("shop")))
+}
+
+#[test]
+fn what_is_added_is_locked_and_there_and_what_is_removed_goes() {
+    let sandbox = Sandbox::new();
+    packaged(&sandbox);
+    at_shop(&sandbox, &["add", "gamma>=1"]).succeeded();
+    assert!(requirements(&sandbox).ends_with("# the framework\nalpha<2  # for now\ngamma>=1\n"));
+    at_shop(&sandbox, &["run", "--", "python3", "-c", "import gamma; print(gamma.WHO)"])
+        .succeeded()
+        .prints("gamma");
+    at_shop(&sandbox, &["add", "alpha"]).succeeded();
+    assert!(requirements(&sandbox).contains("\nalpha # for now\n"), "{}", requirements(&sandbox));
+    at_shop(&sandbox, &["remove", "Gamma"]).succeeded();
+    assert!(!requirements(&sandbox).contains("gamma"));
+    at_shop(&sandbox, &["run", "--", "python3", "-c", "import gamma"]).exited(1);
+}
+
+#[test]
+fn what_cannot_be_had_changes_nothing() {
+    let sandbox = Sandbox::new();
+    packaged(&sandbox);
+    at_shop(&sandbox, &["build", "-q"]).succeeded();
+    let before = (requirements(&sandbox), sandbox.read("shop/python3_virtualenv_sources/requirements3.txt"));
+    at_shop(&sandbox, &["add", "omega"]).exited(1).says("omega");
+    at_shop(&sandbox, &["add", "a b"]).exited(2).says("found `a b`").says("hint: ");
+    at_shop(&sandbox, &["remove", "alpa"]).exited(2).says("did you mean `alpha`?");
+    let after = (requirements(&sandbox), sandbox.read("shop/python3_virtualenv_sources/requirements3.txt"));
+    assert_eq!(after, before);
+    sandbox.plugin("bare");
+    sandbox.fails(2, ["add", "-C", "bare", "alpha"]).says("--python");
+}
+
+#[test]
+fn a_tree_goes_down_to_what_is_required_or_up_to_who_requires_it() {
+    let sandbox = Sandbox::new();
+    packaged(&sandbox);
+    at_shop(&sandbox, &["tree"]).exited(1).says("no packages yet");
+    at_shop(&sandbox, &["build", "-q"]).succeeded();
+    at_shop(&sandbox, &["tree"]).succeeded().prints("alpha 1.0\n└── beta 1.0 (asked for >=1)");
+    at_shop(&sandbox, &["tree", "--invert", "beta"])
+        .succeeded()
+        .prints("beta 1.0\n└── alpha 1.0 (asks for >=1)");
+    at_shop(&sandbox, &["tree", "--invert", "bet"]).exited(2).says("did you mean `beta`?");
+    let json: serde_json::Value =
+        serde_json::from_str(&at_shop(&sandbox, &["tree", "--json"]).stdout).unwrap();
+    assert_eq!(json[0]["requires"]["beta"], ">=1");
+}
+
+#[test]
+fn outdated_tells_what_an_upgrade_would_change_and_changes_nothing() {
+    let sandbox = Sandbox::new();
+    packaged(&sandbox);
+    at_shop(&sandbox, &["build", "-q"]).succeeded();
+    at_shop(&sandbox, &["outdated"]).succeeded().prints("as new as the requirements allow");
+    let text = requirements(&sandbox).replace("alpha<2", "alpha");
+    sandbox.write("shop/python3_virtualenv_sources/requirements-to-freeze.txt", text);
+    let lock = sandbox.read("shop/python3_virtualenv_sources/requirements3.txt");
+    at_shop(&sandbox, &["outdated"]).succeeded().prints("alpha 1.0 → 2.0");
+    assert_eq!(sandbox.read("shop/python3_virtualenv_sources/requirements3.txt"), lock);
+}
+
+#[test]
+fn tests_are_those_that_the_plugin_names_or_those_that_are_usual() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("shop");
+    at_shop(&sandbox, &["test"]).exited(1).says("nothing to test it with").says("[tasks.test]");
+    sandbox.write("shop/tests/run.sh", "echo ran in $(basename $PWD) $1; exit 7\n");
+    at_shop(&sandbox, &["test", "--", "fast"]).exited(7).prints("ran in shop fast");
+    sandbox.write("shop/mwp.toml", "[tasks.test]\ncommand = [\"echo\", \"named\"]\ntargets = [\"test\"]\n");
+    at_shop(&sandbox, &["test"]).succeeded().prints("named");
+    at_shop(&sandbox, &["build"]).succeeded().never_says("named");
+}
+
+#[test]
+fn a_directory_becomes_a_plugin_and_keeps_what_it_has() {
+    let sandbox = Sandbox::new();
+    sandbox.write("shop/config.ini", "[general]\n");
+    sandbox.write("shop/mine.py", "print(1)\n");
+    at_shop(&sandbox, &["init", "--template", "static"]).succeeded().says("`config.ini` stays as it is");
+    assert_eq!(sandbox.read("shop/config.ini"), "[general]\n");
+    assert_eq!(sandbox.read("shop/.layerapi2_label").trim(), "plugin_shop@mfserv");
+    at_shop(&sandbox, &["init"]).exited(1).says("is a plugin already");
+    fs::create_dir_all(sandbox.work().join("my shop")).unwrap();
+    let mut command = sandbox.mwp(["init"]);
+    Done::of(command.current_dir(sandbox.work().join("my shop"))).exited(1).says("--name");
+    sandbox.ok(["new", "other", "--template", "static", "--no-input"]);
+    sandbox.ok(["check", "other"]);
+}
+
+#[test]
+fn an_edit_is_built_while_one_watches() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("shop");
+    let mut watching = sandbox.mwp(["watch", "shop"]).spawn().unwrap();
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let begun = std::time::Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed().as_secs() < 120, "{what}");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    until("the first build", &|| sandbox.runs() == 1);
+    // Until somebody waits for edits.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    sandbox.write("shop/in/a.txt", "edited\n");
+    until("the second build", &|| sandbox.runs() == 2);
+    let pid = rustix::process::Pid::from_child(&watching);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    assert_eq!(watching.wait().unwrap().code(), Some(130));
+    assert_eq!(sandbox.read("shop/out/a.txt"), "edited\n");
+}
+
+#[test]
+fn a_command_line_that_is_wrong_has_one_error_one_hint_and_code_2() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("shop");
+    for (words, error, hint) in [
+        (&["relase"][..], "there is no command `relase`", "did you mean `mwp release`?"),
+        (&["update"], "there is no command `update`", "it is called `mwp lock --upgrade` here"),
+        (&["check", "--jsno"], "unexpected argument `--jsno`", "did you mean `--json`?"),
+        (&["pack", "--format", "zip"], "invalid value `zip`", "hint: "),
+        (&["build", "--jobs", "x"], "invalid value `x`", "hint: "),
+        (&["run"], "COMMAND", "usage: mwp run"),
+        (&["help", "recipe"], "no command or topic `recipe`", "mwp help recipes"),
+    ] {
+        let done = sandbox.fails(2, words.iter().copied()).says(error).says(hint);
+        assert_eq!(done.stderr.lines().count(), 2, "{done:?}");
+    }
+}
+
+#[test]
+fn options_stand_before_the_command_and_directories_without_an_option() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("shop");
+    sandbox.ok(["-q", "build", "shop"]);
+    assert_eq!(sandbox.runs(), 1);
+    sandbox.ok(["-C", "shop", "check"]);
+    sandbox.ok(["clean", "shop"]);
+    assert!(!sandbox.work().join("shop/out").exists());
+    sandbox.ok(["release", "shop", "--output", "."]);
+    assert!(sandbox.work().join("shop/out").exists());
+}
+
+#[test]
+fn help_version_completions_and_man_are_there() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(["help"]).prints("Usage: mwp");
+    assert_eq!(sandbox.ok(["--help"]).stdout, sandbox.ok(["help"]).stdout);
+    sandbox.ok(["help", "build"]).prints("--dry-run");
+    sandbox.ok(["help", "exit-codes"]).prints("| 2 |");
+    sandbox.ok(["--version"]).prints("mwp 0.");
+    for shell in ["bash", "zsh", "fish"] {
+        sandbox.ok(["completions", shell]).prints("MWP_COMPLETE");
+    }
+    sandbox.ok(["man", "pages"]);
+    assert!(sandbox.read("pages/mwp-release.1").contains(".TH mwp-release"));
+    let mut command = sandbox.mwp(["--", "mwp", "new", "--template", "python3_f"]);
+    command.env("MWP_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "3");
+    Done::of(&mut command).succeeded().prints("python3_flask");
+}
