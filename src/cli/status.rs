@@ -143,6 +143,22 @@ fn keep(names: &[String], status: &mut ModuleStatus) -> Result<()> {
 
 /// The module that was named, is loaded, or is the only one that is up, with a connection to its supervisor.
 pub(super) fn running_module(named: Option<&str>, context: &Context) -> Result<(Module, Control)> {
+    find_running(named, context)?.ok_or_else(|| {
+        let error = Error::input(not_up(named, context));
+        error.hint("bring it up with `mwp up`, or `mwp up --detach`")
+    })
+}
+
+/// `mfserv is not up`
+pub(super) fn not_up(named: Option<&str>, context: &Context) -> String {
+    match modules(named, &context.site).unwrap_or_default().as_slice() {
+        [module] => format!("{module} is not up"),
+        _ => "no module is up".to_owned(),
+    }
+}
+
+/// As [`running_module`], or none; one that is run by somebody else is an error.
+pub(super) fn find_running(named: Option<&str>, context: &Context) -> Result<Option<(Module, Control)>> {
     let candidates = modules(named, &context.site)?;
     let mut running = Vec::new();
     for module in &candidates {
@@ -171,19 +187,17 @@ pub(super) fn running_module(named: Option<&str>, context: &Context) -> Result<(
         return Err(Error::usage(format!("{} are up; which is meant?", names.join(" and ")))
             .hint(format!("name it: `--module {}`", names[0])));
     }
-    running.pop().ok_or_else(|| {
-        let runner =
-            candidates.iter().find_map(|module| Some((module, other_runner(module, &context.site)?)));
-        if let Some((module, runner)) = runner {
-            return Error::input(format!("{module} is run by {}, and not by `mwp up`", runner.name()))
-                .hint(runner.how_to_look(module));
+    if let Some(found) = running.pop() {
+        return Ok(Some(found));
+    }
+    let runner = candidates.iter().find_map(|module| Some((module, other_runner(module, &context.site)?)));
+    match runner {
+        Some((module, runner)) => {
+            Err(Error::input(format!("{module} is run by {}, and not by `mwp up`", runner.name()))
+                .hint(runner.how_to_look(module)))
         }
-        let what = match candidates.as_slice() {
-            [module] => format!("{module} is not up"),
-            _ => "no module is up".to_owned(),
-        };
-        Error::input(what).hint("bring it up with `mwp up`, or `mwp up --detach`")
-    })
+        None => Ok(None),
+    }
 }
 
 /// Everything that is wrong, with the next step.

@@ -10,7 +10,7 @@ use clap::Args;
 use super::Context;
 use super::exec::BaseOption;
 use super::install::tell;
-use super::status::{problems, running_module};
+use super::status::{find_running, not_up, problems};
 use crate::env::{enclosing_plugin, outside};
 use crate::error::{At, Error, Fault, Result};
 use crate::fs;
@@ -100,6 +100,7 @@ pub(super) fn module_to_start(
 ) -> Result<Module> {
     let candidates = modules(named, &context.site)?;
     if let [module] = candidates.as_slice() {
+        refuse_unknown(module, base, context)?;
         return Ok(module.clone());
     }
     let has_plugins = |module: &&Module| {
@@ -118,6 +119,20 @@ pub(super) fn module_to_start(
                 .hint(format!("name it: `{command} --module {}`", names[0])))
         }
     }
+}
+
+/// A site may have modules of its own; one without plugins is a slip of the fingers.
+fn refuse_unknown(module: &Module, base: Option<&Path>, context: &Context) -> Result<()> {
+    let known: Vec<&str> = Module::KNOWN.iter().map(Module::as_str).collect();
+    let has_place = fs::exists(&Base::new(base, module, &context.site).dir);
+    if known.contains(&module.as_str()) || has_place || context.site.module.as_ref() == Some(module) {
+        return Ok(());
+    }
+    let error = Error::usage(format!("there is no module `{}` here", text::visible(module.as_str())));
+    Err(match text::nearest(module.as_str(), known.iter().copied()) {
+        Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
+        None => error.hint(format!("there are {}", known.join(", "))),
+    })
 }
 
 /// What cannot be provisioned does not keep the rest from starting.
@@ -253,7 +268,10 @@ pub(super) struct DownArguments {
 }
 
 pub(super) fn down(arguments: &DownArguments, context: &Context) -> Result<()> {
-    let (module, control) = running_module(arguments.module.as_deref(), context)?;
+    let Some((module, control)) = find_running(arguments.module.as_deref(), context)? else {
+        context.output.note(&not_up(arguments.module.as_deref(), context));
+        return Ok(());
+    };
     // It may be gone before its answer has arrived.
     let ordered = control.order(&Request::Down);
     let begun = Instant::now();
