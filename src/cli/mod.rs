@@ -38,6 +38,7 @@ mod signals;
 mod status;
 mod status_table;
 mod steer;
+mod style;
 mod systemd;
 mod tree;
 mod up;

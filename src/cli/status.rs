@@ -9,6 +9,7 @@ use super::Context;
 use super::output::Output;
 use super::shells::Plugins;
 use super::status_table::{essence, table};
+use super::style::Style;
 use crate::error::{Error, Problem, Result};
 use crate::install;
 use crate::installed::{Base, modules};
@@ -48,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     if arguments.json {
         context.output.json(&status);
     } else {
-        context.output.line(&table(&status, Output::width()));
+        context.output.line(&table(&status, Output::width(), Style::of_process()));
     }
     if !arguments.json {
         for warning in &status.warnings {
@@ -108,7 +109,7 @@ fn watch(arguments: &Arguments, context: &Context, first: Control) -> Result<()>
                 let problems = problems(&status);
                 let problems = problems.iter().map(|problem| text::visible_lines(&problem.message));
                 let lines: Vec<String> =
-                    std::iter::once(table(&status, Output::width())).chain(problems).collect();
+                    std::iter::once(table(&status, Output::width(), Style::PLAIN)).chain(problems).collect();
                 (lines.join("\n"), essence(&status))
             }
             Err(error) => (error.to_string(), error.to_string()),

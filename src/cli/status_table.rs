@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::style::{Color, Style};
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, WorkerStatus};
 use crate::text;
 
@@ -16,17 +17,20 @@ const FIGURES: usize = 4;
 type Row = [String; COLUMNS];
 
 /// All of it; `width` is that of the terminal.
-pub(super) fn table(status: &ModuleStatus, width: Option<u16>) -> String {
+pub(super) fn table(status: &ModuleStatus, width: Option<u16>, style: Style) -> String {
     let at = status.url.as_ref().map(|url| format!(", at {url}")).unwrap_or_default();
     let mut lines = vec![format!("{} is up for {}{at}", status.module, age(status.uptime))];
     let rows = rows(status);
     let is_wide = width.is_some_and(|width| usize::from(width) >= width_of(&rows));
     let shown = if is_wide { COLUMNS } else { COLUMNS - LUXURY };
-    lines.extend(aligned(&rows, shown));
+    lines.extend(aligned(&rows, shown, |column, cell| match HEADER[column] {
+        "STATE" => style.paint(color_of(cell.trim_end()), cell),
+        _ => cell.to_owned(),
+    }));
     let queues = queue_rows(status);
     if queues.len() > 1 {
         lines.push(String::new());
-        lines.extend(aligned(&queues, QUEUE_HEADER.len()));
+        lines.extend(aligned(&queues, QUEUE_HEADER.len(), |_, cell| cell.to_owned()));
     }
     lines.join("\n")
 }
@@ -39,11 +43,26 @@ fn width_of<const N: usize>(rows: &[[String; N]]) -> usize {
     widths(rows).iter().sum::<usize>() + 2 * (N - 1)
 }
 
-/// A line for each row, of the first columns.
-fn aligned<const N: usize>(rows: &[[String; N]], columns: usize) -> Vec<String> {
+/// Of the word for a state.
+fn color_of(state: &str) -> Color {
+    match state.split(',').next().unwrap_or_default() {
+        "running" | "static" | "nothing to run" | "no workers" => Color::Green,
+        "stopped" | "STATE" => Color::Plain,
+        "not running" | "suspended" => Color::Red,
+        _ => Color::Yellow,
+    }
+}
+
+/// A line for each row, of the first columns; `style` gets each cell with its column.
+fn aligned<const N: usize>(
+    rows: &[[String; N]],
+    columns: usize,
+    style: impl Fn(usize, &str) -> String,
+) -> Vec<String> {
     let widths = widths(rows);
     let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).take(columns).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(widths).take(columns).enumerate();
+        let cells = cells.map(|(column, (cell, width))| style(column, &format!("{cell:width$}")));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect()
