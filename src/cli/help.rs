@@ -14,13 +14,13 @@ Usage: mwp [OPTIONS] [COMMAND]      without a command: build
 
 Make
   new, init              a plugin from a template: a new directory, or this one
-  add, remove            what the plugin requires of PyPI or npm: edits, locks, builds
-  bootstrap, migrate     list and update templates; plugins from before MetWork 1.0
+  add, remove            what it requires of PyPI or npm: edits, locks, builds
+  bootstrap, migrate     list and update templates; plugins before MetWork 1.0
 Build
   build, watch           what is stale; again at each edit
   run, test              a command, or the tests, in the plugin's environment
   lock, outdated, tree   lock or upgrade; what is newer; who requires what
-  check, explain, graph  what would be refused; why something is stale; the tasks
+  check, explain, graph  what would be refused; why it is stale; the tasks
   clean, superclean      what a build made; the locks as well
   cache                  show or empty the cache of this user
 Ship
@@ -45,7 +45,7 @@ Look
   shims                  the existing commands of MetWork, done by mwp
 
 Options: -C DIR, -q, -v, --json, -h, -V; `mwp COMMAND --help` has the rest
-Topics:  mwp help recipes | formats | environment | exit-codes | config | cron | json";
+Topics: mwp help recipes, formats, environment, exit-codes, config, cron, json";
 
 /// What can be read beside the commands.
 const TOPICS: [(&str, &str); 7] = [

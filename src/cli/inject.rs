@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "main")]
     step: String,
     /// Put them where files come in, instead: into the first watched directory
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["plugin", "step"])]
     incoming: bool,
     /// They go away from where they are
     #[arg(long = "move")]
@@ -38,6 +38,13 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         true => Destination::Incoming,
         false => Destination::Step { plugin: &arguments.plugin, step: &arguments.step },
     };
+    // All of them or none, as far as that can be known.
+    let refused: Vec<Error> = arguments.files.iter().filter_map(|file| Injector::check(file).err()).collect();
+    if let Some(first) = refused.first() {
+        let fault = first.fault;
+        let problems = refused.into_iter().flat_map(|error| error.problems).collect();
+        return Err(Error::many(fault, problems).hint_if_none("nothing was injected"));
+    }
     if !arguments.random_basename {
         refuse_same_names(&arguments.files)?;
     }

@@ -206,7 +206,11 @@ pub(super) fn problems(status: &ModuleStatus) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut add = |message: String, hint: String| problems.push(Problem { message, hint: Some(hint) });
     for problem in &status.problems {
-        add(problem.clone(), "mend it, then `mwp reload`".to_owned());
+        let hint = match problem.starts_with("redis ") {
+            true => "`mwp logs redis` may say more; files go on once it answers",
+            false => "mend it, then `mwp reload`",
+        };
+        add(problem.clone(), hint.to_owned());
     }
     let are_plugins_well = status.plugins.iter().all(|plugin| plugin.ok);
     for (name, program) in [("nginx", &status.nginx), ("redis", &status.redis)] {

@@ -132,9 +132,6 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(lines(tree.rows(&["a".to_owned()], false)), ["a", "-b>=1", "--c<2", "---a*", "-c*"]);
-        assert_eq!(
-            lines(tree.rows(&["b".to_owned()], true)),
-            ["b", "-a>=1", "--c", "---b<2*", "---a*"][..4].to_vec()
-        );
+        assert_eq!(lines(tree.rows(&["b".to_owned()], true)), ["b", "-a>=1", "--c", "---a*", "---b<2*"]);
     }
 }

@@ -89,7 +89,7 @@ fn without_redis_and_without_the_module_a_file_waits() {
 }
 
 #[test]
-fn what_cannot_be_injected_is_told_and_the_rest_is() {
+fn what_cannot_be_injected_is_told_and_nothing_is() {
     let world = with_step();
     world.sandbox.write("a.txt", "content");
     world.sandbox.write("dir/a.txt", "content");
@@ -101,9 +101,10 @@ fn what_cannot_be_injected_is_told_and_the_rest_is() {
         .says("did you mean `--step main`?");
     refused(&["--plugin=p", "a.txt", "dir/a.txt"], 2).says("has the name of another of the files");
     refused(&["--plugin=p"], 2);
-    let done = refused(&["--plugin=p", "none.txt", "dir", "a.txt"], 1);
+    let done = refused(&["--plugin=p", "dir", "none.txt", "a.txt"], 1);
     done.says("none.txt").says("dir` is no regular file");
-    assert_eq!(named(&world, "step.p.main"), ["a.txt"]);
+    refused(&["--plugin=p", "--incoming", "a.txt"], 2);
+    assert_eq!(named(&world, "step.p.main"), [""; 0]);
     inject(&world, &["--plugin=p", "b.t"]).succeeded().says("steps pass over files that end with `.t`");
 }
 

@@ -134,5 +134,5 @@ fn an_unknown_target_is_refused_with_its_place() {
     sandbox.configure_module("[log]\ntarget=syslog\n");
     sandbox
         .fails(1, ["up", "--detach", "--module", "mfserv"])
-        .says("config.ini`:2: [log] target: found `syslog`; `file` or `journald` is allowed");
+        .says("config.ini:2: [log] target: found `syslog`; `file` or `journald` is allowed");
 }

@@ -93,7 +93,7 @@ fn the_rules_of_all_plugins_are_collected_for_each_switch() {
 }
 
 #[test]
-fn a_bad_rule_takes_the_rules_of_its_plugin_with_it_and_is_told() {
+fn a_bad_rule_keeps_its_plugin_at_the_rules_that_it_had_and_is_told() {
     let world = with_plugins(&[
         ("bad", "[switch_rules:alwaystrue]\nx = main\n[switch_rules:regx:latest.x]\ny = main\n"),
         ("good", "[switch_rules:alwaystrue]\nx = main\n"),
@@ -104,12 +104,18 @@ fn a_bad_rule_takes_the_rules_of_its_plugin_with_it_and_is_told() {
     let said = "config.ini:14:1: [switch_rules:regx:latest.x] found the type `regx`; equal, notequal, fnmatch, notfnmatch, \
                 regex, notregex, alwaystrue, python are allowed";
     let sandbox = &world.sandbox;
-    sandbox.fails(1, ["status", "bad"]).says(said).says("none of its switch rules counts");
+    sandbox.fails(1, ["status", "bad"]).says(said).says("its switch rules are those from before");
     sandbox.fails(1, ["check", "-C", "bad"]).says(said).says("hint: did you mean `regex`?");
     sandbox.ok(["reload", "--module", "mfdata"]);
     assert_eq!(log(&world).matches(said).count(), 1, "{}", log(&world));
     install(&world, "bad", "");
     world.until("it is mended", |world| Done::of(&mut world.sandbox.mwp(["status", "bad"])).code == Some(0));
+    // A slip in rules that count does not take them away: what only they want would be deleted.
+    install(&world, "good", "[switch_rules:alwaystrue]\nx = main\n[switch_rules:regx:latest.x]\ny = main\n");
+    world.until("it is told", |world| Done::of(&mut world.sandbox.mwp(["status", "good"])).code == Some(1));
+    assert_eq!(rules(&world, "switch"), good);
+    install(&world, "good", "[switch_rules:alwaystrue]\nz = main\n");
+    world.until("it is mended", |world| rules(world, "switch").contains("z = good/main"));
 }
 
 #[test]
@@ -145,12 +151,13 @@ fn what_is_no_rule_is_refused_with_its_place() {
 }
 
 #[test]
-fn what_is_to_go_to_an_absent_step_is_left_out_until_it_is_there() {
+fn what_is_to_go_to_an_absent_step_among_others_is_left_out_until_it_is_there() {
     let world = with_plugins(&[("a", "[switch_rules:alwaystrue]\nx = main, b/main, man\ny = b/main\n")]);
     let sandbox = &world.sandbox;
     sandbox.ok(["check", "-C", "a"]).says("the plugin `a` has no step `man`").says("did you mean `main`?");
     let _up = up(&world);
-    assert_eq!(rules(&world, "switch"), "[switch_rules_a:alwaystrue]\nx = a/main\n");
+    // A file that only an absent step wants is not one that nobody wants.
+    assert_eq!(rules(&world, "switch"), "[switch_rules_a:alwaystrue]\nx = a/main\ny = b/main\n");
     let said = "config.ini:14:5: [switch_rules:alwaystrue] y: the plugin `b` is not installed: nothing goes to its step `main`";
     assert!(log(&world).contains(said), "{}", log(&world));
     sandbox.ok(["status"]).says(said);

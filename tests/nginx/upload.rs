@@ -290,8 +290,11 @@ fn there_is_no_nginx_unless_it_is_asked_for_and_the_status_says_where_it_is() {
     let uploads = Uploads::new("");
     let url = format!("http://127.0.0.1:{}", uploads.world.port);
     assert_eq!(status(&uploads)["url"], url);
-    fs::write(uploads.world.home().join("config/config.ini"), "[internal_plugins]\ninstall_switch=0\n")
-        .unwrap();
+    fs::write(
+        uploads.world.home().join("config/config.ini"),
+        "[internal_plugins]\ninstall_switch=0\ninstall_guess_file_type=0\n",
+    )
+    .unwrap();
     assert!(mwp(&uploads.world, &["reload", "--module", "mfdata"]).status().unwrap().success());
     assert_eq!(status(&uploads)["url"], serde_json::Value::Null);
     assert_eq!(status(&uploads)["nginx"], serde_json::Value::Null);

@@ -143,3 +143,8 @@ pub(super) fn file_at(path: &Path) -> Option<Metadata> {
     }
     metadata.is_file().then_some(metadata)
 }
+
+/// A symbolic link to a file, or one of several names of it.
+pub(super) fn is_link(path: &Path) -> bool {
+    file_at(path).is_some_and(|metadata| metadata.file_type().is_symlink() || metadata.nlink() > 1)
+}

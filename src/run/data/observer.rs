@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::MOST_QUEUED;
 use super::client::{Client, Counters, Trouble};
-use super::directory::{Directory, Identity, file_at};
+use super::directory::{Directory, Identity, file_at, is_link};
 use super::event::{self, Cause};
 use super::queue::Queue;
 use crate::error::Result;
@@ -254,6 +254,10 @@ impl Thread {
             }
             EventKind::Modify(ModifyKind::Name(RenameMode::From)) | EventKind::Remove(_) => {
                 self.left(&event.paths);
+            }
+            // What another name is given to is whole already.
+            EventKind::Create(_) if event.paths.iter().all(|path| is_link(path)) => {
+                self.arrived(&event.paths);
             }
             EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_)) => {
                 for (directory, name) in split(&mut self.directories, &event.paths) {

@@ -64,14 +64,21 @@ impl Injector {
         Ok(Injector { dir, redis: home.redis, moves: false, renames: false })
     }
 
+    /// Whether it is a file that can be read.
+    pub fn check(file: &Path) -> Result<()> {
+        let is_file = fs::open(file)?.metadata().at("read", file)?.is_file();
+        if is_file && file.file_name().is_some() {
+            return Ok(());
+        }
+        Err(Error::input(format!("{} is no regular file", text::path(file)))
+            .hint("files alone can be injected"))
+    }
+
     /// The file is complete at its new place when this returns; a failure leaves nothing there.
     pub fn inject(&self, file: &Path) -> Result<Injected> {
         let file = &tags::absolute(file).at("find", file)?;
-        let is_file = file.metadata().at("read", file)?.is_file();
-        let name = file.file_name().filter(|_| is_file).ok_or_else(|| {
-            Error::input(format!("{} is no regular file", text::path(file)))
-                .hint("files alone can be injected")
-        })?;
+        Injector::check(file)?;
+        let name = file.file_name().unwrap_or_default();
         let path = match self.renames {
             true => self.dir.join(unique()),
             false => self.dir.join(name),

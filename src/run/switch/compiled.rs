@@ -17,9 +17,9 @@ const HEADER: &str = "# The rules of all plugins, which mwp collects: changes he
 pub struct Compiled {
     /// By the name of the switch.
     files: BTreeMap<String, String>,
-    /// What is wrong with the rules of a plugin, none of which counts then.
+    /// What is wrong with the rules of a plugin, which keeps those that it had.
     pub problems: BTreeMap<String, Vec<String>>,
-    /// Targets that are not there, and get nothing.
+    /// Targets that are not there.
     pub warnings: Vec<String>,
 }
 
@@ -31,7 +31,10 @@ impl Compiled {
             let Rules { rules, problems } = Rules::of(plugin);
             if !problems.is_empty() {
                 let told = |problem: ConfigProblem| {
-                    format!("{}: none of its switch rules counts until that is mended", problem.message)
+                    format!(
+                        "{}: until that is mended its switch rules are those from before, if there were any",
+                        problem.message
+                    )
                 };
                 compiled.problems.insert((*name).to_owned(), problems.into_iter().map(told).collect());
                 continue;
@@ -46,9 +49,9 @@ impl Compiled {
                     }
                 };
                 let targets: Vec<Target> = rule.targets.iter().filter(is_there).cloned().collect();
-                if !targets.is_empty() {
-                    sections.add(rule, targets);
-                }
+                // A file that nobody else wants is not to be taken for one that nobody wants.
+                let targets = if targets.is_empty() { rule.targets.clone() } else { targets };
+                sections.add(rule, targets);
             }
             sections.write(name, &mut compiled.files);
         }
@@ -58,20 +61,38 @@ impl Compiled {
     /// Brings the files in this directory up to date; one that is as it should be stays untouched, and one that nobody
     /// has rules for any more becomes empty.
     pub fn write(&self, dir: &Path) -> Result<()> {
-        if !self.files.is_empty() {
-            fs::create_own_dir_all(dir)?;
-        }
-        for (switch, content) in &self.files {
-            write(&dir.join(file_name(switch)), content)?;
-        }
+        let mut files = self.files.clone();
+        let mut present = Vec::new();
         for path in fs::list(dir)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let switch = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(SUFFIX));
-            if switch.is_some_and(|switch| !self.files.contains_key(switch)) {
-                write(&path, "")?;
+            let Some(switch) = name.strip_prefix(PREFIX).and_then(|name| name.strip_suffix(SUFFIX)) else {
+                continue;
+            };
+            for section in self.kept_sections(&fs::read_text(&path)?) {
+                files.entry(switch.to_owned()).or_insert_with(|| HEADER.to_owned()).push_str(&section);
             }
+            present.push((switch.to_owned(), path));
+        }
+        if !files.is_empty() {
+            fs::create_own_dir_all(dir)?;
+        }
+        for (switch, content) in &files {
+            write(&dir.join(file_name(switch)), content)?;
+        }
+        for (_, path) in present.iter().filter(|(switch, _)| !files.contains_key(switch)) {
+            write(path, "")?;
         }
         Ok(())
+    }
+
+    /// The sections, in a file of rules, of plugins whose rules cannot be read now.
+    fn kept_sections(&self, content: &str) -> Vec<String> {
+        let sections = content.split("\n[").skip(1);
+        let is_kept = |section: &&str| {
+            let owner = section.strip_prefix("switch_rules_").and_then(|rest| rest.split(':').next());
+            owner.is_some_and(|owner| self.problems.contains_key(owner))
+        };
+        sections.filter(is_kept).map(|section| format!("\n[{}\n", section.trim_end())).collect()
     }
 }
 

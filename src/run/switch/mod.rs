@@ -5,7 +5,8 @@
 //! plugin says. `compiled` puts together what all of them say, into one file for each switch; its step reads that file,
 //! and is started anew when it has changed.
 //!
-//! One bad rule takes the rules of its plugin with it, and nobody else's.
+//! One bad rule keeps its plugin at the rules that it had before, and touches nobody else's: files that it wanted are not to
+//! be taken for files that nobody wants, which are deleted.
 
 mod compiled;
 mod rules;

@@ -17,7 +17,10 @@ fn a_dropped_file_is_processed_by_the_step_as_its_author_wrote_it() {
     fs::rename(aside, flow.inbox().join("moved in")).unwrap();
     flow.drop_file(OsStr::from_bytes(b"no\xfftext\n\"'"), "c");
     flow.drop_file(".hidden", "d");
-    flow.until_noted(&["a", "b", "c", "d"]);
+    let outside = flow.write("outside", "e");
+    fs::hard_link(&outside, flow.inbox().join("linked")).unwrap();
+    std::os::unix::fs::symlink(&outside, flow.inbox().join("pointing")).unwrap();
+    flow.until_noted(&["a", "b", "c", "d", "e", "e"]);
     flow.until("the files are gone", || fs::read_dir(flow.inbox()).unwrap().count() == 0);
     assert_eq!(up.problems(), "[] []");
 }
