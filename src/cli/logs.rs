@@ -60,7 +60,10 @@ fn find(arguments: &Arguments, context: &Context) -> Result<Vec<std::path::PathB
     let base = arguments.base.plugins_base_dir.as_deref();
     let look = |module: &Module| files(&arguments.name, module, base, &context.site);
     let mut first_error = None;
-    for module in modules(arguments.module.as_deref(), &context.site)? {
+    let mut modules = modules(arguments.module.as_deref(), &context.site)?;
+    // What is not there is told of a module that was ever up, if any was.
+    modules.sort_by_key(|module| !context.site.runtime_home(module).join("log").is_dir());
+    for module in modules {
         match look(&module) {
             Ok(found) => return Ok(found),
             Err(error) => first_error = first_error.or(Some(error)),

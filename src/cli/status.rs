@@ -67,6 +67,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     if !problems.is_empty() && !arguments.json {
         return Err(Error::many(crate::error::Fault::Input, problems));
     }
+    if !status.ok && !arguments.json {
+        context.output.note("not everything has come to its start or its end yet");
+        context.output.hint("ask again in a moment, or watch it: `mwp status --watch`");
+    }
     Ok(if status.ok { exit::DONE } else { exit::INPUT })
 }
 
@@ -290,7 +294,9 @@ fn complaint(worker: &WorkerStatus) -> Option<String> {
     if worker.suspended {
         return Some("it is stopped by a signal, and does nothing until it is sent SIGCONT".to_owned());
     }
-    (worker.state != State::Running).then(|| match &worker.last_error {
+    let is_under_way =
+        matches!(worker.state, State::Starting | State::Stopping) && worker.last_error.is_none();
+    (worker.state != State::Running && !is_under_way).then(|| match &worker.last_error {
         Some(error) => format!("{}: {error}", worker.state.word()),
         None => worker.state.word().to_owned(),
     })

@@ -125,3 +125,18 @@ fn every_directory_of_a_step_is_watched_and_one_below_the_input_is_made_again() 
     flow.until_noted(&["a", "b", "c", "d"]);
     flow.until("all is well", || up.problems() == "[] []");
 }
+
+#[test]
+fn a_directory_on_another_file_system_is_watched_like_any_other() {
+    let flow = Flow::new();
+    let other = flow.sandbox.path("other");
+    fs::create_dir_all(&other).unwrap();
+    let Some(_mount) = flow.sandbox.mount("tmpfs", "size=8m", other.clone()) else { return };
+    flow.noting_step(&format!("watched_directories={}\n", other.display()));
+    fs::write(other.join("before"), "before").unwrap();
+    let up = flow.up();
+    fs::write(other.join("after"), "after").unwrap();
+    flow.until_noted(&["after", "before"]);
+    flow.until("the files are gone", || fs::read_dir(&other).unwrap().count() == 0);
+    assert_eq!(up.problems(), "[] []");
+}
