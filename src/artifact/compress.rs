@@ -66,7 +66,7 @@ enum Made {
     },
 }
 
-/// What a thread keeps from task to task: fresh memory is dear.
+/// What a thread keeps from task to task: it reuses the allocation.
 #[derive(Default)]
 struct Worker {
     encoder: Option<Encoder>,

@@ -52,7 +52,7 @@ pub(super) struct Frame {
 /// Compresses frames one after the other; each thread has its own.
 pub(super) struct Encoder {
     codec: Codec,
-    /// Kept from frame to frame: fresh memory is dear.
+    /// Kept from frame to frame: it reuses the allocation.
     buffer: Vec<u8>,
 }
 

@@ -53,7 +53,7 @@ struct State {
     /// How many frames the reader took.
     taken: usize,
     ready: BTreeMap<usize, io::Result<Vec<u8>>>,
-    /// Used buffers: fresh memory is dear.
+    /// Used buffers, whose allocations are used again.
     spare: Vec<Vec<u8>>,
     abandoned: bool,
 }

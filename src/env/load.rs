@@ -187,7 +187,7 @@ impl<'a> Loader<'a> {
     pub fn unload(&mut self, layer: &Layer) -> Result<()> {
         self.take_out(layer)?;
         loop {
-            let mut bereft = None;
+            let mut dependent = None;
             for other in self.layers.iter().filter(|other| other.is_loaded(&self.environment)) {
                 let dependencies = other.dependencies(&self.environment)?;
                 let lacks_one =
@@ -196,11 +196,11 @@ impl<'a> Loader<'a> {
                         required.is_some_and(|required| !required.is_loaded(&self.environment))
                     });
                 if lacks_one {
-                    bereft = Some(other.clone());
+                    dependent = Some(other.clone());
                     break;
                 }
             }
-            match bereft {
+            match dependent {
                 Some(other) => self.take_out(&other)?,
                 None => return Ok(()),
             }

@@ -114,7 +114,7 @@ impl Control {
         let mut line = serde_json::to_vec(request).map_err(|error| Error::machine(error.to_string()))?;
         line.push(b'\n');
         self.stream.write_all(&line).at("ask", &self.path)?;
-        let reply = self.hear()?;
+        let reply = self.read_reply()?;
         if reply.is_empty() {
             return Err(Error::machine("the supervisor ended before it answered")
                 .hint("`mwp status` says whether it is up again"));
@@ -134,8 +134,8 @@ impl Control {
     }
 
     /// What the supervisor says before it hangs up; nothing where it died.
-    fn hear(&mut self) -> Result<Vec<u8>> {
-        self.stream.set_read_timeout(Some(LISTENING)).at("hear from", &self.path)?;
+    fn read_reply(&mut self) -> Result<Vec<u8>> {
+        self.stream.set_read_timeout(Some(LISTENING)).at("read the answer of", &self.path)?;
         let begun = Instant::now();
         let (mut reply, mut buffer) = (Vec::new(), [0; 16 * 1024]);
         while !reply.ends_with(b"\n") {
@@ -147,7 +147,7 @@ impl Control {
                 Err(_) if process::is_interrupted() && !self.is_final => return Err(Error::interrupted()),
                 Err(error) if matches!(error.kind(), Interrupted | TimedOut | WouldBlock) => {}
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
-                Err(error) => return Err(Error::io("hear from", &self.path, &error)),
+                Err(error) => return Err(Error::io("read the answer of", &self.path, &error)),
             }
         }
         Ok(reply)

@@ -35,7 +35,7 @@ use interpolate::Interpolator;
 use layers::Source;
 use problem::Findings;
 use validate::Validator;
-use value::Surroundings;
+use value::Context;
 
 pub use module_settings::{ModuleSettings, Setting, default_variables};
 pub use problem::ConfigProblem;
@@ -205,7 +205,7 @@ pub(super) fn load(dir: &Path, label: Option<&Label>, module: Option<&Module>, s
         let directory = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let interpolator = Interpolator::new(site, module, label, &directory);
         let auto = |variable: &str| auto(variable, module, site);
-        let surroundings = Surroundings { directory: &directory, auto: &auto };
+        let surroundings = Context { directory: &directory, auto: &auto };
         let validator = Validator { schema: &schema, interpolator: &interpolator, surroundings };
         sections = validator.sections(main, &given, &mut findings);
         rules::apply(&mut sections, module, site, &mut findings);

@@ -6,7 +6,7 @@ use super::interpolate::{Interpolator, is_template};
 use super::layers::{Given, GivenSection, Source};
 use super::problem::{ConfigProblem, Findings};
 use super::schema::{KeySchema, Schema, SectionSchema};
-use super::value::{self, Surroundings, Value};
+use super::value::{self, Context, Value};
 use super::variant::Key;
 use super::{Entry, Origin, Section};
 use crate::text;
@@ -14,7 +14,7 @@ use crate::text;
 pub(super) struct Validator<'a> {
     pub(super) schema: &'a Schema,
     pub(super) interpolator: &'a Interpolator<'a>,
-    pub(super) surroundings: Surroundings<'a>,
+    pub(super) surroundings: Context<'a>,
 }
 
 impl Validator<'_> {

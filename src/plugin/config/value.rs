@@ -77,7 +77,7 @@ impl From<Value> for Read {
 }
 
 /// What reading a value may need to ask.
-pub(super) struct Surroundings<'a> {
+pub(super) struct Context<'a> {
     /// The plugin's directory.
     pub(super) directory: &'a Path,
     /// Whether the module splits logs where a plugin leaves it to `AUTO`, by the variable's name.
@@ -85,7 +85,7 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// Reads `text` as the type of its key.
-pub(super) fn read(key: &KeySchema, text: &str, around: &Surroundings<'_>) -> Result<Read, Refusal> {
+pub(super) fn read(key: &KeySchema, text: &str, around: &Context<'_>) -> Result<Read, Refusal> {
     let refuse = |allowed: &str| {
         let found = if text.is_empty() { "nothing".to_owned() } else { format!("`{}`", text::visible(text)) };
         Err(Refusal { found, allowed: allowed.to_owned() })
@@ -247,7 +247,7 @@ mod tests {
     }
 
     fn read_as(kind: Kind, text: &str) -> Result<Read, Refusal> {
-        let around = Surroundings { directory: Path::new("/"), auto: &|variable| variable == "X" };
+        let around = Context { directory: Path::new("/"), auto: &|variable| variable == "X" };
         read(&key(kind), text, &around)
     }
 

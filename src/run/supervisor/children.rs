@@ -41,9 +41,9 @@ pub(super) fn strays(known: &BTreeSet<u32>) -> Vec<(i32, String)> {
 /// Buries the dead that workers left to this process as their reaper. Whoever is waited for elsewhere is buried at
 /// once, so one that was dead at the last look and still is, is nobody's.
 #[derive(Debug, Default)]
-pub(super) struct Undertaker(BTreeSet<i32>);
+pub(super) struct ZombieReaper(BTreeSet<i32>);
 
-impl Undertaker {
+impl ZombieReaper {
     pub(super) fn look(&mut self) {
         let dead = facts::zombies();
         for pid in dead.intersection(&self.0).filter_map(|pid| Pid::from_raw(*pid)) {

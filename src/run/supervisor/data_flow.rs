@@ -10,7 +10,7 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::reconcile::Active;
 use super::service::stop_all;
-use super::slot::{Job, ProcessId, Slot, Surroundings};
+use super::slot::{Context, Job, ProcessId, Slot};
 use crate::error::{Error, Result};
 use crate::plugin::Module;
 use crate::run::data::{self, Observer, Report, Task};
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The redis and the observer of the module, where it has steps of that kind.
 pub(super) struct DataFlow {
     module: Module,
-    around: Rc<Surroundings>,
+    around: Rc<Context>,
     redis: RefCell<Option<Redis>>,
     observer: RefCell<Option<Rc<Observer>>>,
     /// Why there is none, though there should be.
@@ -45,7 +45,7 @@ struct Redis {
 }
 
 impl DataFlow {
-    pub(super) fn new(module: &Module, around: &Rc<Surroundings>) -> DataFlow {
+    pub(super) fn new(module: &Module, around: &Rc<Context>) -> DataFlow {
         DataFlow {
             module: module.clone(),
             around: Rc::clone(around),

@@ -24,12 +24,12 @@ use crate::threads;
 
 /// The last line that a process wrote, and why its log cannot be written.
 #[derive(Debug, Default)]
-pub(super) struct Said {
+pub(super) struct LastOutput {
     pub(super) line: String,
     pub(super) log_error: Option<String>,
 }
 
-pub(super) type SharedSaid = Arc<Mutex<Said>>;
+pub(super) type SharedOutput = Arc<Mutex<LastOutput>>;
 
 /// Copies the streams of workers into files.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ enum Task {
 struct Stream {
     from: OwnedFd,
     to: PathBuf,
-    said: SharedSaid,
+    last_output: SharedOutput,
 }
 
 /// What is read at once.
@@ -68,9 +68,9 @@ impl Logs {
     }
 
     /// Copies what comes out of `from` to the log at `to`, until nobody can write to it any more.
-    pub(super) fn copy(&self, from: impl Into<OwnedFd>, to: &Path, said: &SharedSaid) {
+    pub(super) fn copy(&self, from: impl Into<OwnedFd>, to: &Path, last_output: &SharedOutput) {
         // Without its thread there is nobody to copy, and nobody to tell either.
-        let stream = Stream { from: from.into(), to: to.to_owned(), said: Arc::clone(said) };
+        let stream = Stream { from: from.into(), to: to.to_owned(), last_output: Arc::clone(last_output) };
         let _ = self.0.send(Task::Copy(stream));
     }
 
@@ -130,13 +130,13 @@ async fn copy_all(mut tasks: UnboundedReceiver<Task>, settings: LogSettings, mod
             }
         };
         tokio::task::spawn_local(async move {
-            copy(stream.from, sink, &stream.said).await;
+            copy(stream.from, sink, &stream.last_output).await;
             files.borrow_mut().retain(|_, file| Rc::strong_count(file) > 1);
         });
     }
 }
 
-async fn copy(from: OwnedFd, mut sink: Sink, said: &SharedSaid) {
+async fn copy(from: OwnedFd, mut sink: Sink, last_output: &SharedOutput) {
     let Ok(mut from) = Receiver::from_owned_fd(from) else { return };
     let mut buffer = vec![0; CHUNK];
     loop {
@@ -145,12 +145,12 @@ async fn copy(from: OwnedFd, mut sink: Sink, said: &SharedSaid) {
             Ok(length) => {
                 let bytes = &buffer[..length];
                 let result = sink.append(bytes).await;
-                let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut last_output = last_output.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(line) = last_line(bytes) {
-                    said.line = line;
+                    last_output.line = line;
                 }
                 // The worker goes on, whatever becomes of its log.
-                said.log_error = result.err().map(|error| error.to_string());
+                last_output.log_error = result.err().map(|error| error.to_string());
             }
         }
         // A flood must not keep the others waiting.

@@ -55,7 +55,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-use self::children::Undertaker;
+use self::children::ZombieReaper;
 use self::data_flow::DataFlow;
 use self::desired::Desired;
 use self::idle::Idle;
@@ -66,7 +66,7 @@ use self::proxy::Proxy;
 use self::queue::Queue;
 use self::reconcile::Active;
 use self::removal::OldFiles;
-use self::slot::{Slot, Surroundings};
+use self::slot::{Context, Slot};
 use self::wellness::Wellness;
 use super::control::{self, Reply, Request};
 use super::nginx::upload_socket;
@@ -96,7 +96,7 @@ pub(crate) struct Supervisor {
     options: Options,
     site: Site,
     settings: RefCell<Settings>,
-    around: Rc<Surroundings>,
+    around: Rc<Context>,
     /// The plugins that run, by name.
     active: RefCell<BTreeMap<String, Active>>,
     desired: Rc<Desired>,
@@ -174,7 +174,7 @@ impl Supervisor {
         let home = home.metadata().map(|home| home.ino()).unwrap_or_default();
         let idle = Idle::new(&var);
         let groups = Groups::claim(&format!("mwp-{}-{home}", options.module));
-        let around = Rc::new(Surroundings::new(var, log, logs, own_log, groups));
+        let around = Rc::new(Context::new(var, log, logs, own_log, groups));
         Ok(Rc::new(Supervisor {
             options: options.clone(),
             desired,
@@ -219,7 +219,7 @@ impl Supervisor {
         let looking = tokio::task::spawn_local(Rc::clone(&self).look_whenever_asked());
         self.queue.ask();
 
-        let mut undertaker = Undertaker::default();
+        let mut reaper = ZombieReaper::default();
         let mut tick = tokio::time::interval(TICK);
         let mut ending = None;
         loop {
@@ -246,7 +246,7 @@ impl Supervisor {
                 Some(change) = changes.recv() => watch::take(&self, &watch, change),
                 () = self.looked.notified() => watch.follow(&self),
                 _ = tick.tick() => {
-                    undertaker.look();
+                    reaper.look();
                     watch.look_at_roots(&self);
                     *self.watch_trouble.borrow_mut() = watch.trouble();
                     let this = Rc::clone(&self);
@@ -276,7 +276,7 @@ impl Supervisor {
     }
 
     /// Whether what kept the last look from taking effect may be gone: the port free, the disk no longer full, the
-    /// plugin repaired. A look at all plugins is dear, and a broken one may stay so: it is looked at less and less.
+    /// plugin repaired. A look at all plugins costs time, and a broken one may stay so: it is looked at less and less.
     fn is_to_look_again(&self) -> bool {
         let has_problems =
             !self.problems.borrow().is_empty() || self.plans.borrow().values().any(Result::is_err);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::{Pid, Resource, Signal};
 use tokio::process::{Child, Command};
 
-use super::logs::{Logs, Said, SharedSaid};
+use super::logs::{LastOutput, Logs, SharedOutput};
 use super::proxy;
 use crate::fs;
 use crate::process::Birth;
@@ -55,7 +55,7 @@ pub(super) struct Process {
     group: Option<Pid>,
     pub(super) started: Instant,
     pub(super) started_at: SystemTime,
-    pub(super) said: SharedSaid,
+    pub(super) last_output: SharedOutput,
     /// Where it listens until its socket is put into service, and the name that the kernel knows it by for good.
     pub(super) bound: Option<PathBuf>,
     /// The name that its socket has in service, which its successor may have by now.
@@ -91,7 +91,7 @@ impl Process {
         let socket = bound.clone().unwrap_or_default();
         let words = service.command.words(&start.worker.to_string(), &socket);
         let mark = format!("{}/{}/{}", service.id.file_stem(), start.worker, start.generation);
-        let said = Arc::new(std::sync::Mutex::new(Said::default()));
+        let last_output = Arc::new(std::sync::Mutex::new(LastOutput::default()));
         let [out, err] = service.logs(start.worker, start.log);
 
         let mut command = Command::new(&words[0]);
@@ -107,9 +107,9 @@ impl Process {
         } else {
             let (from_err, to_err_log) = pipe()?;
             command.stdout(Stdio::from(to_log)).stderr(Stdio::from(to_err_log));
-            logs.copy(from_err, &err, &said);
+            logs.copy(from_err, &err, &last_output);
         }
-        logs.copy(from_out, &out, &said);
+        logs.copy(from_out, &out, &last_output);
         // nginx, which has the connections of all, may have as many descriptors as we.
         let open_files = if service.id.kind == Kind::Module { None } else { start.open_files };
         // Without one, the mark and the process group have to do.
@@ -126,7 +126,7 @@ impl Process {
             group,
             started: Instant::now(),
             started_at: SystemTime::now(),
-            said,
+            last_output,
             bound,
             socket: service.socket(start.worker, start.var),
             mark,
@@ -141,16 +141,17 @@ impl Process {
         status
     }
 
-    /// How it ended and the last that it said.
-    pub(super) async fn last_words(&self, how: Ended) -> String {
+    /// How it ended, and the last line of its output.
+    pub(super) async fn exit_reason(&self, how: Ended) -> String {
         // They may still be on their way into the log.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let how = match how {
             Ok(status) => ending(status),
             Err(error) => format!("it cannot be waited for: {error}"),
         };
-        let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = if said.line.is_empty() { String::new() } else { format!(": {}", said.line) };
+        let last_output = self.last_output.lock().unwrap_or_else(PoisonError::into_inner);
+        let line =
+            if last_output.line.is_empty() { String::new() } else { format!(": {}", last_output.line) };
         format!("{how} after {}{line}", text::duration(self.started.elapsed()))
     }
 

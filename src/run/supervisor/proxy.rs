@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::service::stop_all;
-use super::slot::{Job, Slot, Surroundings};
+use super::slot::{Context, Job, Slot};
 use crate::error::{Error, Problem, Result};
 use crate::fs::{self, put_aside_when_due};
 use crate::plugin::{Module, Plugin};
@@ -29,7 +29,7 @@ pub(super) type Plugins = Vec<(Plugin, Vec<Service>)>;
 /// The module's nginx, where it has one.
 pub(super) struct Proxy {
     module: Module,
-    around: Rc<Surroundings>,
+    around: Rc<Context>,
     state: RefCell<Front>,
     /// Which files its logs were at the last look.
     logs: RefCell<BTreeMap<&'static str, (u64, u64)>>,
@@ -68,7 +68,7 @@ struct Front {
 }
 
 impl Proxy {
-    pub(super) fn new(module: &Module, around: &Rc<Surroundings>) -> Proxy {
+    pub(super) fn new(module: &Module, around: &Rc<Context>) -> Proxy {
         Proxy {
             module: module.clone(),
             around: Rc::clone(around),

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::join_all;
 
-use super::slot::{Job, Outcome, Slot, Surroundings};
+use super::slot::{Context, Job, Outcome, Slot};
 use crate::run::ServiceId;
 
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(super) struct Supervised {
 
 impl Supervised {
     /// Nothing is started yet.
-    pub(super) fn new(job: Rc<Job>, around: &Rc<Surroundings>) -> Supervised {
+    pub(super) fn new(job: Rc<Job>, around: &Rc<Context>) -> Supervised {
         let mut service = Supervised::empty(Rc::clone(&job));
         service.fit(job, around);
         service
@@ -31,13 +31,13 @@ impl Supervised {
     }
 
     /// From now on this is its job. Makes room for its workers; slots beyond are returned, still at work.
-    pub(super) fn fit(&mut self, job: Rc<Job>, around: &Rc<Surroundings>) -> Vec<Rc<Slot>> {
+    pub(super) fn fit(&mut self, job: Rc<Job>, around: &Rc<Context>) -> Vec<Rc<Slot>> {
         let slots = self.slots_for(&job, around);
         self.adopt(job, slots)
     }
 
     /// The slots for another job of this service: those that are there, and new ones.
-    pub(super) fn slots_for(&self, job: &Rc<Job>, around: &Rc<Surroundings>) -> Vec<Rc<Slot>> {
+    pub(super) fn slots_for(&self, job: &Rc<Job>, around: &Rc<Context>) -> Vec<Rc<Slot>> {
         let wanted = job.service.workers as usize;
         let mut slots: Vec<_> = self.slots.iter().take(wanted).cloned().collect();
         for worker in slots.len()..wanted {

@@ -99,7 +99,7 @@ async fn keep(
         }
     };
     let is_from_outside = is_from_outside(&how);
-    let end = End { is_from_outside, reason: process.last_words(how).await };
+    let end = End { is_from_outside, reason: process.exit_reason(how).await };
     if let Some(slot) = slot.upgrade() {
         slot.ended(id, end);
     }

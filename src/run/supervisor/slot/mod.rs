@@ -22,7 +22,7 @@ use self::keeper::Keeper;
 pub(super) use self::machine::Outcome;
 pub(super) use self::machine::ProcessId;
 use self::machine::{Effect, End, Event, Machine, Phase, Terms, Ticket};
-use super::logs::{Logs, SharedSaid};
+use super::logs::{Logs, SharedOutput};
 use super::own_log::OwnLog;
 use super::process::{Process, Start};
 use crate::fs;
@@ -60,7 +60,7 @@ impl Terms for Rc<Job> {
 
 /// What slots share.
 #[derive(Debug)]
-pub(super) struct Surroundings {
+pub(super) struct Context {
     pub(super) var: PathBuf,
     pub(super) log: PathBuf,
     pub(super) logs: Logs,
@@ -71,16 +71,16 @@ pub(super) struct Surroundings {
     pub(super) groups: Option<Groups>,
 }
 
-impl Surroundings {
+impl Context {
     pub(super) fn new(
         var: PathBuf,
         log: PathBuf,
         logs: Logs,
         own_log: OwnLog,
         groups: Option<Groups>,
-    ) -> Surroundings {
+    ) -> Context {
         let open_files = raise_open_files();
-        Surroundings { var, log, logs, own_log, generation: Cell::new(0), open_files, groups }
+        Context { var, log, logs, own_log, generation: Cell::new(0), open_files, groups }
     }
 
     /// Tells all processes apart that this supervisor ever starts.
@@ -103,7 +103,7 @@ fn raise_open_files() -> Option<u64> {
 #[derive(Debug)]
 pub(super) struct Slot {
     pub(super) worker: u32,
-    around: Rc<Surroundings>,
+    around: Rc<Context>,
     machine: RefCell<Machine<Rc<Job>>>,
     processes: RefCell<BTreeMap<ProcessId, Running>>,
     /// What has happened and is still to be told to the machine.
@@ -124,14 +124,14 @@ struct Running {
     pid: u32,
     started: Instant,
     started_at: SystemTime,
-    said: SharedSaid,
+    last_output: SharedOutput,
     /// Where it listens until it enters service.
     bound: Option<PathBuf>,
 }
 
 impl Slot {
     /// Waits for orders.
-    pub(super) fn new(worker: u32, job: Rc<Job>, around: &Rc<Surroundings>) -> Rc<Slot> {
+    pub(super) fn new(worker: u32, job: Rc<Job>, around: &Rc<Context>) -> Rc<Slot> {
         let slot = Rc::new(Slot {
             worker,
             around: Rc::clone(around),
@@ -289,7 +289,7 @@ impl Slot {
                     pid: process.pid,
                     started: process.started,
                     started_at: process.started_at,
-                    said: Arc::clone(&process.said),
+                    last_output: Arc::clone(&process.last_output),
                     bound: process.bound.clone(),
                     keeper: Keeper::start(Rc::downgrade(self), id, Rc::clone(&job), process),
                     job,
@@ -336,7 +336,8 @@ impl Slot {
         let machine = self.machine.borrow();
         let processes = self.processes.borrow();
         let shown = machine.shown().and_then(|id| Some((id, processes.get(&id)?)));
-        let said = shown.map(|(_, process)| process.said.lock().unwrap_or_else(PoisonError::into_inner));
+        let last_output =
+            shown.map(|(_, process)| process.last_output.lock().unwrap_or_else(PoisonError::into_inner));
         let leaving = processes.iter().filter(|(_, process)| process.keeper.is_leaving());
         WorkerStatus {
             state: match machine.phase() {
@@ -352,7 +353,7 @@ impl Slot {
             uptime: shown.map(|(_, process)| process.started.elapsed().as_secs()),
             last_error: machine.last_error.clone(),
             outdated: machine.outdated,
-            log_error: said.and_then(|said| said.log_error.clone()),
+            log_error: last_output.and_then(|last_output| last_output.log_error.clone()),
             draining: leaving.map(|(_, process)| process.pid).collect(),
             ..WorkerStatus::new(self.worker)
         }
