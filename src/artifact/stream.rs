@@ -8,6 +8,7 @@ use super::frames::Frames;
 use super::limits::{Limits, TooLarge};
 use crate::error::{At, Error, Result};
 use crate::fs;
+use crate::plugin::LABEL_FILE;
 use crate::text;
 
 /// How the tar within is compressed.
@@ -44,9 +45,7 @@ impl Stream {
         let mut file = fs::open(path)?;
         let metadata = file.metadata().at("read", path)?;
         if !metadata.is_file() {
-            return Err(
-                Error::input(format!("{} is not a plugin file: it is no file", text::path(path))).hint(HINT)
-            );
+            return Err(of_no_file(path));
         }
         let mut start = Vec::new();
         (&file).take(265).read_to_end(&mut start).at("read", path)?;
@@ -123,4 +122,16 @@ impl BufRead for Stream {
         self.left = self.left.saturating_sub(amount as u64);
         self.source.consume(amount);
     }
+}
+
+/// A directory is what one has at hand before a release.
+fn of_no_file(path: &Path) -> Error {
+    let shown = text::path(path);
+    if !path.join(LABEL_FILE).is_file() {
+        return Error::input(format!("{shown} is not a plugin file: it is no file")).hint(HINT);
+    }
+    let plain = shown.trim_matches('`');
+    Error::input(format!("{shown} is not a plugin file: it is a plugin's directory")).hint(format!(
+        "`mwp release {plain}` makes a file of it, `mwp develop -C {plain}` puts it into service as it is"
+    ))
 }

@@ -160,6 +160,7 @@ fn options_stand_before_the_command_and_directories_without_an_option() {
     sandbox.ok(["-q", "build", "shop"]);
     assert_eq!(sandbox.runs(), 1);
     sandbox.ok(["-C", "shop", "check"]);
+    sandbox.fails(1, ["install", "shop"]).says("it is a plugin's directory").says("`mwp release shop`");
     sandbox.ok(["clean", "shop"]);
     assert!(!sandbox.work().join("shop/out").exists());
     sandbox.ok(["release", "shop", "--output", "."]);
