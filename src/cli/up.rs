@@ -44,6 +44,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
+    if context.output.is_json() && !arguments.detach {
+        return Err(Error::usage("`mwp up` goes on until it is ended, and has no document")
+            .hint("`mwp up --detach --json` returns when everything has started"));
+    }
     leave_plugin_environment(context)?;
     let base = arguments.base.plugins_base_dir.as_deref();
     let module = module_to_start(arguments.module.as_deref(), base, "mwp up", context)?;
@@ -91,6 +95,27 @@ fn base_words(arguments: &Arguments) -> Result<Vec<OsString>> {
     })
 }
 
+/// A module of another name than MetWork's is one that has been made here; else it is a slip of the fingers.
+fn refuse_unknown_module(module: &Module, base: Option<&Path>, context: &Context) -> Result<()> {
+    let is_loaded = context.site.module.as_ref() == Some(module);
+    if is_loaded || Module::KNOWN.contains(module) {
+        return Ok(());
+    }
+    let mut places = vec![context.site.runtime_home(module), context.site.provisioning(module)];
+    places.extend(base.map(Path::to_owned));
+    if places.iter().any(|place| fs::exists(place)) {
+        return Ok(());
+    }
+    let error = Error::usage(format!("there is no module `{module}` on this machine"));
+    let known = Module::KNOWN;
+    Err(match text::nearest(module.as_str(), known.iter().map(Module::as_str)) {
+        Some(nearest) => error.hint(format!("did you mean `--module {nearest}`?")),
+        None => error.hint(
+            "mfserv, mfdata and mfbase are there; another one is there once a plugin of it is installed",
+        ),
+    })
+}
+
 /// The module that was named, or is loaded, or the only one that has something to run.
 pub(super) fn module_to_start(
     named: Option<&str>,
@@ -100,6 +125,7 @@ pub(super) fn module_to_start(
 ) -> Result<Module> {
     let candidates = modules(named, &context.site)?;
     if let [module] = candidates.as_slice() {
+        refuse_unknown_module(module, base, context)?;
         return Ok(module.clone());
     }
     let has_plugins = |module: &&Module| {
@@ -177,6 +203,9 @@ fn detach(program: &Path, module: &Module, arguments: &Arguments, context: &Cont
     if !arguments.quiet {
         context.output.note(&status.summary());
     }
+    if context.output.is_json() {
+        context.output.json(&status);
+    }
     Ok(crate::exit::DONE)
 }
 
@@ -244,6 +273,24 @@ pub(super) fn run_supervisor(arguments: &SuperviseArguments, context: &Context) 
     supervise(&options, &context.site, Box::new(watcher))
 }
 
+/// Whether nothing of these modules runs, whoever would run it.
+fn are_down(modules: &[Module], context: &Context) -> Result<bool> {
+    for module in modules {
+        if Control::connect(module, &context.site)?.is_some() || other_runner(module, &context.site).is_some()
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn print_down(modules: &[Module], context: &Context) {
+    if context.output.is_json() {
+        let modules: Vec<&str> = modules.iter().map(Module::as_str).collect();
+        context.output.json(&serde_json::json!({"down": modules}));
+    }
+}
+
 /// Stop a module: requests under way are answered, then everything ends
 #[derive(Debug, Args)]
 pub(super) struct DownArguments {
@@ -253,6 +300,15 @@ pub(super) struct DownArguments {
 }
 
 pub(super) fn down(arguments: &DownArguments, context: &Context) -> Result<()> {
+    let candidates = modules(arguments.module.as_deref(), &context.site)?;
+    if are_down(&candidates, context)? {
+        match candidates.as_slice() {
+            [module] => context.output.note(&format!("{module} is not up")),
+            _ => context.output.note("no module is up"),
+        }
+        print_down(&candidates, context);
+        return Ok(());
+    }
     let (module, control) = running_module(arguments.module.as_deref(), context)?;
     // It may be gone before its answer has arrived.
     let ordered = control.order(&Request::Down);
@@ -264,5 +320,6 @@ pub(super) fn down(arguments: &DownArguments, context: &Context) -> Result<()> {
         std::thread::sleep(Duration::from_millis(10));
     }
     context.output.note(&format!("{module} is down"));
+    print_down(&[module], context);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What may follow the making of a plugin: its release, its installation, and keeping nothing but the release.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 use crate::exit;
@@ -11,11 +11,14 @@ use crate::text;
 
 /// Releases the plugin in `dir` with `program`, which is `mwp`, and installs the release where wanted. It runs
 /// as a process of its own, since the two stages know nothing of templates.
-pub fn release(program: &Path, dir: &Path, install: bool, site: &Site) -> Result<()> {
+pub fn release(program: &Path, dir: &Path, install: bool, is_silent: bool, site: &Site) -> Result<()> {
     let mut command = Command::new(program);
     command.arg("release").env_clear().envs(site.environment.iter()).current_dir(dir);
     if install {
         command.arg("--install");
+    }
+    if is_silent {
+        command.stdout(Stdio::null());
     }
     let status = command.status().map_err(|error| Error::io("run", program, &error))?;
     if status.success() {
