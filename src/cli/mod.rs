@@ -11,6 +11,7 @@ mod clean;
 mod common;
 mod cron;
 mod cronwrap;
+mod doctor;
 mod env;
 mod exec;
 mod explain;
@@ -115,6 +116,7 @@ enum Command {
     Logs(logs::Arguments),
     Inject(inject::Arguments),
     Metrics(metrics::Arguments),
+    Doctor(doctor::Arguments),
     #[command(hide = true)]
     Supervise(up::SuperviseArguments),
     Systemd(systemd::Arguments),
@@ -258,6 +260,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Down(arguments)) => up::down(&arguments, context),
         Some(Command::Logs(arguments)) => logs::run(&arguments, context),
         Some(Command::Inject(arguments)) => inject::run(&arguments, context),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments, context),
         Some(Command::Metrics(arguments)) => metrics::run(&arguments, context),
         Some(Command::Systemd(arguments)) => systemd::run(&arguments, context),
         Some(Command::Circus(arguments)) => circus::run(&arguments, context),

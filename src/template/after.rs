@@ -77,8 +77,8 @@ mod tests {
         let dir = root.path().join("foo");
         fs::create_dir_all(&dir).unwrap();
         assert!(keep_release_only(&dir).unwrap_err().to_string().contains("is kept"));
-        release(&program, &dir, false, &site).unwrap();
-        release(&program, &dir, true, &site).unwrap();
+        release(&program, &dir, false, false, &site).unwrap();
+        release(&program, &dir, true, false, &site).unwrap();
         assert_eq!(fs::read_text(&dir.join("arguments")).unwrap(), "release\nrelease --install\n");
         keep_release_only(&dir).unwrap();
         assert!(!fs::exists(&dir) && fs::exists(&root.path().join("foo-1-1.metwork.mfserv.plugin")));
@@ -91,7 +91,7 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         let site = Site::new(Environment::default());
         for (code, fault) in [(1, crate::error::Fault::Input), (3, crate::error::Fault::Machine)] {
-            let error = release(&stand_in(root.path(), code), &dir, false, &site).unwrap_err();
+            let error = release(&stand_in(root.path(), code), &dir, false, false, &site).unwrap_err();
             assert_eq!(error.fault, fault);
             assert!(error.to_string().contains("was created, but its release failed"));
         }
