@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -49,11 +49,21 @@ pub struct Problem {
 pub struct Error {
     pub fault: Fault,
     pub problems: Vec<Problem>,
+    /// Where it is a task of a build that failed.
+    #[serde(default)]
+    pub task: Option<Box<FailedTask>>,
+}
+
+/// The task that failed, and where what its tool wrote is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedTask {
+    pub name: String,
+    pub log: PathBuf,
 }
 
 impl Error {
     fn new(fault: Fault, message: impl Into<String>) -> Error {
-        Error { fault, problems: vec![Problem { message: message.into(), hint: None }] }
+        Error::many(fault, vec![Problem { message: message.into(), hint: None }])
     }
 
     /// The plugin or its input is at fault.
@@ -86,7 +96,13 @@ impl Error {
 
     /// All problems at once, for checks that go on after the first.
     pub fn many(fault: Fault, problems: Vec<Problem>) -> Error {
-        Error { fault, problems }
+        Error { fault, problems, task: None }
+    }
+
+    /// It is this task that failed.
+    #[must_use]
+    pub fn in_task(self, name: &str, log: &Path) -> Error {
+        Error { task: Some(Box::new(FailedTask { name: name.to_owned(), log: log.to_owned() })), ..self }
     }
 
     /// The next step for the user, on the last problem.

@@ -13,6 +13,7 @@ pub mod clean;
 pub mod cli;
 pub mod cron;
 pub mod digest;
+pub mod doctor;
 pub mod env;
 pub mod error;
 pub mod exit;

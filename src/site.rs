@@ -142,6 +142,21 @@ impl Site {
         }
     }
 
+    /// Refuses numbers that are none: they would count as not set.
+    pub fn refuse_bad_numbers(&self) -> Result<()> {
+        for (name, unit) in [("MWP_CACHE_SIZE", "bytes"), ("MWP_LOCK_TIMEOUT", "seconds")] {
+            let Some(value) = self.environment.text(name).filter(|value| !value.is_empty()) else { continue };
+            if value.parse::<u64>().is_err() {
+                let message = format!(
+                    "the variable {name} is `{}`; a number of {unit} is allowed",
+                    text::visible(value)
+                );
+                return Err(Error::input(message).hint(format!("set {name} to such a number, or unset it")));
+            }
+        }
+        Ok(())
+    }
+
     /// `MFMODULE_RUNTIME_HOME`: var/, log/, tmp/ and config/ of the module's user; a per-user directory where
     /// no MetWork module is loaded.
     pub fn runtime_home(&self, module: &Module) -> PathBuf {

@@ -4,14 +4,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::json;
 
 use super::Context;
+use super::annotations::{Level, annotate};
 use super::common::{Common, Places};
+use super::json::Entry;
 use super::output::Output;
 use super::progress::Progress;
 use super::signals;
+use crate::check;
 use crate::error::{Error, Fault, Result};
 use crate::graph::{self, Mode, Project, Slots, Target, TaskStatus};
+use crate::plugin::config::ConfigProblem;
 use crate::recipe;
 use crate::store::Store;
 use crate::text;
@@ -125,24 +130,50 @@ pub(super) fn build(
     if crate::process::is_interrupted() {
         return Err(Error::interrupted());
     }
-    Ok(all_or_problems(results)?.into_iter().map(Built::from).collect())
+    annotate_failures(&directories, &results, context);
+    let results: Vec<Result<Built>> = results.into_iter().map(|result| result.map(Built::from)).collect();
+    if directories.len() > 1 && context.output.is_json() && results.iter().any(Result::is_err) {
+        let entry = |(dir, result): (&PathBuf, &Result<Built>)| match result {
+            Ok(built) => Entry::Done(json!(built)),
+            Err(error) => Entry::failed(json!({"directory": dir.to_string_lossy()}), error),
+        };
+        let entries: Vec<Entry> = directories.iter().zip(&results).map(entry).collect();
+        context.output.json(&entries);
+    }
+    all_or_problems(results)
+}
+
+/// Mistakes at their lines, where this is a job of GitHub's.
+fn annotate_failures(directories: &[PathBuf], results: &[Result<graph::Built>], context: &Context) {
+    if context.site.environment.text("GITHUB_ACTIONS").is_none() {
+        return;
+    }
+    for (dir, result) in directories.iter().zip(results) {
+        let Err(error) = result else { continue };
+        let checked = check::check(dir, &context.site);
+        let is_why = |found: &&ConfigProblem| {
+            error.problems.iter().any(|problem| problem.message.contains(&found.message))
+        };
+        annotate(Level::Error, checked.problems.iter().filter(is_why), context);
+    }
 }
 
 /// All results, or the problems of all that failed.
 fn all_or_problems<T>(results: Vec<Result<T>>) -> Result<Vec<T>> {
     let mut succeeded = Vec::new();
     let mut problems = Vec::new();
-    let mut fault = Fault::Input;
+    let (mut fault, mut task) = (Fault::Input, None);
     for result in results {
         match result {
             Ok(one) => succeeded.push(one),
             Err(error) => {
                 fault = error.fault;
+                task = task.or(error.task);
                 problems.extend(error.problems);
             }
         }
     }
-    if problems.is_empty() { Ok(succeeded) } else { Err(Error::many(fault, problems)) }
+    if problems.is_empty() { Ok(succeeded) } else { Err(Error { fault, problems, task }) }
 }
 
 /// A rule of a Makefile that builds its own plugin would wait for itself for ever.

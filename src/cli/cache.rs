@@ -59,6 +59,9 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         Command::Prune { all } => {
             let freed = store.prune(*all)?;
             context.output.note(&format!("freed {}", text::size(freed)));
+            if context.output.is_json() {
+                context.output.json(&serde_json::json!({ "freed": freed }));
+            }
             Ok(())
         }
     }

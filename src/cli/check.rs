@@ -1,12 +1,14 @@
 //! `mwp check`: what building, packing, installing and running would refuse, every problem at once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::Context;
+use super::annotations::{Level, annotate, write_code_quality};
 use super::common::{Common, Places};
+use super::json::word;
 use crate::check;
 use crate::error::{Error, Fault, Problem, Result};
 use crate::plugin::config::{Config, ConfigProblem, Origin};
@@ -21,6 +23,9 @@ pub(crate) struct Arguments {
     /// Print one fact about the plugin and nothing else
     #[arg(long, value_name = "FACT", conflicts_with_all = ["json", "quiet", "verbose"])]
     print: Option<Fact>,
+    /// Write what is found as GitLab's report of code quality, too
+    #[arg(long, value_name = "FILE", conflicts_with = "print")]
+    code_quality: Option<PathBuf>,
     #[command(flatten)]
     places: Places,
 }
@@ -43,6 +48,9 @@ struct Report {
     release: Option<String>,
     problems: Vec<ConfigProblem>,
     warnings: Vec<ConfigProblem>,
+    error: Option<String>,
+    hint: Option<String>,
+    fault: Option<&'static str>,
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
@@ -53,6 +61,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let mut reports = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
     let mut fault = Fault::Input;
+    let mut found = Vec::new();
     for dir in common.directories() {
         // A fact is asked for by scripts, often and beside a real check.
         let is_check = arguments.print.is_none();
@@ -63,12 +72,21 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         } else {
             say(&dir, &checked, arguments, context);
         }
+        if is_check {
+            annotate(Level::Warning, &checked.warnings, context);
+            annotate(Level::Error, &checked.problems, context);
+            found.extend(checked.problems.iter().map(|problem| (Level::Error, problem.clone())));
+            found.extend(checked.warnings.iter().map(|warning| (Level::Warning, warning.clone())));
+        }
         if let Err(error) = checked.into_plugin(&dir) {
             if error.fault == Fault::Machine {
                 fault = Fault::Machine;
             }
             problems.extend(error.problems);
         }
+    }
+    if let Some(file) = &arguments.code_quality {
+        write_code_quality(file, &found, &context.site.environment)?;
     }
     if common.json {
         context.output.json(&reports);
@@ -136,5 +154,8 @@ fn report(dir: &Path, checked: &Checked) -> Report {
         release: general.map(|general| general.release.clone()),
         problems: checked.problems.clone(),
         warnings: checked.warnings.clone(),
+        error: checked.problems.first().map(|problem| problem.message.clone()),
+        hint: checked.problems.iter().find_map(|problem| problem.hint.clone()),
+        fault: (!checked.is_good()).then(|| word(checked.fault.unwrap_or(Fault::Input))),
     }
 }

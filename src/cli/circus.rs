@@ -62,6 +62,15 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         context.output.warning(NO_FILES);
         context.output.hint("`mwp up --module mfdata` does it all");
     }
+    if context.output.is_json() && roster.problems.is_empty() {
+        context.output.json(&serde_json::json!({
+            "module": roster.module.as_str(),
+            "file": arguments.output.to_string_lossy(),
+            "is_changed": !watchers.files.changed.is_empty(),
+            "endpoint": watchers.endpoint,
+            "services": roster.services.len(),
+        }));
+    }
     match roster.problems.is_empty() {
         true => Ok(()),
         false => Err(Error::many(roster.fault, roster.problems)),

@@ -172,7 +172,7 @@ fn sync(arguments: &SyncArguments, context: &Context) -> Result<()> {
         return Err(Error::input(inside).hint("leave it (`exit`): jobs are rendered over the environment"));
     }
     signals::end_programs_on_signal()?;
-    let (mut problems, mut fault, mut changes) = (Vec::new(), Fault::Input, 0);
+    let (mut problems, mut fault, mut changes) = (Vec::new(), Fault::Input, Vec::new());
     for module in modules(arguments.module.module.as_deref(), &context.site)? {
         let result = install::sync_jobs(&module, &context.site, &mut |event| tell(context, event));
         let report = match result {
@@ -194,10 +194,14 @@ fn sync(arguments: &SyncArguments, context: &Context) -> Result<()> {
                 State::Stale => Some("removed".to_owned()),
             };
             if let Some(change) = change {
-                changes += 1;
                 if !arguments.quiet {
                     context.output.note(&format!("{}: {change}", text::visible(&entry.name)));
                 }
+                changes.push(serde_json::json!({
+                    "name": entry.name,
+                    "module": module.as_str(),
+                    "jobs": if entry.state == State::Stale { 0 } else { entry.jobs() },
+                }));
             }
             if let Some(error) = entry.problem {
                 fault = if error.fault == Fault::Machine { Fault::Machine } else { fault };
@@ -206,8 +210,11 @@ fn sync(arguments: &SyncArguments, context: &Context) -> Result<()> {
         }
     }
     if problems.is_empty() {
-        if changes == 0 && !arguments.quiet {
+        if changes.is_empty() && !arguments.quiet {
             context.output.note("the crontab is as it should be");
+        }
+        if context.output.is_json() {
+            context.output.json(&changes);
         }
         return Ok(());
     }

@@ -40,6 +40,7 @@ Run
   systemd, circus        units or a circus.ini in place of `mwp up`
 Look
   status, logs, metrics  what runs, what it said, for Prometheus
+  doctor                 what this machine has and lacks, and how to get it
   env, exec              a shell or a command in a plugin's environment
   help, man, completions this, pages for man, completion for a shell
   shims                  the existing commands of MetWork, done by mwp

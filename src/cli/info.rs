@@ -74,7 +74,18 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
 
 pub(super) fn run_hash(arguments: &HashArguments, context: &Context) -> Result<()> {
     let known = look_up(&arguments.plugin, &arguments.base, context)?;
-    context.output.line(&known.metadata.plugin_hash());
+    let hash = known.metadata.plugin_hash();
+    if context.output.is_json() {
+        let metadata = &known.metadata;
+        context.output.json(&serde_json::json!({
+            "name": known.label.name.as_str(),
+            "version": metadata.version,
+            "release": metadata.release,
+            "hash": hash,
+        }));
+        return Ok(());
+    }
+    context.output.line(&hash);
     Ok(())
 }
 
@@ -155,8 +166,19 @@ impl Known {
 struct Report<'a> {
     name: &'a str,
     module: &'a str,
-    #[serde(flatten)]
-    metadata: &'a Metadata,
+    version: &'a str,
+    release: &'a str,
+    build_host: &'a str,
+    build_date: &'a str,
+    /// Bytes; of a devlink nobody knows.
+    size: Option<u64>,
+    summary: &'a str,
+    license: &'a str,
+    maintainer: &'a str,
+    /// The name of the maintainer in the file's own metadata.
+    packager: &'a str,
+    vendor: &'a str,
+    url: &'a str,
     hash: String,
     home: Option<String>,
     /// What it asks of a machine, as the tags of its wheels say.
@@ -166,10 +188,21 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn new(known: &'a Known) -> Report<'a> {
+        let metadata = &known.metadata;
         Report {
             name: known.label.name.as_str(),
             module: known.label.module.as_str(),
-            metadata: &known.metadata,
+            version: &metadata.version,
+            release: &metadata.release,
+            build_host: &metadata.build_host,
+            build_date: &metadata.build_date,
+            size: metadata.size.parse().ok(),
+            summary: &metadata.summary,
+            license: &metadata.license,
+            maintainer: &metadata.packager,
+            packager: &metadata.packager,
+            vendor: &metadata.vendor,
+            url: &metadata.url,
             hash: known.metadata.plugin_hash(),
             home: known.home.as_ref().map(|home| home.to_string_lossy().into_owned()),
             needs: known.needs(),

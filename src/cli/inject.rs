@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use serde_json::json;
 
 use super::Context;
+use super::json::Entry;
 use crate::error::{Error, Fault, Result};
 use crate::plugin::Module;
 use crate::run::Control;
@@ -53,15 +55,19 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let mut problems = Vec::new();
     let mut fault = Fault::Input;
     let mut waiting = 0;
+    let mut entries = Vec::new();
     for file in &arguments.files {
         match injector.inject(file) {
             Ok(Injected { path, warnings }) => {
                 waiting += 1;
-                context.output.line(&text::visible_bytes(path.as_os_str().as_encoded_bytes()));
+                let shown = text::visible_bytes(path.as_os_str().as_encoded_bytes());
+                context.output.line(&shown);
+                entries.push(Entry::Done(json!({"file": file, "path": shown, "warnings": warnings})));
                 warnings.iter().for_each(|warning| context.output.warning(warning));
             }
             Err(error) => {
                 fault = error.fault;
+                entries.push(Entry::failed(json!({"file": file}), &error));
                 problems.extend(error.problems);
             }
         }
@@ -71,6 +77,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             "mfdata is not up: {} until `mwp up --module mfdata`",
             if waiting == 1 { "the file waits" } else { "the files wait" }
         ));
+    }
+    if context.output.is_json() && Entry::are_worth_a_list(&entries) {
+        context.output.json(&entries);
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }
 }

@@ -1,14 +1,16 @@
 //! `mwp install` and `mwp provision`: `.plugin` files go onto the machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::Context;
 use super::exec::BaseOption;
 use super::in_service;
+use super::json::Entry;
 use super::signals;
+use crate::artifact::Metadata;
 use crate::error::{Error, Fault, Result};
 use crate::install::{self, Event, Installation, Outcome};
 use crate::installed::modules;
@@ -115,10 +117,26 @@ pub(super) fn hotswap(arguments: &HotswapArguments, context: &Context) -> Result
         limits: &arguments.taking.limits,
         runner: &arguments.waiting.runner(context),
     };
-    let (label, metadata, _) =
+    let (label, metadata, home) =
         install::install(&installation, &context.site, &mut |event| tell(context, event))?;
     context.output.note(&format!("swapped in {} {}-{}", label.name, metadata.version, metadata.release));
-    arguments.waiting.tell(&label, context)
+    arguments.waiting.tell(&label, context)?;
+    if context.output.is_json() {
+        context.output.json(&installed(&arguments.file, &label, &metadata, &home));
+    }
+    Ok(())
+}
+
+/// What is there now, for `--json`.
+fn installed(file: &Path, label: &Label, metadata: &Metadata, home: &Path) -> Value {
+    json!({
+        "file": file.to_string_lossy(),
+        "name": label.name.as_str(),
+        "module": label.module.as_str(),
+        "version": metadata.version,
+        "release": metadata.release,
+        "home": home.to_string_lossy(),
+    })
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
@@ -135,6 +153,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     }
     let mut problems = Vec::new();
     let mut fault = Fault::Input;
+    let mut entries = Vec::new();
     for file in &arguments.files {
         let installation = Installation {
             file,
@@ -147,30 +166,38 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             runner: &arguments.waiting.runner(context),
         };
         match install::install(&installation, &context.site, &mut |event| tell(context, event)) {
-            Ok((label, metadata, home)) if !arguments.quiet => {
-                context.output.note(&format!(
-                    "installed {} {}-{} in {}",
-                    label.name,
-                    metadata.version,
-                    metadata.release,
-                    text::path(&home)
-                ));
-                if let Err(error) = arguments.waiting.tell(&label, context) {
-                    problems.extend(error.problems);
+            Ok((label, metadata, home)) => {
+                if !arguments.quiet {
+                    context.output.note(&format!(
+                        "installed {} {}-{} in {}",
+                        label.name,
+                        metadata.version,
+                        metadata.release,
+                        text::path(&home)
+                    ));
                 }
+                let entry = installed(file, &label, &metadata, &home);
+                let waiting = arguments.waiting;
+                let told = match !arguments.quiet || waiting.wait || waiting.no_wait {
+                    true => waiting.tell(&label, context),
+                    false => Ok(()),
+                };
+                entries.push(match &told {
+                    Ok(()) => Entry::Done(entry),
+                    Err(error) => Entry::failed(entry, error),
+                });
+                problems.extend(told.err().into_iter().flat_map(|error| error.problems));
             }
-            Ok((label, ..)) if arguments.waiting.wait || arguments.waiting.no_wait => {
-                if let Err(error) = arguments.waiting.tell(&label, context) {
-                    problems.extend(error.problems);
-                }
-            }
-            Ok(_) => {}
             Err(error) if error.fault == Fault::Interrupted => return Err(error),
             Err(error) => {
                 fault = error.fault;
+                entries.push(Entry::failed(json!({"file": file.to_string_lossy()}), &error));
                 problems.extend(error.problems);
             }
         }
+    }
+    if context.output.is_json() && Entry::are_worth_a_list(&entries) {
+        context.output.json(&entries);
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }
 }
@@ -192,16 +219,6 @@ pub(super) struct ProvisionArguments {
     module: Option<String>,
     #[command(flatten)]
     base: BaseOption,
-    /// Print what a machine reads, as JSON on standard output
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Serialize)]
-struct Line {
-    file: String,
-    name: Option<String>,
-    outcome: &'static str,
 }
 
 pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Result<()> {
@@ -217,20 +234,28 @@ pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Re
                 tell(context, event);
             })?;
         for install::Provisioned { file, result } in results {
-            let (name, outcome) = match result {
-                Ok((name, outcome)) => (Some(name.to_string()), word(outcome)),
+            let shown = file.to_string_lossy();
+            let (outcome, entry) = match result {
+                Ok((name, outcome)) => {
+                    let outcome = word(outcome);
+                    (
+                        outcome,
+                        Entry::Done(json!({"file": shown, "name": name.to_string(), "outcome": outcome})),
+                    )
+                }
                 Err(error) => {
+                    let what = json!({"file": shown, "name": null, "outcome": "failed"});
+                    let entry = Entry::failed(what, &error);
                     fault = error.fault;
                     problems.extend(error.problems);
-                    (None, "failed")
+                    ("failed", entry)
                 }
             };
-            if !arguments.json {
-                context.output.note(&format!("{}: {outcome}", text::path(&file)));
-            }
-            reports.push(Line { file: file.to_string_lossy().into_owned(), name, outcome });
+            context.output.note(&format!("{}: {outcome}", text::path(&file)));
+            reports.push(entry);
         }
     }
+    let mut is_idle = reports.is_empty();
     // Without a module named, nobody says that it is to have any.
     if let [module] = modules.as_slice() {
         let base = arguments.base.plugins_base_dir.as_deref();
@@ -239,16 +264,24 @@ pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Re
             internal::settle(module, base, &context.site, &runner, &mut |event| tell(context, event))?;
         for internal::Settled { name, result } in settled {
             match result {
-                Ok(outcome) if !arguments.json => context.output.note(&format!("{name}: {}", word(outcome))),
-                Ok(_) => {}
+                Ok(outcome) => {
+                    is_idle = false;
+                    context.output.note(&format!("{name}: {}", word(outcome)));
+                }
                 Err(error) => {
+                    is_idle = false;
                     fault = error.fault;
                     problems.extend(error.problems);
                 }
             }
         }
     }
-    if arguments.json {
+    if is_idle {
+        let named: Vec<String> =
+            modules.iter().map(|module| text::path(&context.site.provisioning(module))).collect();
+        context.output.note(&format!("nothing to provision in {}", named.join(" or ")));
+    }
+    if context.output.is_json() {
         context.output.json(&reports);
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 use serde::Serialize;
+use serde_json::json;
 
 use super::Context;
 use super::build::{Building, build};
@@ -18,7 +19,7 @@ use crate::error::{Error, Fault, Problem, Result};
 use crate::graph::{self, Target};
 use crate::install::{self, Event, Report};
 use crate::installed::{Base, Bases, Installed, Standing};
-use crate::plugin::{Label, Module};
+use crate::plugin::{Label, Module, PluginName};
 use crate::run::UpModule;
 use crate::text;
 
@@ -56,15 +57,27 @@ pub(super) struct ListArguments {
     base: BaseOption,
 }
 
+/// A slip of the fingers is not a base without plugins.
+fn refuse_no_directory(base: &BaseOption) -> Result<()> {
+    match base.plugins_base_dir.as_deref().filter(|dir| !dir.is_dir()) {
+        Some(dir) => Err(Error::input(format!("{} is no directory", text::path(dir)))
+            .hint("name the directory that the plugins are installed in")),
+        None => Ok(()),
+    }
+}
+
 #[derive(Serialize)]
 struct Row<'a> {
     name: &'a str,
     release: &'a str,
     version: &'a str,
     home: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 pub(super) fn list(arguments: &ListArguments, context: &Context) -> Result<()> {
+    refuse_no_directory(&arguments.base)?;
     let mut plugins = Vec::new();
     for (base, _) in bases(&arguments.base, context)?.iter() {
         plugins.extend(base.list()?);
@@ -76,6 +89,7 @@ pub(super) fn list(arguments: &ListArguments, context: &Context) -> Result<()> {
             release: plugin.release(),
             version: plugin.version(),
             home: plugin.home.to_string_lossy().into_owned(),
+            error: problem(plugin).map(|problem| problem.message),
         })
         .collect();
     if arguments.json {
@@ -145,9 +159,11 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
     if arguments.verbose {
         context.output.be_verbose();
     }
+    let mut removed = Vec::new();
     for name in &arguments.names {
         let (base, module, plugin) = find_by_path(name, &arguments.base, context)?;
         let name = &plugin.name;
+
         let on_event = &mut |event: Event<'_>| tell(context, event);
         install::uninstall(
             &base,
@@ -159,6 +175,23 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
             on_event,
         )?;
         context.output.note(&format!("uninstalled {}", text::visible(name)));
+        let overridden = PluginName::parse(name).ok().map(|name| {
+            let [file, _] = context.site.overrides(&Label { name, module: module.clone() });
+            file
+        });
+        let overridden = overridden.filter(|file| crate::fs::exists(file));
+        if let Some(file) = &overridden {
+            context.output.note(&format!("{} was edited and stays; `--clean` removes it", text::path(file)));
+        }
+        removed.push(json!({
+            "name": name,
+            "module": module.as_str(),
+            "home": plugin.home.to_string_lossy(),
+            "override_kept": overridden.map(|file| file.to_string_lossy().into_owned()),
+        }));
+    }
+    if context.output.is_json() {
+        context.output.json(&removed);
     }
     Ok(())
 }
@@ -187,6 +220,7 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
     if arguments.building.dry_run {
         return Ok(());
     }
+    let mut linked = Vec::new();
     for dir in arguments.common.directories() {
         let given = arguments.base.plugins_base_dir.as_deref();
         let on_event = &mut |event: Event<'_>| tell(context, event);
@@ -200,6 +234,14 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
         } else {
             context.output.warning(&format!("{} is a devlink to this directory already", text::path(&home)));
         }
+        linked.push(json!({
+            "directory": dir.to_string_lossy(),
+            "home": home.to_string_lossy(),
+            "is_new": is_new,
+        }));
+    }
+    if context.output.is_json() {
+        context.output.json(&linked);
     }
     Ok(())
 }
@@ -234,10 +276,7 @@ struct Verified {
 
 pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<()> {
     let mut plugins = Vec::new();
-    if let Some(dir) = arguments.base.plugins_base_dir.as_deref().filter(|dir| !dir.is_dir()) {
-        return Err(Error::input(format!("{} is no directory", text::path(dir)))
-            .hint("name the directory that the plugins are installed in"));
-    }
+    refuse_no_directory(&arguments.base)?;
     if arguments.names.is_empty() {
         for (base, _) in bases(&arguments.base, context)?.iter() {
             plugins.extend(base.list()?.into_iter().map(|plugin| (base.clone(), plugin)));
@@ -318,6 +357,10 @@ pub(super) fn repackage(arguments: &RepackageArguments, context: &Context) -> Re
         install::repackage(&base, &arguments.name, &output, arguments.force, &context.site, on_event)?;
     for warning in &packed.warnings {
         context.output.warning(&warning.message);
+    }
+    if context.output.is_json() {
+        context.output.json(&super::pack::Report::new(&packed));
+        return Ok(());
     }
     let file = packed.file.strip_prefix(".").unwrap_or(&packed.file);
     context.output.line(&text::visible_bytes(file.as_os_str().as_encoded_bytes()));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
+use serde_json::json;
 
 use super::Context;
 use super::exec::BaseOption;
@@ -38,6 +39,9 @@ pub(super) struct Arguments {
 const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    if context.output.is_json() {
+        return print_json(arguments, context);
+    }
     let mut tails = Vec::new();
     let mut shown = None;
     for path in find(arguments, context)? {
@@ -53,6 +57,21 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             print(&mut shown, index, &tails, &more, context);
         }
     }
+    Ok(())
+}
+
+fn print_json(arguments: &Arguments, context: &Context) -> Result<()> {
+    if arguments.follow {
+        return Err(Error::usage("`--follow` does not end, and `--json` is one document")
+            .hint("leave out one of them"));
+    }
+    let mut logs = Vec::new();
+    for path in find(arguments, context)? {
+        let (_, last) = Tail::open(&path, arguments.lines)?;
+        let text = String::from_utf8_lossy(&last);
+        logs.push(json!({"file": path.to_string_lossy(), "lines": text.lines().collect::<Vec<_>>()}));
+    }
+    context.output.json(&logs);
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::json;
 
 use super::common::take_turn;
 use super::{Context, ask, patch};
@@ -48,6 +49,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let migration = plan(&request, &context.site)?;
     if migration.is_needless() {
         context.output.note(&format!("{} needs no migration", text::path(dir)));
+        print_json(&migration, arguments, context);
         return Ok(());
     }
     show(&migration, context);
@@ -55,6 +57,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         context.output.warning(&note.to_string());
     }
     if arguments.dry_run {
+        print_json(&migration, arguments, context);
         return Ok(());
     }
     if !template::uncommitted(dir, &context.site).is_empty() {
@@ -72,7 +75,25 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     ));
     checked.into_plugin(dir)?;
     context.output.hint("`mwp build` builds it, `mwp release` makes a file to install");
+    print_json(&migration, arguments, context);
     Ok(())
+}
+
+fn print_json(migration: &Migration, arguments: &Arguments, context: &Context) {
+    if !context.output.is_json() {
+        return;
+    }
+    let change = |change: &Change| match change {
+        Change::Write { path, .. } => json!({"change": "write", "path": path}),
+        Change::Rename { from, to } => json!({"change": "rename", "path": from, "to": to}),
+        Change::Remove { path } => json!({"change": "remove", "path": path}),
+    };
+    context.output.json(&json!({
+        "directory": arguments.dir,
+        "is_done": !arguments.dry_run,
+        "changes": migration.changes.iter().map(change).collect::<Vec<_>>(),
+        "notes": migration.notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    }));
 }
 
 /// The changes as `git diff` shows them.

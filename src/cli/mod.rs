@@ -1,5 +1,6 @@
 //! The command line: arguments in, plain structs to the library, text out. No logic.
 
+mod annotations;
 mod ask;
 mod bootstrap;
 mod build;
@@ -10,6 +11,7 @@ mod clean;
 mod common;
 mod cron;
 mod cronwrap;
+mod doctor;
 mod env;
 mod exec;
 mod explain;
@@ -20,6 +22,7 @@ mod info;
 mod inject;
 mod install;
 mod installed;
+mod json;
 mod lock;
 mod logs;
 mod metrics;
@@ -49,12 +52,13 @@ mod worker;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::clean::Depth;
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::site::{Environment, Site};
+use json::Form;
 use output::Output;
 
 /// Builds, ships and runs MetWork plugins
@@ -117,6 +121,7 @@ enum Command {
     Logs(logs::Arguments),
     Inject(inject::Arguments),
     Metrics(metrics::Arguments),
+    Doctor(doctor::Arguments),
     #[command(hide = true)]
     Supervise(up::SuperviseArguments),
     Systemd(systemd::Arguments),
@@ -142,15 +147,16 @@ struct Context {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     never_write_for_everybody();
-    clap_complete::CompleteEnv::with_factory(<CommandLine as clap::CommandFactory>::command)
-        .var(shells::VARIABLE)
-        .complete();
+    clap_complete::CompleteEnv::with_factory(CommandLine::command).var(shells::VARIABLE).complete();
     let words: Vec<OsString> = std::env::args_os().collect();
     let mut site = Site::new(Environment::of_process());
     site.program = std::env::current_exe().ok();
     let context = Context { site, output: Output::of_process() };
-    if let Err(error) = context.site.refuse_relative_homes() {
+    let refused = context.site.refuse_relative_homes().and_then(|()| context.site.refuse_bad_numbers());
+    if let Err(error) = refused {
+        context.output.speak(Form::of_words(&words));
         context.output.error(&error);
+        context.output.complete_json(Some(&error));
         return ExitCode::from(error.fault.exit_code());
     }
     // Under the name of an existing command, be that command.
@@ -170,8 +176,18 @@ fn never_write_for_everybody() {
 
 /// Runs a command line of `mwp` and returns its exit code.
 fn execute(words: &[OsString], context: &Context) -> u8 {
-    match CommandLine::try_parse_from(usage::in_order(words)) {
-        Ok(arguments) => code(run(arguments, context), context),
+    let words = usage::in_order(words);
+    let matches = CommandLine::command().try_get_matches_from(&words);
+    context.output.speak(matches.as_ref().map_or_else(|_| Form::of_words(&words), Form::of));
+    let arguments = matches.and_then(|mut matches| {
+        CommandLine::from_arg_matches_mut(&mut matches)
+            .map_err(|refusal| refusal.format(&mut CommandLine::command()))
+    });
+    match arguments {
+        Ok(arguments) => {
+            let allowed = usage::refuse_json(arguments.command.as_ref(), &context.output);
+            code(allowed.and_then(|()| run(arguments, context)), context)
+        }
         // Help and the version are data.
         Err(refusal) if !refusal.use_stderr() => {
             context.output.usage(&refusal);
@@ -187,10 +203,14 @@ fn code(result: Result<u8>, context: &Context) -> u8 {
         true => Err(Error::machine("cannot write to standard output").hint("is its disk full?")),
         false => Ok(code),
     });
+    if result.is_ok() {
+        context.output.complete_json(None);
+    }
     result.unwrap_or_else(|error| {
         // Whatever did not come to its end, it is because of that.
         let error = if crate::process::is_interrupted() { Error::interrupted() } else { error };
         context.output.error(&error);
+        context.output.complete_json(Some(&error));
         error.fault.exit_code()
     })
 }
@@ -247,6 +267,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Down(arguments)) => up::down(&arguments, context),
         Some(Command::Logs(arguments)) => logs::run(&arguments, context),
         Some(Command::Inject(arguments)) => inject::run(&arguments, context),
+        Some(Command::Doctor(arguments)) => doctor::run(&arguments, context),
         Some(Command::Metrics(arguments)) => metrics::run(&arguments, context),
         Some(Command::Systemd(arguments)) => systemd::run(&arguments, context),
         Some(Command::Circus(arguments)) => circus::run(&arguments, context),

@@ -5,10 +5,12 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use serde::Serialize;
+use serde_json::json;
 
+use super::json::{Failure, Form};
 use crate::error::{Error, Problem};
 use crate::text;
 
@@ -20,6 +22,10 @@ const LONGEST_LINE: usize = 4000;
 static FAILED: AtomicBool = AtomicBool::new(false);
 static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
 static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+/// What standard output is for; text, where nobody said.
+static FORM: OnceLock<Form> = OnceLock::new();
+/// Whether the document is there.
+static HAS_DOCUMENT: AtomicBool = AtomicBool::new(false);
 
 /// How to print, decided once per process.
 #[derive(Debug, Clone, Copy)]
@@ -42,8 +48,35 @@ impl Output {
         self.terminal
     }
 
-    /// Data: a line on standard output. A reader that went away (`| head`) is no error.
+    /// What standard output is for, from now on.
+    pub(super) fn speak(&self, form: Form) {
+        let _ = FORM.set(form);
+    }
+
+    fn form() -> Form {
+        FORM.get().copied().unwrap_or_default()
+    }
+
+    /// Whether standard output is for JSON alone.
+    pub(crate) fn is_json(&self) -> bool {
+        Output::form() != Form::Text
+    }
+
+    /// Whether it is for the events of a build.
+    pub(super) fn has_events(&self) -> bool {
+        Output::form() == Form::Events
+    }
+
+    /// Data: a line on standard output, which is for people where that one is for JSON.
     pub(crate) fn line(&self, text: &str) {
+        match self.is_json() {
+            true => self.note(text),
+            false => self.print(text),
+        }
+    }
+
+    /// A reader that went away (`| head`) is no error.
+    fn print(&self, text: &str) {
         if let Err(error) = writeln!(io::stdout(), "{text}")
             && error.kind() != io::ErrorKind::BrokenPipe
         {
@@ -77,26 +110,54 @@ impl Output {
         FAILED.load(Ordering::Relaxed)
     }
 
-    /// Data that need not be UTF-8, as it is.
+    /// Data that need not be UTF-8, as it is; never among JSON.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
         let mut stream = io::stdout();
         let _ = stream.write_all(bytes).and_then(|()| stream.flush());
     }
 
-    /// Data for a machine: one JSON document on standard output.
+    /// Data for a machine: the one JSON document on standard output, or the last line of a stream.
     pub(crate) fn json(&self, value: &impl Serialize) {
-        if let Ok(text) = serde_json::to_string_pretty(value) {
-            self.line(&text);
-        }
+        self.json_indented_by(2, value);
     }
 
     /// As [`json`](Output::json), with another indentation than two spaces.
     pub(crate) fn json_indented_by(&self, spaces: usize, value: &impl Serialize) {
+        HAS_DOCUMENT.store(true, Ordering::Relaxed);
+        if self.has_events() {
+            return self.event(&json!({"event": "result", "ok": true, "result": value}));
+        }
         let indentation = " ".repeat(spaces);
         let mut text = Vec::new();
         let formatter = serde_json::ser::PrettyFormatter::with_indent(indentation.as_bytes());
         if value.serialize(&mut serde_json::Serializer::with_formatter(&mut text, formatter)).is_ok() {
-            self.line(&String::from_utf8_lossy(&text));
+            self.print(&String::from_utf8_lossy(&text));
+        }
+    }
+
+    /// A line of a stream of JSON.
+    pub(super) fn event(&self, value: &serde_json::Value) {
+        self.print(&value.to_string());
+    }
+
+    /// Sees to it that there is a document where JSON was asked for, however the command ended. What a command has
+    /// printed says itself what failed.
+    pub(super) fn complete_json(&self, failed: Option<&Error>) {
+        if !self.is_json() || HAS_DOCUMENT.load(Ordering::Relaxed) {
+            return;
+        }
+        match failed.map(Failure::from) {
+            None => self.json(&json!({"ok": true})),
+            Some(failure) if self.has_events() => {
+                let mut last = json!({"event": "result", "ok": false});
+                if let (Some(last), Ok(serde_json::Value::Object(failure))) =
+                    (last.as_object_mut(), serde_json::to_value(failure))
+                {
+                    last.extend(failure);
+                }
+                self.event(&last);
+            }
+            Some(failure) => self.json(&failure),
         }
     }
 

@@ -50,13 +50,17 @@ enum Format {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
-    pack_all(&arguments.packing, &common, context).map(drop)
+    refuse_bad_output(&arguments.packing)?;
+    let reports = pack_all(&arguments.packing, &common, context)?;
+    if common.json {
+        context.output.json(&reports);
+    }
+    Ok(())
 }
 
-/// Packs each directory, prints the files' paths (or their description as JSON) and returns them.
-pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) -> Result<Vec<PathBuf>> {
+/// Packs each directory, prints the files' paths, and returns what was made.
+pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
-    let mut files = Vec::new();
     for directory in common.directories() {
         let packed = pack(&directory, packing, context)?;
         for warning in &packed.warnings {
@@ -65,9 +69,7 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
                 context.output.hint(hint);
             }
         }
-        if common.json {
-            reports.push(Report::new(&packed));
-        } else {
+        if !common.json {
             let file = packed.file.strip_prefix(".").unwrap_or(&packed.file);
             context.output.line(&text::visible_bytes(file.as_os_str().as_encoded_bytes()));
             if !common.quiet {
@@ -75,15 +77,12 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
                 context.output.note(&format!("packed {}, {size}", text::count(packed.files, "file")));
             }
         }
-        files.push(packed.file);
+        reports.push(Report::new(&packed));
     }
     if let Err(error) = store(context).make_room() {
         context.output.warnings(&error);
     }
-    if common.json {
-        context.output.json(&reports);
-    }
-    Ok(files)
+    Ok(reports)
 }
 
 fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
@@ -126,6 +125,20 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
     )
 }
 
+/// Refuses what cannot be packed into, before anything is built.
+pub(super) fn refuse_bad_output(packing: &Packing) -> Result<()> {
+    let Some(dir) = packing.output.as_deref().filter(|dir| !dir.is_dir()) else { return Ok(()) };
+    // A directory that is not there is made.
+    match std::fs::symlink_metadata(dir) {
+        Ok(_) => Err(Error::usage(format!(
+            "`--output {}` is a file; a directory is allowed",
+            text::visible(&dir.to_string_lossy())
+        ))
+        .hint("leave out the name of the file: it follows from the plugin")),
+        Err(_) => Ok(()),
+    }
+}
+
 /// `SOURCE_DATE_EPOCH`, for files that are the same whoever packs them.
 fn source_date_epoch(site: &Site) -> Result<Option<i64>> {
     let Some(value) = site.environment.text("SOURCE_DATE_EPOCH") else { return Ok(None) };
@@ -138,9 +151,10 @@ fn source_date_epoch(site: &Site) -> Result<Option<i64>> {
     })
 }
 
+/// A file that was made, for `--json`.
 #[derive(Serialize)]
-struct Report {
-    file: String,
+pub(super) struct Report {
+    pub(super) file: String,
     bytes: u64,
     hash: String,
     files: usize,
@@ -152,7 +166,7 @@ struct Report {
 }
 
 impl Report {
-    fn new(packed: &Packed) -> Report {
+    pub(super) fn new(packed: &Packed) -> Report {
         Report {
             file: packed.file.to_string_lossy().into_owned(),
             bytes: packed.file_size,

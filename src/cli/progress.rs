@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::common::Common;
+use super::json;
 use super::output::Output;
 use crate::graph::{Built, Event, Observer};
 use crate::text;
@@ -133,6 +134,9 @@ impl Progress {
 
 impl Observer for Progress {
     fn event(&self, project: &Path, event: Event<'_>) {
+        if self.output.has_events() {
+            self.output.event(&json::event(project, &event));
+        }
         match event {
             Event::Warning { task, text } => {
                 let text = self.about(project, &format!("{task}: {text}"));

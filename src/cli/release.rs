@@ -1,6 +1,5 @@
 //! `mwp release`: build what is stale, then pack.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
@@ -8,7 +7,7 @@ use clap::Args;
 use super::Context;
 use super::build::{Building, build};
 use super::common::{Common, Places};
-use super::pack::{Packing, pack_all};
+use super::pack::{Packing, Report, pack_all, refuse_bad_output};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::graph::Target;
@@ -31,6 +30,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
+    refuse_bad_output(&arguments.packing)?;
     let built = build(&arguments.building, &common, Target::Release, context)?;
     if arguments.building.dry_run {
         if common.json {
@@ -38,17 +38,23 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         }
         return Ok(());
     }
-    let files = pack_all(&arguments.packing, &common, context)?;
-    if arguments.install { hand_over(&files) } else { Ok(()) }
+    let reports = pack_all(&arguments.packing, &common, context)?;
+    if arguments.install {
+        hand_over(&reports)?;
+    }
+    if common.json {
+        context.output.json(&reports);
+    }
+    Ok(())
 }
 
 /// The stages meet in the file alone: installing is another process.
-fn hand_over(files: &[PathBuf]) -> Result<()> {
+fn hand_over(reports: &[Report]) -> Result<()> {
     let program = std::env::current_exe()
         .map_err(|error| Error::machine(format!("cannot find mwp itself: {error}")))?;
     let status = Command::new(&program)
         .args(["install", "--force", "--"])
-        .args(files)
+        .args(reports.iter().map(|report| &report.file))
         .status()
         .map_err(|error| Error::io("run", &program, &error))?;
     match status.code() {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
+use serde_json::json;
 
 use super::Context;
 use super::shells::Plugins;
@@ -22,6 +23,9 @@ pub(super) fn reload(arguments: &ReloadArguments, context: &Context) -> Result<(
     let (module, control) = running_module(arguments.module.as_deref(), context)?;
     control.order(&Request::Reload)?;
     context.output.note(&format!("{module} has been looked at again"));
+    if context.output.is_json() {
+        context.output.json(&json!({"module": module.as_str()}));
+    }
     Ok(())
 }
 
@@ -40,7 +44,7 @@ pub(super) struct RestartArguments {
 }
 
 pub(super) fn restart(arguments: &RestartArguments, context: &Context) -> Result<()> {
-    let (_, control) = running_module(arguments.module.as_deref(), context)?;
+    let (module, control) = running_module(arguments.module.as_deref(), context)?;
     control.order(&Request::Restart { names: arguments.names.clone(), wait: arguments.wait })?;
     for name in &arguments.names {
         let name = text::visible(name);
@@ -48,6 +52,10 @@ pub(super) fn restart(arguments: &RestartArguments, context: &Context) -> Result
             true => format!("restarted {name}"),
             false => format!("restarting {name}; `mwp status` says how it goes"),
         });
+    }
+    if context.output.is_json() {
+        let names = &arguments.names;
+        context.output.json(&json!({"module": module.as_str(), "names": names, "waited": arguments.wait}));
     }
     Ok(())
 }
@@ -71,6 +79,9 @@ pub(super) fn stop(arguments: &StopArguments, context: &Context) -> Result<()> {
     }
     for name in &arguments.names {
         context.output.note(&format!("stopped {}", text::visible(name)));
+    }
+    if context.output.is_json() {
+        context.output.json(&json!({"module": module.as_str(), "names": &arguments.names}));
     }
     Ok(())
 }

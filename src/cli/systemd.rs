@@ -57,6 +57,16 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         context.output.warning("nothing keeps the logs small: there is no `logrotate` on this machine");
         context.output.hint("install it, then run the same command again");
     }
+    if context.output.is_json() && roster.problems.is_empty() {
+        let files = &units.files;
+        context.output.json(&serde_json::json!({
+            "module": roster.module.as_str(),
+            "target": units.target,
+            "changed": files.changed,
+            "unchanged": files.unchanged,
+            "removed": files.removed,
+        }));
+    }
     match roster.problems.is_empty() {
         true => Ok(()),
         false => Err(Error::many(roster.fault, roster.problems)),

@@ -44,6 +44,10 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
+    if context.output.is_json() && !arguments.detach {
+        return Err(Error::usage("`mwp up` goes on until it is ended, and has no document")
+            .hint("`mwp up --detach --json` returns when everything has started"));
+    }
     leave_plugin_environment(context)?;
     let base = arguments.base.plugins_base_dir.as_deref();
     let module = module_to_start(arguments.module.as_deref(), base, "mwp up", context)?;
@@ -91,6 +95,27 @@ fn base_words(arguments: &Arguments) -> Result<Vec<OsString>> {
     })
 }
 
+/// A module of another name than MetWork's is one that has been made here; else it is a slip of the fingers.
+fn refuse_unknown_module(module: &Module, base: Option<&Path>, context: &Context) -> Result<()> {
+    let is_loaded = context.site.module.as_ref() == Some(module);
+    if is_loaded || Module::KNOWN.contains(module) {
+        return Ok(());
+    }
+    let mut places = vec![context.site.runtime_home(module), context.site.provisioning(module)];
+    places.extend(base.map(Path::to_owned));
+    if places.iter().any(|place| fs::exists(place)) {
+        return Ok(());
+    }
+    let error = Error::usage(format!("there is no module `{module}` on this machine"));
+    let known = Module::KNOWN;
+    Err(match text::nearest(module.as_str(), known.iter().map(Module::as_str)) {
+        Some(nearest) => error.hint(format!("did you mean `--module {nearest}`?")),
+        None => error.hint(
+            "mfserv, mfdata and mfbase are there; another one is there once a plugin of it is installed",
+        ),
+    })
+}
+
 /// The module that was named, or is loaded, or the only one that has something to run.
 pub(super) fn module_to_start(
     named: Option<&str>,
@@ -100,7 +125,7 @@ pub(super) fn module_to_start(
 ) -> Result<Module> {
     let candidates = modules(named, &context.site)?;
     if let [module] = candidates.as_slice() {
-        refuse_unknown(module, base, context)?;
+        refuse_unknown_module(module, base, context)?;
         return Ok(module.clone());
     }
     let has_plugins = |module: &&Module| {
@@ -119,20 +144,6 @@ pub(super) fn module_to_start(
                 .hint(format!("name it: `{command} --module {}`", names[0])))
         }
     }
-}
-
-/// A site may have modules of its own; one without plugins is a slip of the fingers.
-fn refuse_unknown(module: &Module, base: Option<&Path>, context: &Context) -> Result<()> {
-    let known: Vec<&str> = Module::KNOWN.iter().map(Module::as_str).collect();
-    let has_place = fs::exists(&Base::new(base, module, &context.site).dir);
-    if known.contains(&module.as_str()) || has_place || context.site.module.as_ref() == Some(module) {
-        return Ok(());
-    }
-    let error = Error::usage(format!("there is no module `{}` here", text::visible(module.as_str())));
-    Err(match text::nearest(module.as_str(), known.iter().copied()) {
-        Some(nearest) => error.hint(format!("did you mean `{nearest}`?")),
-        None => error.hint(format!("there are {}", known.join(", "))),
-    })
 }
 
 /// What cannot be provisioned does not keep the rest from starting.
@@ -191,6 +202,9 @@ fn detach(program: &Path, module: &Module, arguments: &Arguments, context: &Cont
     }
     if !arguments.quiet {
         context.output.note(&status.summary());
+    }
+    if context.output.is_json() {
+        context.output.json(&status);
     }
     Ok(crate::exit::DONE)
 }
@@ -259,6 +273,13 @@ pub(super) fn run_supervisor(arguments: &SuperviseArguments, context: &Context) 
     supervise(&options, &context.site, Box::new(watcher))
 }
 
+fn print_down(modules: &[Module], context: &Context) {
+    if context.output.is_json() {
+        let modules: Vec<&str> = modules.iter().map(Module::as_str).collect();
+        context.output.json(&serde_json::json!({"down": modules}));
+    }
+}
+
 /// Stop a module: requests under way are answered, then everything ends
 #[derive(Debug, Args)]
 pub(super) struct DownArguments {
@@ -270,6 +291,7 @@ pub(super) struct DownArguments {
 pub(super) fn down(arguments: &DownArguments, context: &Context) -> Result<()> {
     let Some((module, control)) = find_running(arguments.module.as_deref(), context)? else {
         context.output.note(&not_up(arguments.module.as_deref(), context));
+        print_down(&modules(arguments.module.as_deref(), &context.site)?, context);
         return Ok(());
     };
     // It may be gone before its answer has arrived.
@@ -282,5 +304,6 @@ pub(super) fn down(arguments: &DownArguments, context: &Context) -> Result<()> {
         std::thread::sleep(Duration::from_millis(10));
     }
     context.output.note(&format!("{module} is down"));
+    print_down(&[module], context);
     Ok(())
 }

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory};
 
-use super::CommandLine;
-use crate::error::Error;
+use super::output::Output;
+use super::{Command as Verb, CommandLine};
+use crate::error::{Error, Result};
 use crate::text;
 
 /// What people who know other tools type, and what it is called here.
@@ -28,7 +29,7 @@ const ELSEWHERE: [(&str, &str); 14] = [
 ];
 
 /// Options that every command may have before its name, as `mwp -v build`; those with a value.
-const GLOBAL: [&str; 5] = ["-v", "--verbose", "-q", "--quiet", "--json"];
+const GLOBAL: [&str; 6] = ["-v", "--verbose", "-q", "--quiet", "--json", "--json=events"];
 const GLOBAL_WITH_VALUE: [&str; 2] = ["-C", "--directory"];
 
 /// The command line with the options before the command behind it.
@@ -50,6 +51,32 @@ pub(super) fn in_order(words: &[OsString]) -> Vec<OsString> {
             [&words[0], command].into_iter().chain(before).chain(&words[at + 1..]).cloned().collect()
         }
         _ => words.to_vec(),
+    }
+}
+
+/// Refuses JSON of commands that have none, and a stream of those that have a document.
+pub(super) fn refuse_json(command: Option<&Verb>, output: &Output) -> Result<()> {
+    if !output.is_json() {
+        return Ok(());
+    }
+    let streams =
+        matches!(command, None | Some(Verb::Build(_) | Verb::Release(_) | Verb::Watch(_) | Verb::Lock(_)));
+    match command {
+        Some(Verb::Metrics(_)) => {
+            Err(Error::usage("metrics have a form of their own").hint("leave out `--json`"))
+        }
+        Some(Verb::Help(_) | Verb::Completions(_) | Verb::Man(_) | Verb::Shims(_) | Verb::Cronwrap(_)) => {
+            Err(Error::usage("this command has no JSON").hint("leave out `--json`"))
+        }
+        Some(Verb::Watch(_)) if !output.has_events() => {
+            Err(Error::usage("`watch` does not end, and has no document")
+                .hint("`--json=events` prints an object per line"))
+        }
+        _ if output.has_events() && !streams => {
+            Err(Error::usage("`--json=events` is for `build`, `release`, `lock` and `watch`")
+                .hint("`--json` prints one document"))
+        }
+        _ => Ok(()),
     }
 }
 

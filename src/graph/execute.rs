@@ -49,7 +49,7 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, stale: Stale) -> Resul
         Err((error, log)) => {
             let error = if process::is_interrupted() { Error::interrupted() } else { error };
             event(Event::Failed { task: &task.name, error: &error, output: &log.text(), log: &log_path });
-            return Err(error);
+            return Err(error.in_task(&task.name, &log_path));
         }
     };
     let inputs = inputs_now(project, &stale)?;

@@ -145,8 +145,9 @@ pub fn build(project: &Project<'_>, slots: &Slots) -> Result<Vec<TaskStatus>> {
         return Err(Error::interrupted());
     }
     if let Some(first) = failures.first() {
-        let fault = first.fault;
-        return Err(Error::many(fault, failures.into_iter().flat_map(|failure| failure.problems).collect()));
+        let (fault, task) = (first.fault, first.task.clone());
+        let problems = failures.into_iter().flat_map(|failure| failure.problems).collect();
+        return Err(Error { fault, problems, task });
     }
     Ok(statuses.into_values().collect())
 }

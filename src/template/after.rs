@@ -1,7 +1,7 @@
 //! What may follow the making of a plugin: its release, its installation, and keeping nothing but the release.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 use crate::exit;
@@ -11,11 +11,14 @@ use crate::text;
 
 /// Releases the plugin in `dir` with `program`, which is `mwp`, and installs the release where wanted. It runs
 /// as a process of its own, since the two stages know nothing of templates.
-pub fn release(program: &Path, dir: &Path, install: bool, site: &Site) -> Result<()> {
+pub fn release(program: &Path, dir: &Path, install: bool, is_silent: bool, site: &Site) -> Result<()> {
     let mut command = Command::new(program);
     command.arg("release").env_clear().envs(site.environment.iter()).current_dir(dir);
     if install {
         command.arg("--install");
+    }
+    if is_silent {
+        command.stdout(Stdio::null());
     }
     let status = command.status().map_err(|error| Error::io("run", program, &error))?;
     if status.success() {
@@ -74,8 +77,8 @@ mod tests {
         let dir = root.path().join("foo");
         fs::create_dir_all(&dir).unwrap();
         assert!(keep_release_only(&dir).unwrap_err().to_string().contains("is kept"));
-        release(&program, &dir, false, &site).unwrap();
-        release(&program, &dir, true, &site).unwrap();
+        release(&program, &dir, false, false, &site).unwrap();
+        release(&program, &dir, true, false, &site).unwrap();
         assert_eq!(fs::read_text(&dir.join("arguments")).unwrap(), "release\nrelease --install\n");
         keep_release_only(&dir).unwrap();
         assert!(!fs::exists(&dir) && fs::exists(&root.path().join("foo-1-1.metwork.mfserv.plugin")));
@@ -88,7 +91,7 @@ mod tests {
         fs::create_dir_all(&dir).unwrap();
         let site = Site::new(Environment::default());
         for (code, fault) in [(1, crate::error::Fault::Input), (3, crate::error::Fault::Machine)] {
-            let error = release(&stand_in(root.path(), code), &dir, false, &site).unwrap_err();
+            let error = release(&stand_in(root.path(), code), &dir, false, false, &site).unwrap_err();
             assert_eq!(error.fault, fault);
             assert!(error.to_string().contains("was created, but its release failed"));
         }

@@ -35,7 +35,7 @@ fn installed_plugins_run_and_end_with_the_module() {
     assert_eq!(processes_of(&sandbox.runtime_home()), [0; 0]);
     sandbox.fails(1, ["status"]).says("no module is up").says("hint: bring it up with `mwp up`");
     sandbox.ok(["down"]).says("no module is up");
-    sandbox.fails(2, ["up", "--detach", "--module", "mfsrv"]).says("did you mean `mfserv`?");
+    sandbox.fails(2, ["up", "--detach", "--module", "mfsrv"]).says("did you mean `--module mfserv`?");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
+use serde_json::json;
 
 use super::shells::Templates;
 use super::{Context, ask};
@@ -158,14 +159,24 @@ pub(crate) fn create(create: Create, context: &Context) -> Result<()> {
         text::path(&dir),
         text::visible(&template.name)
     ));
-    if create.make || create.install || create.delete {
+    let is_released = create.make || create.install || create.delete;
+    if is_released {
         let program = std::env::current_exe().at("find", Path::new("mwp"))?;
-        template::release(&program, &dir, create.install, &context.site)?;
+        template::release(&program, &dir, create.install, context.output.is_json(), &context.site)?;
         if create.delete {
             template::keep_release_only(&dir)?;
         }
     } else {
         context.output.hint(&format!("`cd {name}`, then `make develop` puts it into service from there"));
+    }
+    if context.output.is_json() {
+        context.output.json(&json!({
+            "name": name.as_str(),
+            "module": module.as_str(),
+            "template": template.name,
+            "directory": (!create.delete).then(|| dir.to_string_lossy()),
+            "released": is_released,
+        }));
     }
     Ok(())
 }
@@ -215,6 +226,16 @@ pub(crate) fn init(arguments: &Init, context: &Context) -> Result<()> {
         .output
         .line(&format!("{} is the plugin `{name}` now: {files} from the template", text::path(dir)));
     context.output.hint("`mwp check` says what is still to be written, `mwp build` builds it");
+    if context.output.is_json() {
+        context.output.json(&json!({
+            "name": name.as_str(),
+            "module": module.as_str(),
+            "template": template.name,
+            "directory": dir.to_string_lossy(),
+            "files": made.files,
+            "kept": made.kept,
+        }));
+    }
     Ok(())
 }
 

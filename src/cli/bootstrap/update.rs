@@ -59,23 +59,40 @@ pub(super) fn run(arguments: Arguments, context: &Context) -> Result<()> {
     let update = Update::plan(directory, arguments.template.as_deref(), answers, &context.site, &mut ask)?;
     if arguments.dry_run {
         update.changes().iter().for_each(|change| context.output.line(diff(change).trim_end()));
+        if context.output.is_json() {
+            context.output.json(&report(&update));
+        }
         return Ok(());
     }
     update.apply()?;
     for change in update.changes() {
-        let mark = match change.outcome {
-            Outcome::Added => "added",
-            Outcome::Changed => "changed",
-            Outcome::Removed => "removed",
-            Outcome::StaysRemoved => "stays removed",
-            Outcome::Conflict(_) => "conflict",
-        };
+        let mark = mark(&change.outcome);
         context.output.line(&format!("{mark:13}  {}", text::visible(&change.path)));
     }
     if update.changes().is_empty() {
         context.output.line("up to date with its template");
     }
-    conflicts(&update, directory)
+    conflicts(&update, directory)?;
+    if context.output.is_json() {
+        context.output.json(&report(&update));
+    }
+    Ok(())
+}
+
+fn mark(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Added => "added",
+        Outcome::Changed => "changed",
+        Outcome::Removed => "removed",
+        Outcome::StaysRemoved => "stays removed",
+        Outcome::Conflict(_) => "conflict",
+    }
+}
+
+/// For `--json`.
+fn report(update: &Update) -> Vec<serde_json::Value> {
+    let entry = |change: &Change| serde_json::json!({"path": change.path, "outcome": mark(&change.outcome)});
+    update.changes().iter().map(entry).collect()
 }
 
 /// Changes that are not committed could not be told from the template's afterwards.

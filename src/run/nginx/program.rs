@@ -80,6 +80,12 @@ impl Nginx {
         self.lua.get_or_init(|| lua::modules(self, site)).as_deref()
     }
 
+    /// Whether Lua is in it, or beside it, without asking whether that fits.
+    pub fn may_run_lua(&self) -> bool {
+        let beside = self.modules_dir().map(|dir| dir.join("ngx_http_lua_module.so"));
+        self.build.contains("lua") || beside.is_some_and(|module| module.is_file())
+    }
+
     /// Where modules are that can be loaded.
     pub(super) fn modules_dir(&self) -> Option<PathBuf> {
         let option = |name: &str| {

@@ -1,0 +1,70 @@
+//! `mwp doctor`: what this machine has and lacks.
+
+use clap::Args;
+use serde_json::json;
+
+use super::Context;
+use crate::doctor::{Finding, State, examine};
+use crate::error::{Error, Fault, Problem, Result};
+use crate::text;
+
+/// Say what this machine has, and lacks, for building, installing and running plugins
+///
+/// It starts and changes nothing. Exit 1 where something is lacking that the installed plugins need.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: mwp doctor")]
+pub(super) struct Arguments {
+    /// Say only what is missing or bad
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
+    let findings = examine(&context.site);
+    let lacks: Vec<Problem> = findings.iter().filter(|finding| finding.is_a_lack()).map(problem).collect();
+    if context.output.is_json() {
+        context.output.json(&json!({"ok": lacks.is_empty(), "findings": findings}));
+    } else {
+        for area in ["build", "install", "run", "machine"] {
+            print(area, &findings, arguments.quiet, context);
+        }
+    }
+    if lacks.is_empty() { Ok(()) } else { Err(Error::many(Fault::Input, lacks)) }
+}
+
+fn print(area: &str, findings: &[Finding], quiet: bool, context: &Context) {
+    let shown =
+        findings.iter().filter(|finding| finding.area == area && !(quiet && finding.state == State::Ok));
+    for (index, finding) in shown.enumerate() {
+        if index == 0 {
+            context.output.line(area);
+        }
+        let (word, what) = (word(finding.state), text::visible(&finding.what));
+        let found = text::visible(&finding.found);
+        match &finding.mend {
+            None => context.output.line(&format!("  {word:7}  {what}: {found}")),
+            Some(mend) => {
+                let found = if found.is_empty() { found } else { format!(" {found};") };
+                context.output.line(&format!("  {word:7}  {what}:{found} for {}", finding.purpose));
+                context.output.line(&format!("  {:7}  {mend}", ""));
+            }
+        }
+    }
+}
+
+fn word(state: State) -> &'static str {
+    match state {
+        State::Ok => "ok",
+        State::Missing => "missing",
+        State::Bad => "bad",
+    }
+}
+
+fn problem(finding: &Finding) -> Problem {
+    let what = text::visible(&finding.what);
+    let found = match finding.state {
+        State::Missing => "is not there".to_owned(),
+        _ => format!("is no good: {}", text::visible(&finding.found)),
+    };
+    Problem { message: format!("{what} {found}; it is for {}", finding.purpose), hint: finding.mend.clone() }
+}

@@ -1,0 +1,163 @@
+//! What `--json` asks for, and what a failure is as JSON.
+//!
+//! Standard output holds one document, whatever becomes of the command: its result, or what went wrong. With
+//! `--json=events` it holds one object per line, the last of which is the result.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::ArgMatches;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Fault, Problem};
+use crate::graph::Event;
+
+/// What standard output is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    #[default]
+    Text,
+    Document,
+    /// A line for each event of a build.
+    Events,
+}
+
+/// What went wrong.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
+    error: String,
+    hint: Option<String>,
+    fault: &'static str,
+    problems: Vec<Problem>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Failure {
+        let task = error.task.as_deref();
+        Failure {
+            error: error.to_string(),
+            hint: error.problems.iter().find_map(|problem| problem.hint.clone()),
+            fault: word(error.fault),
+            problems: error.problems.clone(),
+            task: task.map(|task| task.name.clone()),
+            log: task.map(|task| task.log.to_string_lossy().into_owned()),
+        }
+    }
+}
+
+/// A fault, for machines.
+pub(super) fn word(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Input => "input",
+        Fault::Usage => "usage",
+        Fault::Machine => "machine",
+        Fault::Interrupted => "interrupted",
+        Fault::DoneBut => "done_but",
+    }
+}
+
+impl Form {
+    /// The form that these arguments ask for, of whichever command.
+    pub(super) fn of(matches: &ArgMatches) -> Form {
+        let mut innermost = matches;
+        while let Some((_, matches)) = innermost.subcommand() {
+            innermost = matches;
+        }
+        match innermost.try_get_one::<bool>("json") {
+            Ok(Some(true)) if has_events(innermost) => Form::Events,
+            Ok(Some(true)) => Form::Document,
+            _ => Form::Text,
+        }
+    }
+
+    /// The same for a command line that is refused: what is behind `--` is another command's.
+    pub(super) fn of_words(words: &[OsString]) -> Form {
+        let mut ours = words.iter().take_while(|word| *word != "--");
+        ours.find_map(|word| match word.to_str() {
+            Some("--json") => Some(Form::Document),
+            Some("--json=events") => Some(Form::Events),
+            Some(word) if word.starts_with("--json=") => Some(Form::Document),
+            _ => None,
+        })
+        .unwrap_or_default()
+    }
+}
+
+fn has_events(matches: &ArgMatches) -> bool {
+    let mut raw = matches.try_get_raw("json").ok().flatten().into_iter().flatten();
+    raw.any(|word| word == "events")
+}
+
+/// One of several things that a command was to deal with, in its place among the others.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Entry {
+    Done(Value),
+    Failed {
+        #[serde(flatten)]
+        what: Value,
+        #[serde(flatten)]
+        failure: Failure,
+    },
+}
+
+impl Entry {
+    pub(super) fn failed(what: Value, error: &Error) -> Entry {
+        Entry::Failed { what, failure: Failure::from(error) }
+    }
+
+    /// Whether a list says more than the failure of the one thing there is.
+    pub(super) fn are_worth_a_list(entries: &[Entry]) -> bool {
+        !matches!(entries, [Entry::Failed { .. }])
+    }
+}
+
+/// The values of `--json[=events]`; that it was given is all that most commands want to know.
+pub(super) fn parse(text: &str) -> Result<bool, String> {
+    match text {
+        "document" | "events" => Ok(true),
+        "" => Ok(false),
+        _ => Err("`--json` and `--json=events` are allowed".to_owned()),
+    }
+}
+
+/// An event of a build, for `--json=events`.
+pub(super) fn event(directory: &Path, event: &Event<'_>) -> Value {
+    let mut value = match event {
+        Event::Waiting { holder } => json!({"event": "waiting", "holder": holder}),
+        Event::Fresh { task } => json!({"event": "fresh", "task": task}),
+        Event::Started { task, summary, reasons } => {
+            json!({"event": "started", "task": task, "summary": summary, "reasons": reasons})
+        }
+        Event::Line { task, line } => json!({"event": "output", "task": task, "line": line}),
+        Event::Warning { task, text } => json!({"event": "warning", "task": task, "message": text}),
+        Event::LockChanged { task, changes } => {
+            json!({"event": "lock_changed", "task": task, "changes": changes})
+        }
+        Event::Restored { task, took } => {
+            json!({"event": "finished", "task": task, "restored": true, "milliseconds": milliseconds(*took)})
+        }
+        Event::Done { task, took } => {
+            json!({"event": "finished", "task": task, "restored": false, "milliseconds": milliseconds(*took)})
+        }
+        Event::Failed { task, error, log, .. } => {
+            let (failure, log) = (Failure::from(*error), log.to_string_lossy());
+            json!({"event": "failed", "task": task, "error": failure.error, "hint": failure.hint,
+                "fault": failure.fault, "log": log})
+        }
+        Event::Built { built } => json!({"event": "built", "plugin": built.plugin,
+            "milliseconds": milliseconds(built.took)}),
+    };
+    value["directory"] = directory.to_string_lossy().into();
+    value
+}
+
+fn milliseconds(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}
