@@ -1,12 +1,10 @@
 //! Directories that are written to: whether they can be, and what their disk can do.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, OFlags, access, ioctl_ficlone, statvfs};
+use rustix::fs::{Access, Mode, OFlags, access, ioctl_ficlone, statvfs};
 
 use super::Finding;
 use super::needs::Needs;
@@ -71,15 +69,8 @@ fn disk(dir: &Path, free: u64) -> Vec<Finding> {
     let nameless =
         Finding::new("machine", format!("O_TMPFILE at {shown}"), "files that are whole or not there");
     let clones = Finding::new("machine", format!("reflinks at {shown}"), "copies that take no space");
-    let open = || {
-        let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .write(true)
-            .custom_flags(OFlags::TMPFILE.bits().cast_signed())
-            .mode(0o600)
-            .open(dir)
-    };
+    // Files without a name: nothing is left of them.
+    let open = || rustix::fs::open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR);
     let files = open().and_then(|one| Ok((one, open()?)));
     vec![
         match free >= LITTLE {

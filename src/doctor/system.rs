@@ -34,7 +34,7 @@ pub(super) fn examine(site: &Site) -> Vec<Finding> {
 fn clock() -> Finding {
     let finding = Finding::new("machine", "clock", "versions, certificates, logs").needed(true);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let shown = format!("{} seconds since 1970", now);
+    let shown = format!("{now} seconds since 1970");
     match now >= EARLIEST {
         true => finding.ok(shown),
         false => finding.bad(shown, "timedatectl set-ntp true"),
