@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, Mode, OFlags, access, ioctl_ficlone, statvfs};
+use rustix::fs::{Access, access, ioctl_ficlone, statvfs};
 
 use super::Finding;
 use super::needs::Needs;
@@ -66,11 +66,13 @@ fn nearest_existing(path: &Path) -> PathBuf {
 fn disk(dir: &Path, free: u64) -> Vec<Finding> {
     let shown = text::path(dir);
     let space = Finding::new("machine", format!("space at {shown}"), "builds, updates, logs");
-    let nameless =
-        Finding::new("machine", format!("O_TMPFILE at {shown}"), "files that are whole or not there");
+    let nameless = Finding::new(
+        "machine",
+        format!("files without a name at {shown}"),
+        "files that are whole or not there",
+    );
     let clones = Finding::new("machine", format!("reflinks at {shown}"), "copies that take no space");
-    // Files without a name: nothing is left of them.
-    let open = || rustix::fs::open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR);
+    let open = || fs::unnamed_file_in(dir);
     let files = open().and_then(|one| Ok((one, open()?)));
     vec![
         match free >= LITTLE {

@@ -34,7 +34,8 @@ pub(super) fn examine(site: &Site) -> Vec<Finding> {
 fn clock() -> Finding {
     let finding = Finding::new("machine", "clock", "versions, certificates, logs").needed(true);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let shown = format!("{now} seconds since 1970");
+    let shown = i64::try_from(now).ok().and_then(|now| jiff::Timestamp::from_second(now).ok());
+    let shown = shown.map_or_else(|| format!("{now} seconds since 1970"), |now| now.to_string());
     match now >= EARLIEST {
         true => finding.ok(shown),
         false => finding.bad(shown, "timedatectl set-ntp true"),
