@@ -6,9 +6,10 @@ use std::process::Command;
 use clap::Args;
 
 use super::Context;
-use super::build::{Building, build};
+use super::build::{Building, build_timed};
 use super::common::{Common, Places};
 use super::pack::{Packing, pack_all};
+use super::timings::{Page, TimingsOption};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::graph::Target;
@@ -22,6 +23,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     building: Building,
     #[command(flatten)]
+    timings: TimingsOption,
+    #[command(flatten)]
     packing: Packing,
     #[command(flatten)]
     common: Common,
@@ -31,7 +34,16 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
-    let built = build(&arguments.building, &common, Target::Release, context)?;
+    let (built, projects) = build_timed(&arguments.building, &common, Target::Release, context);
+    let page = arguments.timings.file(&common.directories());
+    let write = |releases: &[PathBuf]| match &page {
+        Some(file) => Page { target: Target::Release, projects: &projects, releases }.write(file, context),
+        None => Ok(()),
+    };
+    let built = match built {
+        Ok(built) => built,
+        Err(error) => return write(&[]).and(Err(error)),
+    };
     if arguments.building.dry_run {
         if common.json {
             context.output.json(&built);
@@ -39,6 +51,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         return Ok(());
     }
     let files = pack_all(&arguments.packing, &common, context)?;
+    write(&files)?;
     if arguments.install { hand_over(&files) } else { Ok(()) }
 }
 
