@@ -11,6 +11,7 @@ pub mod artifact;
 pub mod check;
 pub mod clean;
 pub mod cli;
+pub mod contents;
 pub mod cron;
 pub mod digest;
 pub mod doctor;

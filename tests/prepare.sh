@@ -27,6 +27,7 @@ if [ "${1:-}" = tests ]; then
     need crontab cron
     need systemd-analyze systemd
     need openssl openssl
+    need chromium chromium
     # Not on everybody's PATH, and found all the same.
     [ -x /usr/sbin/nginx ] || need nginx nginx-light
     [ -e /usr/lib/nginx/modules/ngx_http_lua_module.so ] || missing="$missing libnginx-mod-http-lua"

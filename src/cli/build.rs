@@ -13,9 +13,10 @@ use super::json::Entry;
 use super::output::Output;
 use super::progress::Progress;
 use super::signals;
+use super::timings::{Page, TimingsOption};
 use crate::check;
 use crate::error::{Error, Fault, Result};
-use crate::graph::{self, Mode, Project, Slots, Target, TaskStatus};
+use crate::graph::{self, Mode, Project, ProjectTiming, Slots, Target, TaskStatus, Timings};
 use crate::plugin::config::ConfigProblem;
 use crate::recipe;
 use crate::store::Store;
@@ -26,6 +27,8 @@ use crate::text;
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(super) building: Building,
+    #[command(flatten)]
+    timings: TimingsOption,
     #[command(flatten)]
     pub(super) common: Common,
 }
@@ -76,15 +79,21 @@ impl From<graph::Built> for Built {
 
 pub(super) fn run_at(BuildArguments { arguments, places }: &BuildArguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(places);
-    run(&Arguments { building: arguments.building.clone(), common }, context)
+    let (building, timings) = (arguments.building.clone(), arguments.timings.clone());
+    run(&Arguments { building, timings, common }, context)
 }
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
-    let built = build(&arguments.building, &arguments.common, Target::Build, context)?;
-    if arguments.common.json {
-        context.output.json(&built);
+    let Arguments { building, timings, common } = arguments;
+    let (built, projects) = build_timed(building, common, Target::Build, context);
+    if let Some(file) = timings.file(&common.directories()).filter(|_| !building.dry_run) {
+        Page { target: Target::Build, projects: &projects, releases: &[] }.write(&file, context)?;
     }
-    Ok(())
+    if common.json {
+        context.output.json(&built?);
+        return Ok(());
+    }
+    built.map(drop)
 }
 
 /// Builds each directory for `target`, all of them at the same time.
@@ -94,22 +103,46 @@ pub(super) fn build(
     target: Target,
     context: &Context,
 ) -> Result<Vec<Built>> {
+    build_timed(building, common, target, context).0
+}
+
+/// As [`build`], with the times of what was built, even if not all of it succeeded.
+pub(super) fn build_timed(
+    building: &Building,
+    common: &Common,
+    target: Target,
+    context: &Context,
+) -> (Result<Vec<Built>>, Vec<ProjectTiming>) {
+    // Below `make`, its rules print to the terminal as they always did.
+    let is_below_make = context.site.environment.get("MAKELEVEL").is_some();
+    let shown: &[&str] = if is_below_make { &recipe::MAKEFILE_TASKS } else { &[] };
+    let progress = Progress::new(context.output, common, common.directories().len() > 1).showing(shown);
+    let timings = Timings::new(&progress);
+    let built = build_watched(building, common, target, (&progress, &timings), context);
+    (built, timings.finish())
+}
+
+fn build_watched(
+    building: &Building,
+    common: &Common,
+    target: Target,
+    (progress, timings): (&Progress, &Timings<'_>),
+    context: &Context,
+) -> Result<Vec<Built>> {
     let directories = common.directories();
     let mode =
         Mode { force: building.force, locked: building.locked, offline: building.offline, ..Mode::default() };
     let store = store(context);
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let slots = Slots::new(building.jobs.map_or(processors, usize::from));
-    // Below `make`, its rules print to the terminal as they always did.
-    let is_below_make = context.site.environment.get("MAKELEVEL").is_some();
-    let shown: &[&str] = if is_below_make { &recipe::MAKEFILE_TASKS } else { &[] };
-    let progress = Progress::new(context.output, common, directories.len() > 1).showing(shown);
     let open = |dir: &Path| -> Result<Project<'_>> {
         std::fs::read_dir(dir).map_err(|error| {
             Error::input(format!("cannot enter {}: {}", text::path(dir), text::io_reason(&error)))
                 .hint("name the directory of a plugin with -C")
         })?;
-        Ok(Project::new(dir, recipe::plan(dir, target)?, &context.site, &store, &mode, &progress))
+        let project = Project::new(dir, recipe::plan(dir, target)?, &context.site, &store, &mode, timings);
+        timings.expect(dir, &project.name, &project.plan);
+        Ok(project)
     };
     if building.dry_run {
         let mut built = Vec::new();

@@ -43,6 +43,7 @@ mod status_table;
 mod steer;
 mod style;
 mod systemd;
+mod timings;
 mod tree;
 mod up;
 mod usage;

@@ -1,13 +1,15 @@
 //! `mwp release`: build what is stale, then pack.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
 
 use super::Context;
-use super::build::{Building, build};
+use super::build::{Building, build_timed};
 use super::common::{Common, Places};
 use super::pack::{Packing, Report, pack_all, refuse_bad_output};
+use super::timings::{Page, TimingsOption};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::graph::Target;
@@ -21,6 +23,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     building: Building,
     #[command(flatten)]
+    timings: TimingsOption,
+    #[command(flatten)]
     packing: Packing,
     #[command(flatten)]
     common: Common,
@@ -31,7 +35,16 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
     refuse_bad_output(&arguments.packing)?;
-    let built = build(&arguments.building, &common, Target::Release, context)?;
+    let (built, projects) = build_timed(&arguments.building, &common, Target::Release, context);
+    let page = arguments.timings.file(&common.directories());
+    let write = |releases: &[PathBuf]| match &page {
+        Some(file) => Page { target: Target::Release, projects: &projects, releases }.write(file, context),
+        None => Ok(()),
+    };
+    let built = match built {
+        Ok(built) => built,
+        Err(error) => return write(&[]).and(Err(error)),
+    };
     if arguments.building.dry_run {
         if common.json {
             context.output.json(&built);
@@ -39,6 +52,8 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         return Ok(());
     }
     let reports = pack_all(&arguments.packing, &common, context)?;
+    let files: Vec<PathBuf> = reports.iter().map(|report| PathBuf::from(&report.file)).collect();
+    write(&files)?;
     if arguments.install {
         hand_over(&reports)?;
     }

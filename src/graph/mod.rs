@@ -48,6 +48,7 @@ mod task;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod timings;
 
 pub use action::{Action, Job, LockCheck, Reads, Report, Scope, Upgrade, upgraded_name};
 pub use draw::{GraphFormat, draw};
@@ -63,3 +64,4 @@ pub use stat::{Instant, Stat};
 pub use state::{STATE_DIR, State};
 pub use status::{Built, TaskStatus};
 pub use task::{Origin, Target, Task};
+pub use timings::{Outcome, ProjectTiming, TaskTiming, Timings};

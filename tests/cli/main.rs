@@ -64,6 +64,7 @@ mod swapping;
 mod switching;
 mod systemd;
 mod templates;
+mod timings;
 mod trust;
 mod unpack;
 mod up;
