@@ -40,6 +40,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         true => Destination::Incoming,
         false => Destination::Step { plugin: &arguments.plugin, step: &arguments.step },
     };
+    if !arguments.random_basename {
+        refuse_same_names(&arguments.files)?;
+    }
+    let mut injector = Injector::new(destination, &context.site)?;
     // All of them or none, as far as that can be known.
     let refused: Vec<Error> = arguments.files.iter().filter_map(|file| Injector::check(file).err()).collect();
     if let Some(first) = refused.first() {
@@ -47,10 +51,6 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         let problems = refused.into_iter().flat_map(|error| error.problems).collect();
         return Err(Error::many(fault, problems).hint_if_none("nothing was injected"));
     }
-    if !arguments.random_basename {
-        refuse_same_names(&arguments.files)?;
-    }
-    let mut injector = Injector::new(destination, &context.site)?;
     (injector.moves, injector.renames) = (arguments.moves, arguments.random_basename);
     let mut problems = Vec::new();
     let mut fault = Fault::Input;

@@ -66,6 +66,11 @@ impl Injector {
 
     /// Whether it is a file that can be read.
     pub fn check(file: &Path) -> Result<()> {
+        if !fs::exists(file) {
+            return Err(
+                Error::input(format!("{} does not exist", text::path(file))).hint("give the path of a file")
+            );
+        }
         let is_file = fs::open(file)?.metadata().at("read", file)?.is_file();
         if is_file && file.file_name().is_some() {
             return Ok(());
