@@ -278,8 +278,9 @@ impl Supervisor {
     /// Whether what kept the last look from taking effect may be gone: the port free, the disk no longer full, the
     /// plugin repaired. A look at all plugins costs time, and a broken one may stay so: it is looked at less and less.
     fn is_to_look_again(&self) -> bool {
-        let has_problems =
-            !self.problems.borrow().is_empty() || self.plans.borrow().values().any(Result::is_err);
+        let has_problems = !self.problems.borrow().is_empty()
+            || self.plans.borrow().values().any(Result::is_err)
+            || self.proxy.has_problems();
         let ticks = if has_problems { self.troubled_ticks.get() + 1 } else { 0 };
         self.troubled_ticks.set(ticks);
         self.proxy.error().is_some()

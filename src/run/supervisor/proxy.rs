@@ -307,6 +307,11 @@ impl Proxy {
         self.state.borrow().error.clone()
     }
 
+    /// Whether it does without a part of some plugin.
+    pub(super) fn has_problems(&self) -> bool {
+        !self.state.borrow().problems.is_empty()
+    }
+
     pub(super) fn problems_of(&self, plugin: &str) -> Vec<String> {
         let state = self.state.borrow();
         state.problems.get(plugin).into_iter().flatten().map(|problem| problem.message.clone()).collect()
