@@ -60,7 +60,8 @@ impl Supervisor {
                 tokio::task::spawn_local(Rc::clone(&self).tell_when_settled());
             }
             self.queue.finish(number);
-            self.looked.notify_waiters();
+            // Kept for the loop where that is at something else just then.
+            self.looked.notify_one();
         }
     }
 
