@@ -302,6 +302,32 @@ impl Service {
         })
     }
 
+    /// A program of the module itself, of which one runs.
+    pub(in crate::run) fn of_module(
+        name: &str,
+        home: PathBuf,
+        words: Vec<String>,
+        stop: Stop,
+        readiness: Readiness,
+    ) -> Service {
+        Service {
+            id: ServiceId { plugin: String::new(), kind: Kind::Module, name: name.to_owned() },
+            home,
+            command: CommandLine::of_words(words),
+            workers: 1,
+            debug: false,
+            limits: Limits::default(),
+            stop,
+            readiness,
+            start_timeout: None,
+            max_age: None,
+            split_streams: false,
+            split_workers: false,
+            speaks_http: false,
+            health: None,
+        }
+    }
+
     /// Whether its workers listen on sockets of their own.
     pub fn listens(&self) -> bool {
         self.command.uses_socket()

@@ -16,7 +16,7 @@ use crate::plugin::Module;
 use crate::run::data::{self, Observer, Report, Task};
 use crate::run::model::{DataHome, RedisAddress, RedisSettings, Watched, queue_of};
 use crate::run::status::{State, WorkerStatus};
-use crate::run::{CommandLine, Kind, Limits, Readiness, Service, ServiceId, Settings, Stop};
+use crate::run::{Kind, Readiness, Service, Settings, Stop};
 use crate::site::Site;
 
 /// How long redis may take to read what it has on disk before steps start without it.
@@ -134,22 +134,8 @@ impl DataFlow {
         let program = data::find(site)?;
         let mut words = vec![program.to_string_lossy().into_owned()];
         words.extend(data::arguments(&socket, &self.around.var, &settings.redis));
-        let service = Service {
-            id: ServiceId { plugin: String::new(), kind: Kind::Module, name: "redis".to_owned() },
-            home: self.home(),
-            command: CommandLine::of_words(words),
-            workers: 1,
-            debug: false,
-            limits: Limits::default(),
-            stop: Stop { drain: Duration::ZERO, signal: 15, delay: STOP },
-            readiness: Readiness::AtOnce,
-            start_timeout: None,
-            max_age: None,
-            split_streams: false,
-            split_workers: false,
-            speaks_http: false,
-            health: None,
-        };
+        let stop = Stop { drain: Duration::ZERO, signal: 15, delay: STOP };
+        let service = Service::of_module("redis", self.home(), words, stop, Readiness::AtOnce);
         let mut environment = site.environment.clone();
         environment.set(super::children::VAR, self.around.var.as_os_str());
         Ok(Rc::new(Job {

@@ -15,7 +15,7 @@ use crate::plugin::{Module, Plugin};
 use crate::process::facts::children_of;
 use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure, running};
 use crate::run::status::{State, WorkerStatus};
-use crate::run::{CommandLine, Kind, Limits, LogSettings, Readiness, Service, ServiceId, Settings, Stop};
+use crate::run::{Kind, LogSettings, Readiness, Service, ServiceId, Settings, Stop};
 use crate::site::Site;
 use crate::{text, threads};
 
@@ -208,27 +208,10 @@ impl Proxy {
         let arguments = nginx.arguments(conf, &self.prefix());
         let words = std::iter::once(nginx.program.clone().into_os_string()).chain(arguments);
         let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
-        let service = Service {
-            id: id(),
-            home: self.prefix(),
-            command: CommandLine::of_words(words),
-            workers: 1,
-            debug: false,
-            limits: Limits::default(),
-            stop: Stop {
-                drain: Duration::ZERO,
-                signal: running::QUIT,
-                delay: Duration::from_secs(settings.nginx.timeout),
-            },
-            // It has workers once it listens.
-            readiness: Readiness::Children,
-            start_timeout: None,
-            max_age: None,
-            split_streams: false,
-            split_workers: false,
-            speaks_http: false,
-            health: None,
-        };
+        let delay = Duration::from_secs(settings.nginx.timeout);
+        let stop = Stop { drain: Duration::ZERO, signal: running::QUIT, delay };
+        // It has workers once it listens.
+        let service = Service::of_module("nginx", self.prefix(), words, stop, Readiness::Children);
         let job = Rc::new(Job {
             service,
             environment: site.environment.clone(),
