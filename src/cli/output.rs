@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::json::{Failure, Form};
+use super::style;
 use crate::error::{Error, Problem};
 use crate::text;
 
@@ -37,10 +38,8 @@ pub(crate) struct Output {
 impl Output {
     /// Colour on a terminal, unless `NO_COLOR` or `TERM=dumb` says otherwise.
     pub(crate) fn of_process() -> Output {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
         let terminal = io::stderr().is_terminal() && std::env::var_os("CI").is_none();
-        Output { terminal, color: io::stderr().is_terminal() && !unwanted }
+        Output { terminal, color: io::stderr().is_terminal() && style::are_wanted() }
     }
 
     /// Whether a person watches: lines may be rewritten.

@@ -2,6 +2,13 @@
 
 use std::io::{self, IsTerminal};
 
+/// Whether the person who runs this has not said otherwise.
+pub(super) fn are_wanted() -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
+    !unwanted
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Color {
     Plain,
@@ -21,9 +28,7 @@ impl Style {
     pub(super) const PLAIN: Style = Style { color: false };
 
     pub(super) fn of_process() -> Style {
-        let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
-        Style { color: io::stdout().is_terminal() && !unwanted }
+        Style { color: io::stdout().is_terminal() && are_wanted() }
     }
 
     pub(super) fn paint(self, color: Color, text: &str) -> String {
