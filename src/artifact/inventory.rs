@@ -1,4 +1,4 @@
-//! Every member of a `.plugin` file with its size and digest. The file is read to its end: what is
+//! Every member of a `.plugin` file, or of a directory, with its size and digest. A file is read to its end: what is
 //! truncated or damaged is told, and nothing is taken from its manifest.
 
 use std::collections::BTreeMap;
@@ -6,15 +6,18 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
+use super::description::Description;
+use super::exclude::Exclusions;
 use super::head::{Head, refuse};
 use super::limits::Limits;
 use super::manifest::{Entry, MemberKind};
 use super::members::{Member, Members, Refusal, Type};
-use super::metadata::hex;
+use super::metadata::{Metadata, hex};
 use super::stream::{Extent, Stream};
-use super::{FILES, MANIFEST, METADATA, ROOT};
+use super::tree::{Kind, Node, Tree};
+use super::{FILES, MANIFEST, METADATA, ROOT, describe};
 use crate::error::Result;
-use crate::text;
+use crate::{fs, text, threads};
 
 /// A text that is kept has at most this.
 const MOST_TEXT: u64 = 4 << 20;
@@ -23,6 +26,7 @@ const MOST_TEXT: u64 = 4 << 20;
 pub struct Inventory {
     /// Relative to the plugin's directory. As they are there: to be escaped when printed.
     pub members: Vec<Entry>,
+    pub metadata: Option<Metadata>,
     /// The contents that were asked for.
     pub texts: BTreeMap<String, String>,
 }
@@ -38,10 +42,71 @@ impl Inventory {
             texts: BTreeMap::new(),
         };
         reading.run(limits, is_wanted).map_err(|refusal| refuse(file, refusal))?;
-        // It has to be a plugin.
-        reading.head.identity(file)?;
-        Ok(Inventory { members: reading.entries, texts: reading.texts })
+        let identity = reading.head.identity(file)?;
+        Ok(Inventory { members: reading.entries, metadata: Some(identity.metadata), texts: reading.texts })
     }
+
+    /// Of a list of members alone, such as a manifest has.
+    pub fn of_members(mut members: Vec<Entry>) -> Inventory {
+        members.retain(|entry| !is_generated(&entry.path));
+        Inventory { members, metadata: None, texts: BTreeMap::new() }
+    }
+
+    /// Of all that is in a directory, less the names at its top that are left out.
+    pub fn of_directory(
+        dir: &Path,
+        left_out: &[&str],
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Inventory> {
+        let mut members = Vec::new();
+        for path in fs::list(dir)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !is_generated(&name) && !left_out.contains(&name.as_str()) {
+                members.extend(describe(dir, &name)?);
+            }
+        }
+        let metadata = fs::read_optional(&dir.join(METADATA))?;
+        let metadata = metadata.map(|content| Metadata::parse(&content)).transpose()?;
+        Ok(Inventory { texts: texts(dir, &members, is_wanted)?, members, metadata })
+    }
+
+    /// Of what packing the plugin in `dir` would ship.
+    pub fn of_sources(
+        dir: &Path,
+        description: &Description,
+        limits: &Limits,
+        excluded: &(dyn Fn(&Path) -> bool + Sync),
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Inventory> {
+        let tree = Tree::walk(dir, &Exclusions::read(dir, excluded)?, limits)?;
+        let size = tree.nodes.iter().map(Node::size).sum();
+        let nodes: Vec<Node> = [vec![tree.label], tree.nodes].concat();
+        let member = |node: Node| match node.kind {
+            Kind::Directory { mode } => {
+                Ok(vec![Entry { path: node.path, kind: MemberKind::directory(mode) }])
+            }
+            Kind::Link { target } => Ok(vec![Entry { path: node.path, kind: MemberKind::Link { target } }]),
+            Kind::File { .. } => describe(dir, &node.path),
+        };
+        let members = threads::try_map(nodes, 1, member)?.concat();
+        let metadata = Metadata::new(description, "", "", size);
+        Ok(Inventory { texts: texts(dir, &members, is_wanted)?, members, metadata: Some(metadata) })
+    }
+}
+
+fn texts(
+    dir: &Path,
+    members: &[Entry],
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<BTreeMap<String, String>> {
+    let is_text = |entry: &&Entry| {
+        matches!(entry.kind, MemberKind::File { size, .. } if size <= MOST_TEXT) && is_wanted(&entry.path)
+    };
+    let read = |entry: &Entry| {
+        let content = fs::read(&dir.join(&entry.path))?;
+        Ok((entry.path.clone(), String::from_utf8_lossy(&content).into_owned()))
+    };
+    members.iter().filter(is_text).map(read).collect()
 }
 
 fn is_generated(path: &str) -> bool {

@@ -25,7 +25,7 @@ Build
   cache                  show or empty the cache of this user
 Ship
   release, pack          a `.plugin` file: built first, or as it is
-  info, hash             what a file or an installed plugin is
+  info, hash, size, diff what a file or plugin is; what fills it; what changed
 Install
   install, uninstall     `.plugin` files, without a network
   hotswap, provision     another version under load; what an image brings

@@ -11,7 +11,8 @@ use super::Context;
 use super::exec::BaseOption;
 use super::installed::find;
 use super::shells::Plugins;
-use crate::artifact::{Artifact, FILES, Metadata};
+use crate::artifact::{self, Artifact, Entry, FILES, Limits, MANIFEST, Manifest, Metadata};
+use crate::contents::{Contents, Ecosystem, PackageSize, Sizes};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::installed::Standing;
@@ -21,10 +22,17 @@ use crate::text;
 
 /// Show what a `.plugin` file or an installed plugin is and holds
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp info shop-1.0.0-1.metwork.mfserv.plugin")]
 pub(super) struct Arguments {
     /// Print where it is installed and nothing else
     #[arg(long)]
     just_home: bool,
+    /// List the files, too
+    #[arg(long)]
+    files: bool,
+    /// What `plugins.info` prints, to the letter
+    #[arg(long, hide = true)]
+    upstream: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -50,6 +58,8 @@ struct Known {
     label: Label,
     metadata: Metadata,
     files: Vec<String>,
+    /// With sizes, where whoever packed it wrote them down.
+    members: Option<Vec<Entry>>,
     home: Option<PathBuf>,
 }
 
@@ -67,7 +77,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     if arguments.json {
         context.output.json(&Report::new(&known));
     } else {
-        context.output.line(layout(&known).trim_end());
+        context.output.line(layout(&known, arguments).trim_end());
     }
     Ok(())
 }
@@ -93,7 +103,12 @@ pub(super) fn run_hash(arguments: &HashArguments, context: &Context) -> Result<(
 fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known> {
     if is_file(plugin) {
         let artifact = Artifact::open(plugin)?;
+        let manifest = artifact::manifest_of(plugin, &Limits::of(&context.site)?)?;
         return Ok(Known {
+            members: manifest
+                .map(|content| Manifest::parse(&content))
+                .transpose()?
+                .map(|manifest| manifest.members),
             label: artifact.label().clone(),
             metadata: artifact.metadata().clone(),
             files: artifact.files().to_vec(),
@@ -106,7 +121,10 @@ fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known>
         Standing::Installed(metadata) => {
             let files = fs::read(&installed.home.join(FILES))?;
             let files = serde_json::from_slice(&files).unwrap_or_default();
+            let manifest = fs::read_optional(&installed.home.join(MANIFEST))?;
+            let manifest = manifest.map(|content| Manifest::parse(&content)).transpose()?;
             Ok(Known {
+                members: manifest.map(|manifest| manifest.members),
                 label: Label::read(&installed.home)?,
                 metadata: *metadata,
                 files,
@@ -129,7 +147,7 @@ fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known>
                 vendor: general.vendor,
                 url: general.url,
             };
-            Ok(Known { label: plugin.label, metadata, files: Vec::new(), home: Some(target) })
+            Ok(Known { label: plugin.label, metadata, files: Vec::new(), members: None, home: Some(target) })
         }
         Standing::Broken(target) => {
             Err(Error::input(format!("the plugin `{shown}` is a link to nothing: {}", text::path(&target)))
@@ -160,6 +178,10 @@ impl Known {
         let wheels: Vec<Wheel> = wheels.filter_map(|file| Wheel::of(Path::new(file))).collect();
         (!wheels.is_empty()).then(|| Needs::of(&wheels).to_string())
     }
+
+    fn sizes(&self) -> Option<Sizes> {
+        self.members.as_ref().map(|members| Contents::of_members(members.clone()).sizes())
+    }
 }
 
 #[derive(Serialize)]
@@ -183,6 +205,9 @@ struct Report<'a> {
     home: Option<String>,
     /// What it asks of a machine, as the tags of its wheels say.
     needs: Option<String>,
+    /// Where whoever packed it wrote them down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packages: Option<Vec<PackageSize>>,
     files: &'a [String],
 }
 
@@ -206,13 +231,14 @@ impl<'a> Report<'a> {
             hash: known.metadata.plugin_hash(),
             home: known.home.as_ref().map(|home| home.to_string_lossy().into_owned()),
             needs: known.needs(),
+            packages: known.sizes().map(|sizes| sizes.packages),
             files: &known.files,
         }
     }
 }
 
-/// The layout of upstream's `plugins.info`.
-fn layout(known: &Known) -> String {
+/// The fields of upstream's `plugins.info`, then what it needs and holds, and where it is.
+fn layout(known: &Known, arguments: &Arguments) -> String {
     let metadata = &known.metadata;
     let fields = [
         ("Name", known.label.name.as_str()),
@@ -231,12 +257,32 @@ fn layout(known: &Known) -> String {
     for (name, value) in fields {
         let _ = writeln!(page, "{name}: {}", text::visible(value));
     }
-    if let Some(needs) = &known.needs() {
-        let _ = writeln!(page, "Needs: {}", text::visible(needs));
+    if !arguments.upstream {
+        let home = known.home.as_ref().map(|home| ("Home", home.to_string_lossy().into_owned()));
+        let needs = known.needs().map(|needs| ("Needs", needs));
+        let holds = known.sizes().map(|sizes| ("Holds", holds(&sizes)));
+        for (name, value) in [home, needs, holds].into_iter().flatten() {
+            let _ = writeln!(page, "{name}: {}", text::visible(&value));
+        }
     }
-    page.push_str("\nList of files:\n\n");
-    for file in &known.files {
-        let _ = writeln!(page, "- {}", text::visible(file));
+    if arguments.files || arguments.upstream {
+        page.push_str("\nList of files:\n\n");
+        for file in &known.files {
+            let _ = writeln!(page, "- {}", text::visible(file));
+        }
     }
     page
+}
+
+/// `12 packages of Python (8.2 MB), 30 files of its own (90.1 kB)`
+fn holds(sizes: &Sizes) -> String {
+    let packages = [(Ecosystem::Python, "Python"), (Ecosystem::Node, "Node.js")].map(|(ecosystem, name)| {
+        let packages = sizes.of_ecosystem(ecosystem);
+        let (count, bytes) = packages.fold((0, 0), |(count, bytes), one| (count + 1, bytes + one.bytes));
+        (count > 0).then(|| format!("{} of {name} ({})", text::count(count, "package"), text::size(bytes)))
+    });
+    let own = &sizes.own;
+    let own = (own.files > 0)
+        .then(|| format!("{} of its own ({})", text::count(own.files, "file"), text::size(own.bytes)));
+    packages.into_iter().chain([own]).flatten().collect::<Vec<_>>().join(", ")
 }

@@ -3,6 +3,7 @@
 mod annotations;
 mod ask;
 mod bootstrap;
+mod branches;
 mod build;
 mod cache;
 mod check;
@@ -11,6 +12,7 @@ mod clean;
 mod common;
 mod cron;
 mod cronwrap;
+mod diff;
 mod doctor;
 mod env;
 mod exec;
@@ -38,10 +40,12 @@ mod shells;
 mod shim;
 mod shims;
 mod signals;
+mod size;
 mod status;
 mod status_table;
 mod steer;
 mod style;
+mod subject;
 mod systemd;
 mod timings;
 mod tree;
@@ -105,6 +109,8 @@ enum Command {
     Pack(pack::Arguments),
     Info(info::Arguments),
     Hash(info::HashArguments),
+    Size(size::Arguments),
+    Diff(diff::Arguments),
     Install(install::Arguments),
     Hotswap(install::HotswapArguments),
     Provision(install::ProvisionArguments),
@@ -253,6 +259,8 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Pack(arguments)) => pack::run(&arguments, context),
         Some(Command::Info(arguments)) => info::run(&arguments, context),
         Some(Command::Hash(arguments)) => info::run_hash(&arguments, context),
+        Some(Command::Size(arguments)) => size::run(&arguments, context),
+        Some(Command::Diff(arguments)) => return diff::run(&arguments, context),
         Some(Command::Install(arguments)) => install::run(&arguments, context),
         Some(Command::Hotswap(arguments)) => install::hotswap(&arguments, context),
         Some(Command::Provision(arguments)) => install::provision(&arguments, context),

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::Context;
 use super::common::{Common, Places};
+use super::{Context, branches};
 use crate::error::{Error, Result};
 use crate::python::tree::{Row, Tree};
 use crate::python::{Wheel, edit};
@@ -74,24 +74,16 @@ fn wheels(dir: &Path) -> Result<Vec<Wheel>> {
 }
 
 fn print(rows: &[Row], inverted: bool, context: &Context) {
-    for (at, row) in rows.iter().enumerate() {
-        // A branch goes on where another row of its depth comes before one that is less deep.
-        let goes_on = |depth: usize| {
-            rows[at + 1..].iter().find(|next| next.depth <= depth).is_some_and(|next| next.depth == depth)
-        };
-        let mut line = String::new();
-        for depth in 1..row.depth {
-            line.push_str(if goes_on(depth) { "│   " } else { "    " });
-        }
-        if row.depth > 0 {
-            line.push_str(if goes_on(row.depth) { "├── " } else { "└── " });
-        }
-        line.push_str(&format!("{} {}", row.name, row.version));
+    let shown = |row: &Row| {
+        let mut line = format!("{} {}", row.name, row.version);
         if !row.asked.is_empty() {
             let word = if inverted { "asks for" } else { "asked for" };
             line.push_str(&format!(" ({word} {})", row.asked));
         }
         line.push_str(if row.is_repeated { " …" } else { "" });
+        (row.depth, line)
+    };
+    for line in branches::draw(&rows.iter().map(shown).collect::<Vec<_>>()) {
         context.output.line(&line);
     }
 }

@@ -70,6 +70,19 @@ impl Sizes {
     }
 }
 
+impl Branch {
+    pub fn leaf(name: String, bytes: u64, files: usize) -> Branch {
+        Branch { name, bytes, files, below: Vec::new() }
+    }
+
+    /// Over branches that are in order.
+    pub fn over(name: String, below: Vec<Branch>) -> Branch {
+        let bytes = below.iter().map(|branch| branch.bytes).sum();
+        let files = below.iter().map(|branch| branch.files).sum();
+        Branch { name, bytes, files, below }
+    }
+}
+
 #[derive(Default)]
 struct Growing {
     bytes: u64,

@@ -64,6 +64,12 @@ fn write(path: &Path, value: &impl Serialize) -> Result<()> {
     fs::write_atomic(path, &content)
 }
 
+/// Tells what in an installed plugin's home is not part of what was shipped, by its path in there.
+pub fn made_by_installation(home: &Path) -> Result<impl Fn(&Path) -> bool + use<>> {
+    let made = MadeAfter::of(home)?;
+    Ok(move |path: &Path| made.is_ours(path))
+}
+
 /// What was made after the files were unpacked: the virtualenv, and what `postinstall` did.
 pub(super) struct MadeAfter {
     made: Option<Made>,

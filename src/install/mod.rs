@@ -44,6 +44,7 @@ mod verify;
 mod virtualenv;
 
 pub use develop::develop;
+pub use home::made_by_installation;
 pub use jobs::{inspect_jobs, sync_jobs};
 pub use package::{Installation, install};
 pub use provision::{Outcome, Provisioned, bring, provision};

@@ -26,7 +26,8 @@ fn it_shows_upstreams_fields_and_the_files() {
     sandbox.plugin("hello");
     let mut command = sandbox.mwp(["pack", "-q", "-C", "hello"]);
     Done::of(command.env("SOURCE_DATE_EPOCH", "1700000000")).succeeded();
-    let done = sandbox.ok(["info", NAME]);
+    let done = sandbox.ok(["info", "--files", NAME]);
+    let size = 14 + 20 + 6 + crate::support::CONFIG.len();
     let host = done.stdout.lines().find(|line| line.starts_with("Build Host: ")).unwrap().to_owned();
     assert_eq!(
         done.stdout,
@@ -45,6 +46,7 @@ License: BSD
 Maintainer: me@localhost
 Vendor: me
 URL: http://localhost
+Holds: 4 files of its own ({} B)
 
 List of files:
 
@@ -53,7 +55,7 @@ List of files:
 - metwork_plugin/.plugin_format_version
 - metwork_plugin/config.ini
 ",
-            14 + 20 + 6 + crate::support::CONFIG.len()
+            size, size
         )
     );
     let json: serde_json::Value = serde_json::from_str(&sandbox.ok(["info", "--json", NAME]).stdout).unwrap();
@@ -76,7 +78,7 @@ fn upstreams_files_are_read_in_any_order_of_members() {
             (".layerapi2_label", "plugin_hello@mfserv\n"),
         ],
     );
-    let done = sandbox.ok(["info", &file]);
+    let done = sandbox.ok(["info", "--files", &file]);
     let done =
         done.prints("Name: hello\nVersion: 1.2\nRelease: 3\n").prints("- metwork_plugin/a\\u{1b}[2J\n");
     assert!(!done.stdout.contains('\u{1b}'), "nothing steers the terminal");

@@ -290,3 +290,21 @@ fn gitlab_gets_a_report_of_code_quality() {
     assert_eq!(moved[0]["fingerprint"], finding["fingerprint"]);
     assert_ne!(moved[0]["location"], finding["location"]);
 }
+
+#[test]
+fn whatever_looks_into_plugins_prints_a_document_of_its_schema() {
+    let sandbox = Sandbox::new();
+    let mut all = Documents::default();
+    sandbox.plugin("one");
+    sandbox.task_plugin("other");
+    for (schema, code, words) in [
+        ("size", 0, "size one"),
+        ("size", 2, "size ./nosuch"),
+        ("diff", 0, "diff one one"),
+        ("diff", 0, "diff one other"),
+        ("diff", 2, "diff one"),
+    ] {
+        all.of(&sandbox, schema, code, words);
+    }
+    all.check();
+}

@@ -12,6 +12,7 @@ mod check;
 mod ci;
 mod circus;
 mod clean;
+mod contents;
 mod cookiecutter;
 mod cron;
 mod cron_daemon;

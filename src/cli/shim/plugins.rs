@@ -230,7 +230,8 @@ struct Info {
 
 pub(super) fn info(words: &[OsString], context: &Context) -> u8 {
     with(words, exit::USAGE, context, |arguments: Info| {
-        let words = Words::new("info").flag("--just-home", arguments.just_home).base(&arguments.base);
+        let words = Words::new("info").flag("--just-home", arguments.just_home).flag("--upstream", true);
+        let words = words.base(&arguments.base);
         words.operand(&arguments.plugin).run(&OTHERS, context)
     })
 }
