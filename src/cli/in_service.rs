@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use super::Context;
 use super::status::plugin_problems;
 use crate::error::Problem;
-use crate::plugin::Label;
+use crate::fs;
+use crate::installed::Base;
+use crate::plugin::{Label, Module};
 use crate::run::status::{PluginStatus, State};
 use crate::run::{Control, Reply, Request, other_runner};
 
@@ -19,7 +21,7 @@ const INSISTENCE: Duration = Duration::from_secs(600);
 pub(super) fn problems(label: &Label, insist: bool, context: &Context) -> Vec<Problem> {
     // What keeps nginx from following is no fault of this plugin; the status tells it.
     if ask(label, &Request::Reload, context).is_none() {
-        tell_of_others(label, context);
+        tell_who_runs_it(label, context);
         return Vec::new();
     }
     let begun = Instant::now();
@@ -60,18 +62,22 @@ pub(super) fn tell(label: &Label, context: &Context) {
 pub(super) fn announce(label: &Label, context: &Context) {
     match ask(label, &Request::Reload, context) {
         Some(_) => context.output.note(&format!("{} follows; `mwp status` says how it goes", label.name)),
-        None => tell_of_others(label, context),
+        None => tell_who_runs_it(label, context),
     }
 }
 
-/// Somebody else's processes are somebody else's to replace.
-fn tell_of_others(label: &Label, context: &Context) {
-    if let Some(runner) = other_runner(&label.module, &context.site) {
-        let module = &label.module;
+/// The module is not up: somebody else runs it, or nobody does.
+fn tell_who_runs_it(label: &Label, context: &Context) {
+    let module = &label.module;
+    if let Some(runner) = other_runner(module, &context.site) {
+        // Somebody else's processes are somebody else's to replace.
         context
             .output
             .warning(&format!("{module} is run by {}: what runs is the version before", runner.name()));
         context.output.hint(&runner.how_to_follow(module));
+    } else if fs::exists(&Base::new(None, module, &context.site).home(&label.name)) {
+        let option = if *module == Module::Mfserv { String::new() } else { format!(" --module {module}") };
+        context.output.note(&format!("{module} is not up: `mwp up{option}` starts it"));
     }
 }
 

@@ -227,7 +227,10 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
         graph::refuse_linked_state(&dir)?;
         let (home, is_new) = install::develop(&dir, given, &context.site, on_event)?;
         if is_new {
-            context.output.note(&format!("{} is in service from here", text::path(&home)));
+            context.output.note(&format!(
+                "{} is a link to this directory: edits take effect at once",
+                text::path(&home)
+            ));
             if let Ok(label) = Label::read(&home) {
                 in_service::tell(&label, context);
             }

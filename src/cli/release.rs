@@ -13,6 +13,7 @@ use super::timings::{Page, TimingsOption};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::graph::Target;
+use crate::text;
 
 /// Build what a release needs and pack it into one self-contained `.plugin` file
 #[derive(Debug, Args)]
@@ -56,6 +57,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     write(&files)?;
     if arguments.install {
         hand_over(&reports)?;
+    } else if let [report] = reports.as_slice() {
+        let file = text::visible(report.file.strip_prefix("./").unwrap_or(&report.file));
+        context.output.note(&format!("`mwp install {file}` installs it, here or where there is no network"));
     }
     if common.json {
         context.output.json(&reports);

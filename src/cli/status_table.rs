@@ -154,12 +154,24 @@ fn row(plugin: &str, title: &str, worker: &WorkerStatus) -> Row {
         worker.worker.to_string(),
         state(worker),
         or_dash(worker.pid.map(|pid| pid.to_string())),
-        worker.restarts.to_string(),
+        restarts(worker),
         or_dash(worker.uptime.map(age)),
         or_dash(worker.memory.map(text::size)),
         or_dash(worker.cpu.map(|seconds| format!("{seconds:.1} s"))),
         or_dash(worker.connections.map(|number| number.to_string())),
     ]
+}
+
+/// With how many of them nobody asked for.
+fn restarts(worker: &WorkerStatus) -> String {
+    match worker.crashes {
+        0 => worker.restarts.to_string(),
+        crashes => format!("{} ({})", worker.restarts, plural(crashes)),
+    }
+}
+
+fn plural(crashes: u64) -> String {
+    if crashes == 1 { "1 crash".to_owned() } else { format!("{crashes} crashes") }
 }
 
 /// With what was replaced or stopped and is still answering.

@@ -21,9 +21,12 @@ type Labels<'a> = Vec<(&'static str, &'a str)>;
 type Figure = fn(&WorkerStatus) -> Option<f64>;
 
 /// Name, kind and meaning of what is known of each worker; `_total` goes with the kind.
-const OF_WORKERS: [(&str, &str, &str, Figure); 9] = [
+const OF_WORKERS: [(&str, &str, &str, Figure); 10] = [
     ("restarts_total", "counter", "How often another process took its place, or tried to", |worker| {
         Some(number(worker.restarts))
+    }),
+    ("crashes_total", "counter", "How many restarts were because its process ended by itself", |worker| {
+        Some(number(worker.crashes))
     }),
     ("cpu_seconds_total", "counter", "Processor time of its process and those below it", |worker| worker.cpu),
     ("memory_bytes", "gauge", "Memory of its process and those below it", |worker| worker.memory.map(number)),

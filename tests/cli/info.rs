@@ -39,14 +39,14 @@ Name: hello
 Version: 0.0.1
 Release: 1
 Summary: a test plugin
-Size: {}
+Size: {size}
 {host}
 Build Date: 2023-11-14T22:13:20Z
 License: BSD
 Maintainer: me@localhost
 Vendor: me
 URL: http://localhost
-Holds: 4 files of its own ({} B)
+Holds: 4 files of its own ({size} B)
 
 List of files:
 
@@ -54,8 +54,7 @@ List of files:
 - metwork_plugin/.layerapi2_label
 - metwork_plugin/.plugin_format_version
 - metwork_plugin/config.ini
-",
-            size, size
+"
         )
     );
     let json: serde_json::Value = serde_json::from_str(&sandbox.ok(["info", "--json", NAME]).stdout).unwrap();

@@ -57,7 +57,7 @@ fn a_plugin_is_installed_without_a_network_used_and_removed() {
     offline(sandbox.mwp(["exec", "p", "--", "python", "-c", "import six; print(six.__file__)"]))
         .succeeded()
         .prints("/var/plugins/p/local/lib/");
-    sandbox.ok(["info", "p"]).prints("Name: p").prints("- metwork_plugin/config.ini");
+    sandbox.ok(["info", "--files", "p"]).prints("Name: p").prints("- metwork_plugin/config.ini");
     assert_eq!(sandbox.ok(["hash", "p"]).stdout, sandbox.ok(["hash", FILE]).stdout);
     sandbox.ok(["verify"]).says("p is as it was packed");
     sandbox.ok(["uninstall", "p"]);
@@ -245,7 +245,10 @@ fn a_devlink_survives_provisioning_and_is_neither_repackaged_nor_replaced() {
     let sandbox = Sandbox::new();
     sandbox.plugin("p");
     let file = sandbox.release("0.0.1");
-    sandbox.ok(["develop", "-C", "p"]).says("is in service from here");
+    sandbox
+        .ok(["develop", "-C", "p"])
+        .says("is a link to this directory: edits take effect at once")
+        .says("mfserv is not up: `mwp up` starts it");
     sandbox.ok(["develop", "-C", "p"]).says("is a devlink to this directory already");
     sandbox.ok(["list"]).prints("p     dev_link  dev_link");
     let provisioning = sandbox.path("etc/metwork.config.d/mfserv/plugins");

@@ -621,6 +621,27 @@ fn an_order_with_a_name_that_nothing_has_changes_nothing() {
 }
 
 #[test]
+fn restarts_of_daemons_count_and_say_whether_somebody_asked_for_them() {
+    let sandbox = Sandbox::new();
+    sandbox.daemon_plugin("d", "exec sleep 1000\n");
+    sandbox.ok(["install", sandbox.packed("d").to_str().unwrap()]);
+    let up = sandbox.up_without_nginx();
+    up.until_running("d", "foo");
+    sandbox.ok(["restart", "--wait", "d"]);
+    let count = |key: &str| up.worker("d", "foo", 1)[key].as_u64().unwrap();
+    assert_eq!((count("restarts"), count("crashes")), (1, 0));
+    let pid = i32::try_from(up.pid("d", "foo", 1)).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(pid).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    up.until("it was started again", || (count("restarts"), count("crashes")) == (2, 1));
+    up.until_running("d", "foo");
+    sandbox.ok(["status"]).prints("2 (1 crash)");
+}
+
+#[test]
 fn status_warns_of_a_mistaken_key_of_the_module() {
     let sandbox = Sandbox::new();
     sandbox.configure_module("[nginx]\nflag=0\n[log]\nretenton=3\n[telegraf]\nurl=x\n");

@@ -43,6 +43,9 @@ pub struct WorkerStatus {
     pub pid: Option<u32>,
     /// How often another process took its place, or tried to.
     pub restarts: u64,
+    /// How many of them because the process ended by itself; the others were asked for.
+    #[serde(default)]
+    pub crashes: u64,
     /// When the process started, in seconds since 1970.
     #[serde(with = "seconds")]
     pub since: Option<SystemTime>,
@@ -73,6 +76,7 @@ impl WorkerStatus {
             state: State::Stopped,
             pid: None,
             restarts: 0,
+            crashes: 0,
             since: None,
             uptime: None,
             memory: None,

@@ -94,6 +94,8 @@ pub(super) struct Machine<J> {
     failures: u32,
     /// How often another process took a place, or tried to.
     pub(super) restarts: u64,
+    /// How many of them because a process ended by itself.
+    pub(super) crashes: u64,
     pub(super) last_error: Option<String>,
     /// Its successor could not take over: what runs is not what should.
     pub(super) outdated: bool,
@@ -112,6 +114,7 @@ impl<J: Terms> Machine<J> {
             last_id: 0,
             failures: 0,
             restarts: 0,
+            crashes: 0,
             last_error: None,
             outdated: false,
         }
@@ -402,17 +405,22 @@ impl<J: Terms> Machine<J> {
         self.life_lost(id, end, now);
     }
 
+    fn crashed(&mut self) {
+        self.restarts += 1;
+        self.crashes += 1;
+    }
+
     /// A process of the life is gone.
     fn life_lost(&mut self, id: ProcessId, end: &End, now: Instant) {
         let reason = end.reason.clone();
         self.life = match std::mem::replace(&mut self.life, Life::Stopped) {
             Life::Serving(process) if process.id == id => {
-                self.restarts += 1;
+                self.crashed();
                 self.last_error = Some(reason);
                 self.wait_after(&process, end, now)
             }
             Life::Replacing(process, candidate) if process.id == id => {
-                self.restarts += 1;
+                self.crashed();
                 self.last_error = Some(reason);
                 Life::Starting(candidate)
             }
@@ -423,7 +431,7 @@ impl<J: Terms> Machine<J> {
                 Life::Serving(process)
             }
             Life::Starting(process) if process.id == id => {
-                self.restarts += 1;
+                self.crashed();
                 self.last_error = Some(reason);
                 self.wait_after(&process, end, now)
             }

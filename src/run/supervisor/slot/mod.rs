@@ -349,6 +349,7 @@ impl Slot {
             },
             pid: shown.map(|(_, process)| process.pid),
             restarts: machine.restarts,
+            crashes: machine.crashes,
             since: shown.map(|(_, process)| process.started_at),
             uptime: shown.map(|(_, process)| process.started.elapsed().as_secs()),
             last_error: machine.last_error.clone(),

@@ -217,7 +217,10 @@ fn what_listens_is_replaced_at_its_side() {
     assert_eq!((world.seen().as_str(), world.version()), ("start 2", Some(1)));
     world.listens(2);
     assert_eq!((world.seen().as_str(), world.version()), ("enter 2, retire 1", Some(2)));
-    assert_eq!((world.machine.restarts, world.machine.phase()), (1, Phase::Running));
+    assert_eq!(
+        (world.machine.restarts, world.machine.crashes, world.machine.phase()),
+        (1, 0, Phase::Running)
+    );
 }
 
 #[test]
