@@ -163,6 +163,11 @@ impl Site {
         self.runtime_home.clone().unwrap_or_else(|| self.data.join(module.as_str()))
     }
 
+    /// Whether the environment says where the runtime home is, as MetWork's does.
+    pub fn has_given_runtime_home(&self) -> bool {
+        self.runtime_home.is_some()
+    }
+
     /// The name of this machine, as MetWork has it or the kernel.
     pub fn host_name(&self) -> String {
         let kernel = || rustix::system::uname().nodename().to_string_lossy().into_owned();

@@ -98,6 +98,16 @@ pub(super) fn failure(tool: &str, what: &str, finished: &Finished, reason: Optio
         "Connection timed out",
         "client error (Connect)",
     ];
+    // Of git, for requirements that are fetched with it.
+    let no_host = output.lines().find(|line| {
+        line.trim_start().starts_with("fatal: unable to access")
+            || line.contains("Could not resolve host")
+            || line.contains("Could not read from remote repository")
+    });
+    if let Some(line) = no_host {
+        return Error::machine(format!("{tool} cannot {what}: {}", text::visible(line.trim())))
+            .hint("check the network, the proxy, and that you may read that repository");
+    }
     if NO_NETWORK.iter().any(|sign| output.contains(sign)) {
         return Error::machine(format!("{tool} cannot {what}: no package index can be reached"))
             .hint("check the network, the proxy and the index settings of pip; packages that are in a cache need no network");

@@ -184,3 +184,11 @@ fn help_version_completions_and_man_are_there() {
     command.env("MWP_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "3");
     Done::of(&mut command).succeeded().prints("python3_flask");
 }
+
+#[test]
+fn a_repository_that_is_out_of_reach_is_no_mistake_of_the_requirement() {
+    let sandbox = Sandbox::new();
+    sandbox.python_plugin("shop", "-e git+https://127.0.0.1:9/x/y.git#egg=y\n");
+    let done = sandbox.fails(3, ["build", "-C", "shop"]);
+    done.says("unable to access").says("hint: check the network, the proxy");
+}

@@ -1,7 +1,7 @@
 //! Plugins that answer over HTTP, behind a real nginx, through updates and accidents.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -255,6 +255,25 @@ fn a_fragment_that_answers_for_others_is_named_and_does_nothing_to_them() {
     assert_eq!(up.get("/good/").unwrap().0, 200);
     assert_eq!(up.get("/bad/").unwrap().0, 404);
     sandbox.fails(1, ["status"]).says("error: bad: ").says("bad.conf").says("`return`").never_says("good:");
+}
+
+#[test]
+fn a_developers_nginx_is_for_this_machine_alone_and_follows_where_it_listens() {
+    let sandbox = Sandbox::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    sandbox.configure_module(&format!("[nginx]\nport={port}\nworkers=1\n"));
+    let up = sandbox.up_at(port);
+    // What listens at all addresses has this one, too.
+    let is_open = || TcpStream::connect(("127.0.0.2", port)).is_ok();
+    assert!(is_open());
+    sandbox.web_plugin("shop", "one");
+    sandbox.ok(["develop", "--no-build", "-C", "shop"]);
+    up.until("the plugin is served", || up.get("/shop/").is_some_and(|(status, _)| status == 200));
+    assert!(!is_open(), "others do not see what is being written");
+    sandbox.configure_module(&format!("[nginx]\nport={port}\nlisten=0.0.0.0\nworkers=1\n"));
+    up.until("it is asked to listen for others", is_open);
+    up.until("and serves", || up.get("/shop/").is_some_and(|(status, _)| status == 200));
+    sandbox.ok(["status"]);
 }
 
 #[test]

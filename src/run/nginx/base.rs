@@ -1,15 +1,16 @@
 //! What of the configuration comes from the module's settings and the machine, and is the same for all plugins.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use super::Nginx;
 use super::running::{ACCESS_LOG, own_socket};
 use super::syntax::{value, word};
 use super::{BODY_FILE, bodies_dir, upload_socket};
+use super::{Inputs, Nginx};
 use crate::error::{Error, Result};
 use crate::plugin::Module;
 use crate::run::model::DataHome;
@@ -137,7 +138,8 @@ struct RealIp {
 }
 
 impl Base {
-    pub(super) fn new(nginx: &Nginx, module: &Module, settings: &Settings, site: &Site) -> Result<Base> {
+    pub(super) fn new(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Base> {
+        let Inputs { module, settings, site, .. } = *inputs;
         let log = access_log(module, settings)?;
         let settings = &settings.nginx;
         let limit = getrlimit(Resource::Nofile).maximum.unwrap_or(1 << 20);
@@ -163,7 +165,7 @@ impl Base {
             shutdown_timeout: settings.timeout.clamp(1, MAX_SHUTDOWN_TIMEOUT),
             tells_reached: nginx.is_since(BYTES_SENT_SINCE),
             variables: Vec::new(),
-            addresses: addresses(settings)?,
+            addresses: addresses(settings, is_development(inputs))?,
             ssl: ssl(settings)?,
             real_ip: real_ip(settings)?,
             trusted: trusted(settings),
@@ -238,7 +240,19 @@ fn access_log(module: &Module, settings: &Settings) -> Result<Option<String>> {
     }
 }
 
-fn addresses(settings: &NginxSettings) -> Result<Vec<Listen>> {
+impl Base {
+    pub(super) fn addresses(&self) -> BTreeSet<String> {
+        self.addresses.iter().map(|listen| listen.address.clone()).collect()
+    }
+}
+
+/// A developer's machine, whose neighbours are not to see what is being written: a plugin runs from the directory
+/// that it is written in, and the runtime home is a user's own and not MetWork's.
+fn is_development(inputs: &Inputs<'_>) -> bool {
+    !inputs.site.has_given_runtime_home() && inputs.plugins.iter().any(|(plugin, _)| plugin.dir.is_symlink())
+}
+
+fn addresses(settings: &NginxSettings, is_development: bool) -> Result<Vec<Listen>> {
     let ports = [(Some(settings.port), false), (settings.https_port, true)];
     let ports =
         ports.into_iter().filter_map(|(port, ssl)| port.filter(|port| *port > 0).map(|port| (port, ssl)));
@@ -246,6 +260,12 @@ fn addresses(settings: &NginxSettings) -> Result<Vec<Listen>> {
     for (port, ssl) in ports {
         let mut add = |address: String| addresses.push(Listen { address, ssl });
         match settings.listen.as_deref() {
+            None if is_development => {
+                add(format!("127.0.0.1:{port}"));
+                if has_ipv6() {
+                    add(format!("[::1]:{port}"));
+                }
+            }
             None => {
                 add(port.to_string());
                 if has_ipv6() {

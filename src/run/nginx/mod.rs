@@ -22,7 +22,7 @@ pub(super) mod running;
 mod syntax;
 mod view;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Problem, Result};
@@ -76,6 +76,8 @@ pub struct Configured {
     pub problems: Problems,
     /// Of the apps that answer anywhere.
     pub routes: Vec<AppRoutes>,
+    /// Where it listens: a port, or `ADDRESS:PORT`.
+    pub addresses: BTreeSet<String>,
 }
 
 /// Where an app answers.
@@ -96,7 +98,7 @@ pub fn configure(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Configured> {
     for dir in ["var/nginx", "log"] {
         fs::create_dir_all(&home.join(dir))?;
     }
-    let mut base = Base::new(nginx, inputs.module, inputs.settings, inputs.site)?;
+    let mut base = Base::new(nginx, inputs)?;
     if inputs.module.takes_uploads() {
         fs::create_dir_all(&bodies_dir(&DataHome::of(inputs.site).input))?;
     }
@@ -107,6 +109,7 @@ pub fn configure(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Configured> {
     if candidates.iter().any(Candidate::has_lua) {
         base.enable_lua(nginx, inputs.site);
     }
+    let addresses = base.addresses();
     let choice = Choice { nginx, site: inputs.site, home, base };
     let (chosen, composed) = choice.choose(&candidates, &mut problems)?;
     for plugin in &chosen {
@@ -115,7 +118,7 @@ pub fn configure(nginx: &Nginx, inputs: &Inputs<'_>) -> Result<Configured> {
     let routes = app_routes(&chosen, &composed.routes);
     problems.extend(composed.routes.problems);
     problems.sort_by(|one, other| one.0.cmp(&other.0));
-    Ok(Configured { text: composed.text, problems, routes })
+    Ok(Configured { text: composed.text, problems, routes, addresses })
 }
 
 /// What is wrong with a plugin's fragments, each by itself. Nginx is not asked: it has to read them all at once.

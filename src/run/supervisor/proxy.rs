@@ -60,6 +60,8 @@ struct Front {
     job: Option<Rc<Job>>,
     /// What nginx has read.
     text: String,
+    /// Where it listens by that.
+    addresses: BTreeSet<String>,
     problems: BTreeMap<String, Vec<Problem>>,
     routes: BTreeMap<ServiceId, Vec<String>>,
     url: Option<String>,
@@ -156,7 +158,7 @@ impl Proxy {
         settings: &Settings,
         site: &Site,
     ) -> Result<OldWorkers> {
-        let Configured { text, problems, routes } = configured;
+        let Configured { text, problems, routes, addresses } = configured;
         let is_known = {
             let mut state = self.state.borrow_mut();
             let mut by_plugin: BTreeMap<String, Vec<Problem>> = BTreeMap::new();
@@ -179,8 +181,9 @@ impl Proxy {
         let conf = self.around.var.join("nginx/nginx.conf");
         fs::write_atomic(&conf, text.as_bytes())?;
         self.state.borrow_mut().text = text;
+        let before = std::mem::replace(&mut self.state.borrow_mut().addresses, addresses.clone());
         match slot {
-            Some(slot) if is_running => self.reload(&slot).await,
+            Some(slot) if is_running && !collides(&before, &addresses) => self.reload(&slot).await,
             Some(slot) => {
                 let job = self.job(nginx, &conf, settings, site);
                 slot.replace(job);
@@ -327,6 +330,14 @@ impl Proxy {
             slot.signal(running::REOPEN_LOGS);
         }
     }
+}
+
+/// Whether nginx, which opens new addresses before it closes old ones, would find one of them in use: a port of one
+/// address is taken while another one listens at that port of all.
+fn collides(before: &BTreeSet<String>, after: &BTreeSet<String>) -> bool {
+    let port = |address: &String| address.rsplit(':').next().map(str::to_owned);
+    let taken: BTreeSet<_> = before.iter().map(port).collect();
+    after.difference(before).any(|address| taken.contains(&port(address)))
 }
 
 /// What nginx is among the services of a module.
