@@ -26,8 +26,10 @@ pub(super) fn problems(label: &Label, insist: bool, context: &Context) -> Vec<Pr
     }
     let begun = Instant::now();
     let patience = if insist { INSISTENCE } else { PATIENCE };
+    // What has started is asked whether it passes its test before anybody is told that it answers.
+    let mut checks = false;
     loop {
-        let Some(Reply::Status(status)) = ask(label, &Request::Status { checks: false }, context) else {
+        let Some(Reply::Status(status)) = ask(label, &Request::Status { checks }, context) else {
             return Vec::new();
         };
         // Elsewhere installed, it does not run here.
@@ -36,6 +38,10 @@ pub(super) fn problems(label: &Label, insist: bool, context: &Context) -> Vec<Pr
         };
         if !has_settled(plugin) && begun.elapsed() < patience && !crate::process::is_interrupted() {
             std::thread::sleep(Duration::from_millis(20));
+            continue;
+        }
+        if plugin.ok && !checks {
+            checks = true;
             continue;
         }
         let routes = plugin.services.iter().flat_map(|service| &service.routes);

@@ -277,6 +277,16 @@ fn a_developers_nginx_is_for_this_machine_alone_and_follows_where_it_listens() {
 }
 
 #[test]
+fn an_app_is_said_to_answer_once_it_has_passed_its_test() {
+    let sandbox = Sandbox::new();
+    let up = sandbox.up();
+    sandbox.web_plugin("ill", "ill");
+    let done = sandbox.ok(["develop", "--no-build", "-C", "ill"]);
+    done.never_says("answers at").says("warning: ill/main").says("hint: ");
+    drop(up);
+}
+
+#[test]
 fn a_full_disk_for_logs_stops_nobody() {
     if !rustix::process::geteuid().is_root() {
         return;
