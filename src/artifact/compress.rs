@@ -8,15 +8,17 @@ use crc32fast::Hasher;
 use sha2::{Digest, Sha256};
 
 use super::frame::{Encoder, Format, Frame};
-use super::frame_store::FrameStore;
+use super::frame_store::{FrameStore, Key};
 use super::group::{self, Group, PIECE};
 use super::manifest::{Entry, MemberKind};
 use super::metadata::hex;
+use super::record::{self, Records, Vouched};
 use super::source::Source;
 use super::spool::{Piece, Spool};
-use super::tree::{self, Kind, Node, Stat};
+use super::tree::{self, Kind, Node};
 use super::{header, secrets};
 use crate::error::{Error, Problem, Result};
+use crate::fs::{Instant, Stat};
 use crate::threads;
 
 pub(super) struct Compression<'a> {
@@ -25,6 +27,8 @@ pub(super) struct Compression<'a> {
     pub(super) source_date_epoch: Option<i64>,
     pub(super) store: FrameStore,
     pub(super) spool: &'a Spool,
+    /// Before any file of the tree is read, by the clock of its file system.
+    pub(super) read_at: Instant,
 }
 
 /// What the tree became, in the order of its members.
@@ -145,7 +149,12 @@ impl Compression<'_> {
 
     /// Members that share a frame.
     fn members(&self, worker: &mut Worker, nodes: &[Node]) -> Result<Compressed> {
+        let record_key = self.record_of_members(nodes);
+        if let Some(known) = self.known_members(&record_key, nodes)? {
+            return Ok(known);
+        }
         let mut made = Compressed { entries: Vec::with_capacity(nodes.len()), ..Compressed::default() };
+        let mut digests = Vec::new();
         let Worker { encoder, content } = worker;
         content.clear();
         content.reserve(group::capacity(nodes));
@@ -163,17 +172,56 @@ impl Compression<'_> {
             let digest = Sha256::digest(&content[start..]);
             key.update(digest);
             made.warnings.extend(secrets::inspect(&node.path, &content[start..]));
+            digests.push(hex(&digest));
             made.entries.push(file_entry(&node.path, *mode, stat.size, hex(&digest)));
             header::pad(content, stat.size);
         }
-        let (piece, reused) = self.frame(encoder, key, content)?;
+        let frame: Key = key.finalize().into();
+        let (piece, reused) = self.frame(encoder, &frame, content)?;
+        let record = record::Members { frame, digests, warnings: made.warnings.clone() };
+        self.records().put(&record_key, nodes.iter().filter_map(stat_of), &record);
         made.pieces.push(piece);
         made.reused = usize::from(reused);
         Ok(made)
     }
 
+    fn record_of_members(&self, nodes: &[Node]) -> Key {
+        let mut vouched = Vouched::new("members", &self.format.identity());
+        let mut header = Vec::new();
+        for node in nodes {
+            header.clear();
+            header::append_node(&mut header, node, self.time_of(node));
+            vouched.member(&header, node);
+        }
+        vouched.key()
+    }
+
+    /// What the members became in an earlier run, where nobody touched them since.
+    fn known_members(&self, key: &Key, nodes: &[Node]) -> Result<Option<Compressed>> {
+        let Some(record) = self.records().get::<record::Members>(key) else { return Ok(None) };
+        let Some(frame) = self.store.get(&record.frame) else { return Ok(None) };
+        let mut digests = record.digests.into_iter();
+        let entry = |node: &Node| match &node.kind {
+            Kind::File { mode, stat } => Some(file_entry(&node.path, *mode, stat.size, digests.next()?)),
+            _ => Some(entry_of(node)),
+        };
+        let Some(entries) = nodes.iter().map(entry).collect() else { return Ok(None) };
+        let pieces = vec![self.spool.add(frame)?];
+        Ok(Some(Compressed { entries, pieces, warnings: record.warnings, reused: 1 }))
+    }
+
+    fn records(&self) -> Records<'_> {
+        Records { store: &self.store, read_at: self.read_at }
+    }
+
     /// The digest of a large file.
     fn whole(&self, worker: &mut Worker, large: Large<'_>) -> Result<Made> {
+        let mut vouched = Vouched::new("whole", "");
+        vouched.file(large.stat);
+        let record_key = vouched.key();
+        if let Some(record::Whole { digest, checksums }) = self.records().get(&record_key) {
+            return Ok(Made::Whole(digest, checksums));
+        }
         let source = self.open(large.node)?;
         let mut digest = Sha256::new();
         let mut checksums = Vec::new();
@@ -184,7 +232,9 @@ impl Compression<'_> {
             checksums.push(crc32fast::hash(&worker.content));
         }
         source.check(large.stat)?;
-        Ok(Made::Whole(hex(&digest.finalize()), checksums))
+        let record = record::Whole { digest: hex(&digest.finalize()), checksums };
+        self.records().put(&record_key, [large.stat], &record);
+        Ok(Made::Whole(record.digest, record.checksums))
     }
 
     /// A frame of a large file: the first begins with the header, the last ends with the padding.
@@ -193,6 +243,15 @@ impl Compression<'_> {
         content.clear();
         if start == 0 {
             header::append_node(content, large.node, self.time_of(large.node));
+        }
+        let mut vouched = Vouched::new("part", &self.format.identity());
+        vouched.member(content, large.node);
+        vouched.number(start);
+        let record_key = vouched.key();
+        if let Some(record::Part { frame, checksum, warning }) = self.records().get(&record_key)
+            && let Some(frame) = self.store.get(&frame)
+        {
+            return Ok(Made::Piece { piece: self.spool.add(frame)?, reused: true, checksum, warning });
         }
         let before = content.len();
         let source = self.open(large.node)?;
@@ -206,18 +265,21 @@ impl Compression<'_> {
         }
         let mut key = self.key();
         key.update(Sha256::digest(&*content));
-        let (piece, reused) = self.frame(encoder, key, content)?;
-        Ok(Made::Piece { piece, reused, checksum: checksum.finalize(), warning })
+        let frame: Key = key.finalize().into();
+        let (piece, reused) = self.frame(encoder, &frame, content)?;
+        let record = record::Part { frame, checksum: checksum.finalize(), warning };
+        self.records().put(&record_key, [large.stat], &record);
+        let record::Part { checksum, warning, .. } = record;
+        Ok(Made::Piece { piece, reused, checksum, warning })
     }
 
     /// Compresses, unless the store has the frame; tells which.
-    fn frame(&self, encoder: &mut Option<Encoder>, key: Sha256, content: &[u8]) -> Result<(Piece, bool)> {
-        let key: [u8; 32] = key.finalize().into();
-        if let Some(frame) = self.store.get(&key).filter(|frame| frame.size == content.len() as u64) {
+    fn frame(&self, encoder: &mut Option<Encoder>, key: &Key, content: &[u8]) -> Result<(Piece, bool)> {
+        if let Some(frame) = self.store.get(key).filter(|frame| frame.size == content.len() as u64) {
             return Ok((self.spool.add(frame)?, true));
         }
         let frame = compress(encoder, self.format, content)?;
-        self.store.put(&key, &frame);
+        self.store.put(key, &frame);
         Ok((self.spool.add(frame)?, false))
     }
 
@@ -275,6 +337,13 @@ pub(super) fn compress(encoder: &mut Option<Encoder>, format: Format, content: &
     encoder.frame(content).map_err(failed)
 }
 
+fn stat_of(node: &Node) -> Option<&Stat> {
+    match &node.kind {
+        Kind::File { stat, .. } => Some(stat),
+        Kind::Directory { .. } | Kind::Link { .. } => None,
+    }
+}
+
 fn entry_of(node: &Node) -> Entry {
     let kind = match &node.kind {
         Kind::Link { target } => MemberKind::Link { target: target.clone() },
@@ -286,4 +355,153 @@ fn entry_of(node: &Node) -> Entry {
 pub(super) fn file_entry(path: &str, mode: u32, size: u64, sha256: String) -> Entry {
     let mode = format!("{mode:04o}");
     Entry { path: path.to_owned(), kind: MemberKind::File { size, mode, sha256 } }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{rename, write};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::artifact::exclude::Exclusions;
+    use crate::artifact::limits::Limits;
+    use crate::artifact::tree::Tree;
+
+    const LARGE: usize = 9 << 20;
+
+    struct Plugin {
+        dir: TempDir,
+        store: TempDir,
+    }
+
+    impl Plugin {
+        fn new() -> Plugin {
+            let plugin = Plugin { dir: tempfile::tempdir().unwrap(), store: tempfile::tempdir().unwrap() };
+            for (name, content) in [
+                (".layerapi2_label", "plugin_p@mfserv\n"),
+                ("a", "aaaa"),
+                ("b", "bbbb"),
+                ("c", "password='x'\n"),
+            ] {
+                write(plugin.dir.path().join(name), content).unwrap();
+            }
+            write(plugin.dir.path().join("large"), vec![b'x'; LARGE]).unwrap();
+            plugin
+        }
+
+        fn nodes(&self) -> Vec<Node> {
+            let exclusions = Exclusions::read(self.dir.path(), &|_| false).unwrap();
+            Tree::walk(self.dir.path(), &exclusions, &Limits::default()).unwrap().nodes
+        }
+
+        fn run(&self, nodes: &[Node], read_at: Instant) -> Result<Compressed> {
+            let spool = Spool::new(self.store.path());
+            let compression = Compression {
+                dir: self.dir.path(),
+                format: Format::Zstd,
+                source_date_epoch: Some(0),
+                store: FrameStore::new(Some(self.store.path())),
+                spool: &spool,
+                read_at,
+            };
+            compression.run(nodes)
+        }
+
+        /// A moment after all that was written so far.
+        fn later(&self) -> Instant {
+            let written = Instant::now(self.dir.path()).unwrap();
+            loop {
+                let now = Instant::now(self.dir.path()).unwrap();
+                if now != written {
+                    return now;
+                }
+            }
+        }
+
+        /// Packs what is there now, and once more from scratch: both have to come to the same.
+        fn agrees(&self) {
+            let known = self.run(&self.nodes(), self.later()).unwrap();
+            let fresh = Plugin { dir: tempfile::tempdir().unwrap(), store: tempfile::tempdir().unwrap() };
+            for name in ["a", "b", "c", "large"] {
+                std::fs::copy(self.dir.path().join(name), fresh.dir.path().join(name)).unwrap();
+            }
+            write(fresh.dir.path().join(".layerapi2_label"), "plugin_p@mfserv\n").unwrap();
+            let fresh = fresh.run(&fresh.nodes(), Instant::NEVER).unwrap();
+            assert_eq!(known.entries, fresh.entries);
+            assert_eq!(known.warnings.len(), fresh.warnings.len());
+        }
+    }
+
+    #[test]
+    fn files_that_nobody_touched_are_not_read_again() {
+        let plugin = Plugin::new();
+        let nodes = plugin.nodes();
+        let first = plugin.run(&nodes, plugin.later()).unwrap();
+        // What is not there cannot be read.
+        for name in ["a", "b", "c", "large"] {
+            std::fs::remove_file(plugin.dir.path().join(name)).unwrap();
+        }
+        let again = plugin.run(&nodes, Instant::NEVER).unwrap();
+        assert_eq!((again.entries, again.warnings), (first.entries, first.warnings));
+        assert_eq!(again.reused, again.pieces.len());
+    }
+
+    #[test]
+    fn what_was_changed_in_the_tick_in_which_it_was_read_is_read_again() {
+        let plugin = Plugin::new();
+        let nodes = plugin.nodes();
+        plugin.run(&nodes, Instant::NEVER).unwrap();
+        std::fs::remove_file(plugin.dir.path().join("a")).unwrap();
+        assert!(plugin.run(&nodes, Instant::NEVER).is_err());
+    }
+
+    #[test]
+    fn an_edit_is_seen_whatever_size_and_time_say() {
+        let plugin = Plugin::new();
+        plugin.run(&plugin.nodes(), plugin.later()).unwrap();
+        let at = |name: &str| plugin.dir.path().join(name);
+        let modified = at("a").metadata().unwrap().modified().unwrap();
+        write(at("a"), "cccc").unwrap();
+        set_modified(&at("a"), modified);
+        plugin.agrees();
+        let modified = at("large").metadata().unwrap().modified().unwrap();
+        write(at("large"), vec![b'y'; LARGE]).unwrap();
+        set_modified(&at("large"), modified);
+        plugin.agrees();
+        rename(at("a"), at("x")).unwrap();
+        rename(at("b"), at("a")).unwrap();
+        rename(at("x"), at("b")).unwrap();
+        plugin.agrees();
+        set_modified(&at("a"), std::time::UNIX_EPOCH);
+        plugin.agrees();
+    }
+
+    #[test]
+    fn a_record_that_is_altered_or_lost_is_a_miss() {
+        let plugin = Plugin::new();
+        plugin.run(&plugin.nodes(), plugin.later()).unwrap();
+        let store: Vec<_> = walk(plugin.store.path());
+        assert!(store.len() > 4, "frames and records");
+        for path in &store {
+            let mut content = std::fs::read(path).unwrap();
+            let middle = content.len() / 2;
+            content[middle] ^= 1;
+            write(path, content).unwrap();
+        }
+        plugin.agrees();
+        for path in store {
+            std::fs::remove_file(path).unwrap();
+            plugin.agrees();
+        }
+    }
+
+    fn set_modified(path: &Path, time: std::time::SystemTime) {
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+
+    fn walk(dir: &Path) -> Vec<std::path::PathBuf> {
+        let entries = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+    }
 }

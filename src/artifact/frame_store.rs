@@ -18,6 +18,9 @@ use crate::fs::{self, AtomicFile};
 const CRC: usize = 4;
 const HEAD: usize = CRC + 4 + 8;
 
+/// The digest of what went into a frame.
+pub(super) type Key = [u8; 32];
+
 pub(super) struct FrameStore {
     directory: Option<PathBuf>,
 }
@@ -28,7 +31,7 @@ impl FrameStore {
         FrameStore { directory: directory.map(Path::to_owned) }
     }
 
-    pub(super) fn get(&self, key: &[u8; 32]) -> Option<Frame> {
+    pub(super) fn get(&self, key: &Key) -> Option<Frame> {
         let path = self.path(key)?;
         let mut entry = fs::read_optional(&path).ok()??;
         let (crc, rest) = entry.split_first_chunk::<CRC>()?;
@@ -47,19 +50,19 @@ impl FrameStore {
         Some(Frame { bytes: entry, checksum, size })
     }
 
-    pub(super) fn put(&self, key: &[u8; 32], frame: &Frame) {
+    pub(super) fn put(&self, key: &Key, frame: &Frame) {
         if let Some(path) = self.path(key) {
             let _ = write(&path, key, frame);
         }
     }
 
-    fn path(&self, key: &[u8; 32]) -> Option<PathBuf> {
+    fn path(&self, key: &Key) -> Option<PathBuf> {
         let name = hex(key);
         Some(self.directory.as_ref()?.join(&name[..2]).join(name))
     }
 }
 
-fn write(path: &Path, key: &[u8; 32], frame: &Frame) -> Result<()> {
+fn write(path: &Path, key: &Key, frame: &Frame) -> Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut head = [0; HEAD];
     head[CRC..8].copy_from_slice(&frame.checksum.to_le_bytes());

@@ -101,10 +101,10 @@ fn hash(path: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::artifact::tree::Stat;
+    use crate::fs::Stat;
 
     fn file(path: String, size: u64) -> Node {
-        let kind = Kind::File { mode: 0o644, stat: Stat::for_test(size) };
+        let kind = Kind::File { mode: 0o644, stat: Stat { size, ..Stat::NOWHERE } };
         Node { path, kind, modified: 0 }
     }
 

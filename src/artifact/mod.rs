@@ -48,6 +48,7 @@ mod node;
 mod pack;
 mod policy;
 mod read;
+mod record;
 mod remade;
 mod secrets;
 mod source;

@@ -24,7 +24,7 @@ use super::spool::{Piece, Spool};
 use super::tree::{Kind, Node, Survey, Tree};
 use super::{FILES, LABEL, MANIFEST, METADATA, ROOT, header, secrets};
 use crate::error::{At, Error, Problem, Result};
-use crate::fs::{self, AtomicFile};
+use crate::fs::{self, AtomicFile, Instant};
 use crate::text;
 use crate::threads;
 
@@ -62,6 +62,8 @@ pub struct Packed {
 pub fn pack(dir: &Path, description: &Description, options: &Options<'_>) -> Result<Packed> {
     description.check()?;
     let exclusions = Exclusions::read(dir, options.excluded)?;
+    // Where it cannot be told, no file counts as untouched.
+    let read_at = Instant::now(dir).unwrap_or(Instant::NEVER);
     let tree = Tree::walk(dir, &exclusions, options.limits)?;
     fs::create_dir_all(options.output)?;
     let packer = Packer { dir, options };
@@ -73,6 +75,7 @@ pub fn pack(dir: &Path, description: &Description, options: &Options<'_>) -> Res
         source_date_epoch: options.source_date_epoch,
         store: FrameStore::new(options.frame_store),
         spool: &spool,
+        read_at,
     }
     .run(&tree.nodes)?;
 

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 
-use super::tree::{self, Stat};
+use super::tree;
 use crate::error::{At, Error, Result};
-use crate::fs;
+use crate::fs::{self, Stat};
 
 pub(super) struct Source {
     file: File,
@@ -55,6 +55,6 @@ impl Source {
     /// Checks that the file still is what the walk saw.
     pub(super) fn check(&self, stat: &Stat) -> Result<()> {
         let metadata = self.file.metadata().at("read", &self.path)?;
-        if Stat::of(&metadata) == *stat { Ok(()) } else { Err(tree::changed(&self.path, "changed")) }
+        if Stat::from(&metadata) == *stat { Ok(()) } else { Err(tree::changed(&self.path, "changed")) }
     }
 }

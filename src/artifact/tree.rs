@@ -18,6 +18,7 @@ use super::limits::Limits;
 use super::links::{self, Links};
 use super::{LABEL, ROOT};
 use crate::error::{Error, Fault, Problem, Result};
+use crate::fs::Stat;
 use crate::text;
 use crate::threads;
 
@@ -55,33 +56,6 @@ impl Node {
             Kind::File { stat, .. } => stat.size,
             Kind::Directory { .. } | Kind::Link { .. } => 0,
         }
-    }
-}
-
-/// What tells whether a file changed since it was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stat {
-    pub(super) size: u64,
-    device: u64,
-    inode: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stat {
-    pub(super) fn of(metadata: &Metadata) -> Stat {
-        Stat {
-            size: metadata.size(),
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    #[cfg(test)]
-    pub(super) fn for_test(size: u64) -> Stat {
-        Stat { size, device: 0, inode: 0, modified: (0, 0), changed: (0, 0) }
     }
 }
 
@@ -280,7 +254,7 @@ impl Walk<'_> {
         let kind = if metadata.is_dir() {
             Kind::Directory { mode: mode_of(metadata.mode(), true) }
         } else if metadata.is_file() {
-            Kind::File { mode: mode_of(metadata.mode(), false), stat: Stat::of(&metadata) }
+            Kind::File { mode: mode_of(metadata.mode(), false), stat: Stat::from(&metadata) }
         } else if metadata.is_symlink() {
             let target = std::fs::read_link(absolute()).map_err(|error| unreadable(&absolute(), &error))?;
             match target.to_str().filter(|target| !target.chars().any(char::is_control)) {

@@ -10,6 +10,7 @@ mod beneath;
 mod lock;
 mod mounts;
 mod rotate;
+mod stat;
 mod swap;
 mod temporary;
 
@@ -28,6 +29,7 @@ pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
 pub use mounts::mounts_below;
 pub use rotate::{RotatingFile, Rotation, put_aside_when_due};
+pub use stat::{Instant, Stat};
 pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
 pub use temporary::{list_swept, sweep};
 

@@ -12,12 +12,12 @@ use super::plan::Predecessor;
 use super::project::Project;
 use super::reason::{Reason, shown};
 use super::snapshot::{Patterns, Snapshot, Taken};
-use super::stat::Instant;
 use super::state::{Proof, Record};
 use super::task::Task;
 use super::texts;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::fs::Instant;
 use crate::text;
 
 /// What was found out about a task, before anything runs.

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::name::Name;
-use super::stat::Stat;
 use crate::error::{At, Error, Result};
 use crate::fs;
+use crate::fs::Stat;
 use crate::text;
 
 /// Directories that never count: version control and our own state.

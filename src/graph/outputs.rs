@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::snapshot::Snapshot;
-use super::stat::Stat;
 use super::state::State;
 use super::task::Task;
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::fs::Stat;
 use crate::store::Names;
 use crate::text;
 

@@ -17,9 +17,9 @@ pub use super::listing::Patterns;
 
 use super::listing::Listing;
 use super::name::Name;
-use super::stat::{Instant, Stat};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
+use crate::fs::{Instant, Stat};
 use crate::threads;
 
 /// Fewer files are looked at sooner than threads are started for it.

@@ -8,8 +8,8 @@ use std::path::Path;
 use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
 
+use super::AtomicFile;
 use crate::error::{At, Error, Result};
-use crate::fs::AtomicFile;
 
 /// Compared as a whole and for equality: a file that went *back* in time has changed as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

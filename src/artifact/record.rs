@@ -1,0 +1,106 @@
+//! What files became in an earlier run, by what the file system says of them: they are not read again.
+//!
+//! A record vouches for files of which size, inode and both times are what they were when they were read. None is
+//! made for a file that was changed in the clock tick in which it was read, or later: an edit within that tick would
+//! leave the same times. A record is in the frame store, under the digest of what it vouches for; like a frame it may be
+//! deleted at any time, and one that is damaged is a miss.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::frame::Frame;
+use super::frame_store::{FrameStore, Key};
+use super::tree::{Kind, Node};
+use crate::error::Problem;
+use crate::fs::{Instant, Stat};
+
+/// Changes with what is recorded and with what is looked for in a file.
+const VERSION: u32 = 1;
+
+/// What members that share a frame became.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Members {
+    /// The key of the frame.
+    pub(super) frame: Key,
+    /// Of each file, in the order of the members; hexadecimal.
+    pub(super) digests: Vec<String>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// What a large file became.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Whole {
+    pub(super) digest: String,
+    pub(super) checksums: Vec<u32>,
+}
+
+/// What a part of a large file became.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) frame: Key,
+    pub(super) checksum: u32,
+    pub(super) warning: Option<Problem>,
+}
+
+/// Where records are, and which files they may be made of.
+pub(super) struct Records<'a> {
+    pub(super) store: &'a FrameStore,
+    /// Before any file was read, by the clock of their file system.
+    pub(super) read_at: Instant,
+}
+
+impl Records<'_> {
+    pub(super) fn get<T: for<'de> Deserialize<'de>>(&self, key: &Key) -> Option<T> {
+        serde_json::from_slice(&self.store.get(key)?.bytes).ok()
+    }
+
+    pub(super) fn put<'s, T: Serialize>(
+        &self,
+        key: &Key,
+        files: impl IntoIterator<Item = &'s Stat>,
+        record: &T,
+    ) {
+        if files.into_iter().any(|stat| stat.is_racy(self.read_at)) {
+            return;
+        }
+        if let Ok(content) = serde_json::to_vec(record) {
+            self.store.put(key, &Frame { size: content.len() as u64, bytes: content, checksum: 0 });
+        }
+    }
+}
+
+/// The key of a record: what is recorded, how, and of which files.
+pub(super) struct Vouched(Sha256);
+
+impl Vouched {
+    pub(super) fn new(what: &str, format: &str) -> Vouched {
+        Vouched(Sha256::new_with_prefix(format!("record {VERSION}\n{what}\n{format}\n")))
+    }
+
+    /// A member as it is in the tar, and the file behind it.
+    pub(super) fn member(&mut self, header: &[u8], node: &Node) {
+        self.0.update((header.len() as u64).to_le_bytes());
+        self.0.update(header);
+        if let Kind::File { stat, .. } = &node.kind {
+            self.file(stat);
+        }
+    }
+
+    pub(super) fn file(&mut self, stat: &Stat) {
+        let Stat { modified, changed, size, inode, mode } = stat;
+        for field in
+            [&modified.to_le_bytes(), &changed.to_le_bytes(), &size.to_le_bytes(), &inode.to_le_bytes()]
+        {
+            self.0.update(field);
+        }
+        self.0.update(mode.to_le_bytes());
+    }
+
+    pub(super) fn number(&mut self, number: u64) {
+        self.0.update(number.to_le_bytes());
+    }
+
+    pub(super) fn key(self) -> Key {
+        self.0.finalize().into()
+    }
+}
