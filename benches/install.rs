@@ -1,5 +1,5 @@
-//! Installing 20,000 files of 300 MB against `tar --zstd -xf` of the same file followed by `sync -f`, and listing 200
-//! installed plugins.
+//! Installing a real node_modules against `tar --zstd -xf` and `sync -f`, updating it against `rsync --link-dest`, and
+//! listing 1,000 installed plugins against `ls`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
 mod support;
@@ -7,70 +7,78 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::Instant;
 
-use support::{Run, best, finish, median, mwp, report, report_limit, run};
+use support::{compare, finish, mwp, rounds, run, settle};
 
-const ROUNDS: usize = 5;
-const PLUGINS: usize = 200;
+const PLUGINS: usize = 1000;
 
 fn main() {
     let root = tempfile::Builder::new().prefix("mwp-bench-").tempdir().unwrap();
     let root = root.path();
     let plugin = root.join("bench");
-    fs::create_dir(&plugin).unwrap();
-    support::fill_plugin(&plugin, 20_000, 300_000_000);
-    let cache = root.join("cache");
+    support::node_plugin(&plugin);
     let in_home = |arguments: &[&str]| {
-        let mut command = mwp(&cache, root, arguments);
+        let mut command = mwp(&root.join("cache"), root, arguments);
         command.env("HOME", root).env_remove("XDG_DATA_HOME").env_remove("MFMODULE");
         command
     };
-    run(&mut in_home(&["pack", "-q", "-C", "bench"]));
+    let sh = |script: &str| run(Command::new("sh").args(["-ec", script]).current_dir(root));
+    run(&mut in_home(&["pack", "-q", "-C", "bench", "-o", "one"]));
+    fs::write(plugin.join("node_modules/express/index.js"), "// two").unwrap();
+    run(&mut in_home(&["pack", "-q", "-C", "bench", "-o", "two"]));
     let file = "bench-1.0.0-1.metwork.mfserv.plugin";
+    let (one, two) = (format!("one/{file}"), format!("two/{file}"));
 
-    let (mut ours, mut theirs, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
-    for _ in 0..ROUNDS {
-        let by_tar = root.join("by-tar");
-        fs::create_dir(&by_tar).unwrap();
+    let (mut installs, mut untars, mut updates, mut rsyncs) = (vec![], vec![], vec![], vec![]);
+    let mut peak = 0.0_f64;
+    for _ in 0..rounds(5) {
+        fs::create_dir(root.join("by-tar")).unwrap();
         settle(root);
-        theirs.push(untar(root, file).time);
-        fs::remove_dir_all(&by_tar).unwrap();
+        untars.push(sh(&format!("tar -C by-tar --zstd -xf {one}; sync -f by-tar")).time);
         settle(root);
-        let install = run(in_home(&["install", "-q"]).arg(file));
-        ours.push(install.time);
-        peak = peak.max(install.peak);
+        let install = run(in_home(&["install", "-q"]).arg(&one));
+        settle(root);
+        rsyncs.push(sh("rsync -a --link-dest=$PWD/by-tar by-tar/ by-rsync/; sync -f by-rsync").time);
+        settle(root);
+        let update = run(in_home(&["install", "-q", "--force"]).arg(&two));
+        installs.push(install.time);
+        updates.push(update.time);
+        peak = [peak, install.peak, update.peak].into_iter().fold(0.0, f64::max);
         run(&mut in_home(&["uninstall", "bench"]));
+        sh("rm -rf by-tar by-rsync");
     }
     println!("peak memory: {peak:.0} MB (at most 300)");
 
     small_plugins(root, &plugin);
-    let list = median(21, || in_home(&["list", "--json"]));
+    let (mut lists, mut listings) = (vec![], vec![]);
+    for _ in 0..rounds(21) {
+        lists.push(timed(&mut in_home(&["list", "--json"])));
+        listings.push(timed(Command::new("ls").arg("-l").arg(base(root))));
+    }
     finish(&[
-        report("install", best(&ours), "tar --zstd -xf, sync -f", best(&theirs), 1.2),
-        report_limit(&format!("list, {PLUGINS} plugins"), list, Duration::from_millis(10)),
+        compare("install", &installs, "tar --zstd -xf; sync -f", &untars, 0.75),
+        compare("update, one file changed", &updates, "rsync -a --link-dest; sync -f", &rsyncs, 1.0),
+        compare("list of 1,000 plugins", &lists, "ls -l", &listings, 3.0),
         peak <= 300.0,
     ]);
 }
 
-fn untar(root: &Path, file: &str) -> Run {
-    let mut command = Command::new("sh");
-    run(command
-        .args(["-ec", "tar -C by-tar --zstd -xf \"$1\"; sync -f by-tar", "sh", file])
-        .current_dir(root))
+fn timed(command: &mut Command) -> std::time::Duration {
+    let start = Instant::now();
+    assert!(command.output().unwrap().status.success());
+    start.elapsed()
 }
 
-/// What the run before left in memory shall not be written at the cost of the next.
-fn settle(root: &Path) {
-    run(Command::new("sync").arg("-f").arg(root));
+fn base(root: &Path) -> std::path::PathBuf {
+    root.join(".local/share/mwp/mfserv/var/plugins")
 }
 
 fn small_plugins(root: &Path, template: &Path) {
-    let base = root.join(".local/share/mwp/mfserv/var/plugins");
     let metadata = "{\"version\":\"1\",\"release\":\"1\",\"build_host\":\"h\",\"build_date\":\"2026-01-01T00:00:00Z\",\
         \"size\":\"1\",\"summary\":\"s\",\"license\":\"l\",\"packager\":\"p\",\"vendor\":\"v\",\"url\":\"u\"}";
     for number in 0..PLUGINS {
-        let home = base.join(format!("plugin-of-number-{number}"));
+        let home = base(root).join(format!("plugin-of-number-{number}"));
         fs::create_dir_all(&home).unwrap();
         fs::write(home.join(".layerapi2_label"), format!("plugin_plugin-of-number-{number}@mfserv\n"))
             .unwrap();

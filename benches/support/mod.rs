@@ -154,6 +154,90 @@ pub fn report(what: &str, ours: Duration, peer: &str, theirs: Duration, bound: f
     ratio <= bound
 }
 
+/// A row of the table in README: the middle and the range of both sides, which took turns; says whether the bar is met.
+pub fn compare(what: &str, ours: &[Duration], peer: &str, theirs: &[Duration], bar: f64) -> bool {
+    let ratio = middle(ours).as_secs_f64() / middle(theirs).as_secs_f64();
+    let verdict = if ratio <= bar { "" } else { " TOO SLOW" };
+    let (ours, theirs) = (shown(ours), shown(theirs));
+    println!("| {what} | {ours} | `{peer}`, {theirs} | {ratio:.2} (at most {bar:.2}){verdict} |");
+    ratio <= bar
+}
+
+pub fn middle(times: &[Duration]) -> Duration {
+    let mut times = times.to_vec();
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// `1.20 s (1.18–1.31)`
+fn shown(times: &[Duration]) -> String {
+    let (unit, factor) = if middle(times) < Duration::from_millis(100) { ("ms", 1e3) } else { ("s", 1.0) };
+    let number = |time: Duration| format!("{:.2}", time.as_secs_f64() * factor);
+    let (least, most) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+    format!("{} {unit} ({}–{})", number(middle(times)), number(*least), number(*most))
+}
+
+/// How often each side runs: as often as it takes for a middle, or once where only the bench itself is tried.
+pub fn rounds(wanted: usize) -> usize {
+    if std::env::var_os("MWP_BENCH_SHORT").is_some() { 1 } else { wanted }
+}
+
+/// The node_modules of express, webpack, typescript, next, jest, eslint and @babel: some 20,000 files and 400 MB, fetched
+/// once and kept in `target/`. In short mode express alone.
+pub fn node_modules() -> std::path::PathBuf {
+    let is_short = rounds(2) == 1;
+    let packages: &[&str] = match is_short {
+        true => &["express"],
+        false => &[
+            "express",
+            "webpack",
+            "webpack-cli",
+            "typescript",
+            "next",
+            "jest",
+            "eslint",
+            "@babel/core",
+            "@babel/preset-env",
+            "@babel/preset-react",
+            "@babel/preset-typescript",
+        ],
+    };
+    let name = if is_short { "short" } else { "node" };
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-trees").join(name);
+    let done = dir.join("done");
+    if !done.exists() {
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("package.json"), "{\"name\": \"bench\", \"version\": \"1.0.0\"}").unwrap();
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--no-audit", "--no-fund", "--no-progress"]).args(packages).current_dir(&dir);
+        run(&mut npm);
+        fs::write(done, "").unwrap();
+    }
+    dir.join("node_modules")
+}
+
+/// A plugin in `dir` with these node_modules, which are its own as if somebody had put them there.
+pub fn node_plugin(dir: &Path) {
+    fs::create_dir_all(dir).unwrap();
+    run(Command::new("cp").arg("-a").arg(node_modules()).arg(dir));
+    fs::write(dir.join(".layerapi2_label"), "plugin_bench@mfserv\n").unwrap();
+    fs::write(dir.join(".layerapi2_dependencies"), "nodejs@mfext\n").unwrap();
+    fs::write(dir.join(".plugin_format_version"), "1.0.0\n").unwrap();
+    let config = "[general]\n_version=1.0.0\n_release=1\n_summary=bench\n_license=BSD\n_url=u\n_maintainer=m\n_vendor=v\n";
+    fs::write(dir.join("config.ini"), config).unwrap();
+}
+
+/// What the run before left in memory is not written at the cost of the next, and the inodes that it gave back can be
+/// used again: ext4 passes over those that were deleted within the last seconds, so making files would be several times
+/// as slow, whoever does it.
+pub fn settle(dir: &Path) {
+    run(Command::new("sync").arg("-f").arg(dir));
+    if rounds(2) > 1 {
+        std::thread::sleep(Duration::from_secs(6));
+    }
+}
+
 /// As [`report`], where there is no peer: the bound is a time.
 pub fn report_limit(what: &str, ours: Duration, limit: Duration) -> bool {
     let verdict = if ours <= limit { "ok" } else { "TOO SLOW" };

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::plugin::{Label, Module, PluginName};
 use crate::site::Site;
-use crate::text;
+use crate::{text, threads};
 
 /// Our own directory in a base.
 pub(crate) const OWN: &str = ".mwp";
@@ -82,14 +82,14 @@ impl Base {
 
     /// Every plugin, by name.
     pub fn list(&self) -> Result<Vec<Installed>> {
-        let mut plugins = Vec::new();
-        for home in fs::list(&self.dir)? {
+        let look = |home: PathBuf| {
             let name = text_name(&home);
-            if !name.starts_with('.') && (home.is_dir() || home.is_symlink()) {
-                plugins.push(inspect(name, home));
-            }
-        }
-        Ok(plugins)
+            let is_plugin = !name.starts_with('.') && (home.is_dir() || home.is_symlink());
+            is_plugin.then(|| inspect(name, home))
+        };
+        // Few are not worth a thread.
+        let plugins = threads::map(fs::list(&self.dir)?, 50, look);
+        Ok(plugins.into_iter().flatten().collect())
     }
 
     /// The plugin of that name; the name may be one that no plugin can have, as long as something is there.

@@ -29,7 +29,13 @@ impl Action for Virtualenv {
     }
 
     fn reads(&self, _: &Scope<'_>) -> Result<Reads> {
-        Ok(Reads { inputs: vec![LOCK.to_owned()], tools: vec!["python3".to_owned()], ..Reads::default() })
+        Ok(Reads {
+            inputs: vec![LOCK.to_owned()],
+            tools: vec!["python3".to_owned()],
+            // To make it from the wheels is faster than to unpack it from the cache.
+            uncacheable: true,
+            ..Reads::default()
+        })
     }
 
     /// Files that a custom step put into local/ stay there.
