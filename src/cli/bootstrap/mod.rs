@@ -136,7 +136,7 @@ pub(crate) fn create(create: Create, context: &Context) -> Result<()> {
         None if is_interactive => ask::name(context)?,
         None => {
             return Err(Error::usage("the plugin's name is missing")
-                .hint("`mwp bootstrap create NAME`; on a terminal, without `--no-input`, it is asked for"));
+                .hint("`mwp new NAME`; on a terminal, without `--no-input`, it is asked for"));
         }
     };
     let mut answers = match &create.replay_file {
@@ -167,7 +167,7 @@ pub(crate) fn create(create: Create, context: &Context) -> Result<()> {
             template::keep_release_only(&dir)?;
         }
     } else {
-        context.output.hint(&format!("`cd {name}`, then `make develop` puts it into service from there"));
+        context.output.hint(&format!("`cd {name}`, then `mwp develop` puts it into service from there"));
     }
     if context.output.is_json() {
         context.output.json(&json!({
