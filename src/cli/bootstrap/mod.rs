@@ -19,6 +19,7 @@ use crate::text;
 
 /// Make a new plugin from a template, or bring the template's later changes into one
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp bootstrap list --module mfdata")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -27,6 +28,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the templates
+    #[command(after_help = "Example: mwp bootstrap list --module mfdata")]
     List {
         #[command(flatten)]
         module: ModuleOption,
@@ -38,6 +40,7 @@ enum Command {
     ///
     /// Templates of your own are in cookiecutter's layout. The answers and what the template made are kept in
     /// `.mwp-template.toml`, for `mwp bootstrap update`.
+    #[command(after_help = "Example: mwp bootstrap create shop --template python3_flask")]
     Create(Create),
     /// Bring the template's later changes into a plugin
     ///
