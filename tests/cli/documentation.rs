@@ -259,6 +259,8 @@ fn quoted() -> Vec<(String, String)> {
     let mut found = Vec::new();
     for page in pages() {
         for line in read(&page).1 {
+            let is_whole = line.matches('`').count() % 2 == 0;
+            assert!(is_whole, "{}: back-ticks go over the end of a line: {line}", page.display());
             let spans = line.split('`').skip(1).step_by(2);
             found.extend(spans.map(|span| (page.display().to_string(), span.to_owned())));
         }
