@@ -43,6 +43,8 @@ mkdir -p "$tree/share/bash-completion/completions" "$tree/share/zsh/site-functio
 "$mwp" completions fish >"$tree/share/fish/vendor_completions.d/mwp.fish"
 install -D -m 644 LICENSE "$tree/share/doc/mwp/copyright"
 install -m 644 README.md CHANGELOG.md "$tree/share/doc/mwp"
+install -D -m 644 -t "$tree/share/doc/mwp/docs" docs/*.md docs/session.svg
+install -D -m 644 -t "$tree/share/doc/mwp/docs/help" docs/help/*.md
 
 tarball=$out/mwp-$version-$arch.tar.gz
 tar -C "$stage" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -c "mwp-$version" |

@@ -22,6 +22,8 @@ if [ "${1:-}" = tests ]; then
     need strace strace
     need tar tar
     need zstd zstd
+    need jq jq
+    need curl curl
     need unshare util-linux
     need cp coreutils
     need crontab cron

@@ -35,6 +35,7 @@ pub(crate) struct Arguments {
 
 /// `mwp build`, where directories may be named as well.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp build shop blog -j 4")]
 pub(super) struct BuildArguments {
     #[command(flatten)]
     arguments: Arguments,

@@ -9,6 +9,7 @@ use crate::text;
 
 /// Show or empty the user's cache of task outputs, wheels and frames
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp cache info")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -17,12 +18,14 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show where the cache is and how much it holds
+    #[command(after_help = "Example: mwp cache info")]
     Info {
         /// Print what a machine reads, as JSON on standard output
         #[arg(long)]
         json: bool,
     },
     /// Remove what nobody used for 30 days, and what is above the size limit (MWP_CACHE_SIZE bytes, 5 GB)
+    #[command(after_help = "Example: mwp cache prune --all")]
     Prune {
         /// Remove everything
         #[arg(long)]

@@ -17,6 +17,7 @@ use crate::text;
 
 /// Find what building, packing, installing and running a plugin would refuse, all of it at once
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp check shop --json")]
 pub(crate) struct Arguments {
     #[command(flatten)]
     common: Common,

@@ -17,6 +17,7 @@ use crate::text;
 /// Run it again after plugins came or went, or after a change of how many workers there are, of limits or of logs.
 /// Commands and environments need no new file: each worker starts with what is installed then.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp circus --module mfserv --output circus.ini")]
 pub(super) struct Arguments {
     /// The module [default: the one whose environment is loaded, or that has plugins]
     #[arg(long)]

@@ -10,6 +10,7 @@ use crate::text;
 
 /// Remove what a build makes and can make again
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp clean shop")]
 pub(crate) struct Arguments {
     /// Say what would be removed, and remove nothing
     #[arg(short = 'n', long)]

@@ -18,6 +18,7 @@ use crate::text;
 
 /// Show or renew the jobs of installed plugins in the user's crontab
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp cron show")]
 pub(super) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -31,6 +32,7 @@ enum Command {
 
 /// Show what should be in the crontab, and whether it is exactly that
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp cron show shop")]
 struct ShowArguments {
     #[command(flatten)]
     module: ModuleOption,
@@ -44,6 +46,7 @@ struct ShowArguments {
 
 /// Make the crontab what the installed plugins and their configuration say; other lines stay as they are
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp cron sync --module mfserv")]
 struct SyncArguments {
     #[command(flatten)]
     module: ModuleOption,

@@ -14,6 +14,7 @@ use crate::{exit, text};
 
 /// Run a command from cron: alone, within a time limit, with its output in a log
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp cronwrap --lock --timeout 60 -- mwp exec shop -- bin/tidy")]
 pub(super) struct Arguments {
     /// Kill the command and all that it started after so many seconds; 0: never
     #[arg(short, long, value_name = "SECONDS", default_value_t = 3600)]

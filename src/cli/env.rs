@@ -18,6 +18,7 @@ use crate::{exit, text};
 
 /// Enter the environment of a plugin with a shell
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp env shop")]
 pub(super) struct Arguments {
     /// Print the variables that change, for a shell to `eval`
     #[arg(long, conflicts_with = "json")]

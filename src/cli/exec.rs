@@ -17,6 +17,7 @@ use crate::{exit, process, text};
 
 /// Run a command in the environment of a plugin
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp exec shop -- python3 -c 'import flask'")]
 pub(super) struct Arguments {
     /// Start in the plugin's directory
     #[arg(long)]

@@ -14,6 +14,7 @@ use crate::recipe;
 
 /// Say for each task whether it is up to date, and if not, why: which input, its old and its new value
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp explain virtualenv")]
 pub(crate) struct Arguments {
     /// Only this task
     #[arg(add = ArgValueCandidates::new(Tasks))]

@@ -10,6 +10,7 @@ use crate::recipe;
 
 /// Show the tasks of a plugin and their order
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp graph --format mermaid")]
 pub(crate) struct Arguments {
     /// Text for people, dot for Graphviz, or mermaid for Markdown
     #[arg(long, value_enum, default_value = "text")]

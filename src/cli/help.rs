@@ -102,6 +102,8 @@ fn unknown(name: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
@@ -116,5 +118,32 @@ mod tests {
         let mut known: Vec<&str> = commands.map(clap::Command::get_name).collect();
         known.sort_unstable();
         assert_eq!(named, known);
+    }
+
+    /// Each command that does something, with its name: `bootstrap list`.
+    fn commands(parent: &clap::Command, path: &str) -> Vec<(String, clap::Command)> {
+        let visible = parent.get_subcommands().filter(|command| !command.is_hide_set());
+        let below = visible.flat_map(|command| {
+            let path = format!("{path} {}", command.get_name());
+            [vec![(path.clone(), command.clone())], commands(command, &path)].concat()
+        });
+        below.collect()
+    }
+
+    #[test]
+    fn each_command_shows_an_example_of_itself_that_is_allowed() {
+        let commands = commands(&CommandLine::command(), "mwp");
+        assert!(commands.iter().any(|(name, _)| name == "mwp cache prune"), "{commands:?}");
+        for (name, command) in commands {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let example = help.strip_prefix("Example: ").unwrap_or_else(|| panic!("`{name}` has no example"));
+            assert!(example.starts_with(&name), "`{name}` has the example of another command: {example}");
+            let mut words = shlex::split(example).unwrap();
+            if let Some(last) = words.iter().position(|word| word.ends_with(';')) {
+                words.truncate(last + 1);
+                words[last].pop();
+            }
+            CommandLine::try_parse_from(words).unwrap_or_else(|refusal| panic!("{example}: {refusal}"));
+        }
     }
 }

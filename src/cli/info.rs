@@ -45,6 +45,7 @@ pub(super) struct Arguments {
 
 /// Print the hash that tells one build of a plugin from another
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp hash shop-0.0.1-1.metwork.mfserv.plugin")]
 pub(super) struct HashArguments {
     #[command(flatten)]
     base: BaseOption,

@@ -16,6 +16,7 @@ use crate::text;
 
 /// Put files into the inbox of a step of mfdata, with their tags
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp inject --plugin archive --step main image.png")]
 pub(super) struct Arguments {
     /// The plugin that the step is of
     #[arg(long, default_value = "guess_file_type")]

@@ -22,6 +22,7 @@ use crate::text;
 /// Install `.plugin` files: no network and no build tool is needed, and an update keeps the old version until the new
 /// one is complete
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp install shop-0.0.1-1.metwork.mfserv.plugin")]
 pub(super) struct Arguments {
     /// Replace a plugin that is already installed
     #[arg(long)]
@@ -93,6 +94,7 @@ struct Taking {
 
 /// Replace an installed plugin by another version of it, in one step
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp hotswap shop-0.0.2-1.metwork.mfserv.plugin")]
 pub(super) struct HotswapArguments {
     #[command(flatten)]
     taking: Taking,
@@ -213,6 +215,7 @@ pub(super) fn tell(context: &Context, event: Event<'_>) {
 
 /// Install or update what is in the provisioning directory, as at the start of a module
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp provision --module mfserv")]
 pub(super) struct ProvisionArguments {
     /// The module [default: the one whose environment is loaded]
     #[arg(long)]

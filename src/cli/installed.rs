@@ -46,6 +46,7 @@ fn find_by_path(given: &str, option: &BaseOption, context: &Context) -> Result<(
 
 /// List the installed plugins
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp list")]
 pub(super) struct ListArguments {
     /// `name~~~version~~~release~~~home` per line
     #[arg(long, conflicts_with = "json")]
@@ -136,6 +137,7 @@ fn table(rows: &[Row<'_>]) -> String {
 
 /// Remove installed plugins; what an administrator has overridden stays, unless --clean is given
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp uninstall --clean shop")]
 pub(super) struct UninstallArguments {
     /// Remove the override file too, even when it was edited
     #[arg(long)]
@@ -198,6 +200,7 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
 
 /// Build a plugin and put its directory into service as it is (devlink): edits take effect at once
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp develop -C shop")]
 pub(super) struct DevelopArguments {
     /// Link only: the directory is taken as it is
     #[arg(long)]
@@ -251,6 +254,7 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
 
 /// Check every file of installed plugins against what was packed: missing, altered, added, mode
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp verify --repair shop")]
 pub(super) struct VerifyArguments {
     /// The plugins' names [default: all]
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(Plugins))]
@@ -337,6 +341,7 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
 
 /// Make a `.plugin` file of an installed plugin, with its present name and its overridden configuration
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp repackage shop")]
 pub(super) struct RepackageArguments {
     #[command(flatten)]
     base: BaseOption,

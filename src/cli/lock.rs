@@ -18,6 +18,7 @@ use crate::text;
 
 /// Make or mend the locks, without building: what still fits stays
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp lock --upgrade-package flask")]
 pub(crate) struct Arguments {
     /// Take the newest version of everything that the requirements allow
     #[arg(short = 'U', long)]

@@ -18,6 +18,7 @@ use crate::text;
 
 /// Show the logs of a plugin or service
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp logs -f shop/main")]
 pub(super) struct Arguments {
     /// Go on as they grow, until ^C
     #[arg(short, long)]

@@ -12,6 +12,7 @@ use crate::run::{Reply, Request, metrics};
 /// A module that is up serves the same over HTTP, at `/metrics`: on the socket `var/metrics.socket` and, with
 /// `metrics_port` in `[supervisor]`, on that port of the loopback.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp metrics")]
 pub(super) struct Arguments {
     /// The module [default: the one whose environment is loaded, or that is up]
     #[arg(long)]

@@ -15,6 +15,7 @@ use crate::{check, template, text};
 
 /// Make a current plugin of one from before MetWork 1.0: shows what is to change, asks, then changes it
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp migrate --dry-run weather")]
 pub(super) struct Arguments {
     /// Show what would change, and change nothing
     #[arg(short = 'n', long)]

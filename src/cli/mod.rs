@@ -94,6 +94,7 @@ enum Command {
     Check(check::Arguments),
     Clean(clean::Arguments),
     /// Remove what `clean` removes, and the locks: the next build may take newer versions
+    #[command(after_help = "Example: mwp superclean shop")]
     Superclean(clean::Arguments),
     Lock(lock::Arguments),
     Outdated(outdated::Arguments),

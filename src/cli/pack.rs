@@ -19,6 +19,7 @@ use crate::text;
 
 /// Pack a plugin's directory into a `.plugin` file, as it is: nothing is built
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp pack --output dist")]
 pub(super) struct Arguments {
     #[command(flatten)]
     packing: Packing,

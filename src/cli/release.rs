@@ -17,6 +17,7 @@ use crate::text;
 
 /// Build what a release needs and pack it into one self-contained `.plugin` file
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp release --locked --output dist")]
 pub(super) struct Arguments {
     /// Hand the file over to `mwp install --force`
     #[arg(long)]

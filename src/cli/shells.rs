@@ -18,7 +18,7 @@ pub(super) const VARIABLE: &str = "MWP_COMPLETE";
 
 /// Print what makes a shell complete commands, options, plugins, tasks and templates
 #[derive(Debug, Args)]
-#[command(after_help = "Example: echo 'source <(mwp completions bash)' >> ~/.bashrc")]
+#[command(after_help = "Example: mwp completions bash; in ~/.bashrc: source <(mwp completions bash)")]
 pub(super) struct CompletionArguments {
     shell: Shell,
 }

@@ -11,6 +11,7 @@ use crate::shims;
 
 /// Put the commands of MetWork into a directory, all done by mwp
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp shims ~/metwork")]
 pub(super) struct Arguments {
     /// Where to put them
     #[arg(value_name = "DIR", required_unless_present = "home")]

@@ -21,6 +21,7 @@ use crate::{cron, exit};
 
 /// Show what runs: every plugin, service and worker; exit 0 only if all is well
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp status --watch")]
 pub(super) struct Arguments {
     /// The module [default: the one whose environment is loaded, or that is up]
     #[arg(long)]

@@ -13,6 +13,7 @@ use crate::text;
 
 /// Look at everything again – plugins, configuration, settings – and act upon what changed
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp reload")]
 pub(super) struct ReloadArguments {
     /// The module [default: the one whose environment is loaded, or that is up]
     #[arg(long)]
@@ -31,6 +32,7 @@ pub(super) fn reload(arguments: &ReloadArguments, context: &Context) -> Result<(
 
 /// Restart plugins, services or workers, gracefully: new processes serve before the old ones stop
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp restart shop/main")]
 pub(super) struct RestartArguments {
     /// The module [default: the one whose environment is loaded, or that is up]
     #[arg(long)]
@@ -62,6 +64,7 @@ pub(super) fn restart(arguments: &RestartArguments, context: &Context) -> Result
 
 /// Stop plugins, services or workers, until `mwp restart` or the next `mwp up`; without a name, all of them
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp stop shop")]
 pub(super) struct StopArguments {
     /// The module [default: the one whose environment is loaded, or that is up]
     #[arg(long)]

@@ -19,6 +19,7 @@ use crate::text;
 /// Commands and environments need no new units: each worker starts with what is installed then. What is stopped has
 /// its requests answered first.
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp systemd --supervisor --output units")]
 pub(super) struct Arguments {
     /// The module [default: the one whose environment is loaded, or that has plugins]
     #[arg(long)]

@@ -26,6 +26,7 @@ use crate::{process, text};
 
 /// Start a module: nginx and every app, step and daemon of the installed plugins, until ^C or `mwp down`
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp up --module mfserv --detach")]
 pub(super) struct Arguments {
     /// The module [default: the one whose environment is loaded, or that has plugins]
     #[arg(long)]
@@ -282,6 +283,7 @@ fn print_down(modules: &[Module], context: &Context) {
 
 /// Stop a module: requests under way are answered, then everything ends
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp down")]
 pub(super) struct DownArguments {
     /// The module [default: the one whose environment is loaded, or that is up]
     #[arg(long)]

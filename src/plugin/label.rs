@@ -64,8 +64,11 @@ impl Label {
     pub fn read(dir: &Path) -> Result<Label> {
         let file = dir.join(LABEL_FILE);
         let Some(bytes) = fs::read_optional_within(&file, 4096)? else {
-            return Err(Error::input(format!("{} is not a plugin: it has no `{LABEL_FILE}`", text::path(dir)))
-                .hint("run this in a plugin's directory, name one with -C, or make one with `mwp bootstrap create NAME`"));
+            return Err(Error::input(format!(
+                "{} is not a plugin: it has no `{LABEL_FILE}`",
+                text::path(dir)
+            ))
+            .hint("run this in a plugin's directory, name one with -C, or make one with `mwp new NAME`"));
         };
         let content = String::from_utf8(bytes)
             .map_err(|_| Error::input(format!("{} is not UTF-8 text", text::path(&file))))?;

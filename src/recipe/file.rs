@@ -417,7 +417,7 @@ impl Place<'_> {
         let name = text::visible(self.name.get_ref());
         let key = key.map_or(String::new(), |key| format!("`{key}` "));
         Error::input(format!("{}:{line}: [tasks.{name}] {key}{what}", text::path(Path::new(self.file))))
-            .hint("the README describes every key of a task, with an example")
+            .hint("`mwp help recipes` describes every key of a task, with an example")
     }
 
     fn found(&self, key: &str, value: &str, allowed: &str) -> Error {
@@ -438,7 +438,7 @@ pub(super) fn not_read(file: &str, content: &str, error: &toml::de::Error) -> Er
     let line = error.span().map_or(1, |span| line_of(content, span.start));
     let reason = error.message().trim().replace('\n', "; ");
     Error::input(format!("{}:{line}: {}", text::path(Path::new(file)), text::visible(&reason)))
-        .hint("the README describes every key of a recipe, with an example")
+        .hint("`mwp help recipes` has an example, with every key of a task")
 }
 
 #[cfg(test)]

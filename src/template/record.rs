@@ -76,9 +76,8 @@ impl Record {
     pub(super) fn read(directory: &Path) -> Result<Record> {
         let path = directory.join(FILE);
         let Some(content) = fs::read_text_optional(&path)? else {
-            return Err(Error::input(format!("there is no {}", text::path(&path))).hint(
-                "it is made by `mwp bootstrap create`; a plugin from elsewhere is not tied to a template",
-            ));
+            return Err(Error::input(format!("there is no {}", text::path(&path)))
+                .hint("it is made by `mwp new`; a plugin from elsewhere is not tied to a template"));
         };
         let record: Record = toml::from_str(&content).map_err(|error| damaged(&path, error.message()))?;
         if record.format != 1 {

@@ -115,10 +115,7 @@ fn odd_names_are_no_obstacle() {
 fn what_is_no_plugin_is_named_with_the_next_step() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.work().join("empty")).unwrap();
-    sandbox
-        .fails(1, ["build", "-C", "empty"])
-        .says("error: `empty` is not a plugin")
-        .says("mwp bootstrap create");
+    sandbox.fails(1, ["build", "-C", "empty"]).says("error: `empty` is not a plugin").says("mwp new NAME");
     sandbox.fails(1, ["build", "-C", "nowhere"]).says("error: cannot enter `nowhere`").says("hint: ");
     sandbox.fails(2, ["build", "--jobs", "0"]).says("error: ");
     sandbox.fails(2, ["biuld"]).says("error: ");

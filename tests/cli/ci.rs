@@ -1,4 +1,4 @@
-//! The examples of CI in the README: their syntax, by the schemas of those who run them, and what their steps run.
+//! The examples of CI in `docs/ci.md`: their syntax, by the schemas of those who run them, and what their steps run.
 
 use std::fs;
 use std::process::Command;
@@ -9,8 +9,8 @@ use crate::support::{Done, Sandbox, python_tool};
 
 /// The example that begins with this comment.
 fn example(file: &str) -> String {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, rest) = readme.split_once(&format!("```yaml\n# {file}\n")).expect("the README shows it");
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ci.md")).unwrap();
+    let (_, rest) = page.split_once(&format!("```yaml\n# {file}\n")).expect("the page shows it");
     rest.split_once("```").unwrap().0.to_owned()
 }
 

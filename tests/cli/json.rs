@@ -24,13 +24,26 @@ for line in sys.stdin:
 sys.exit("\n".join(bad) or 0)
 "#;
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The names of the schemas, in order.
+fn schemas() -> Vec<String> {
+    let files = fs::read_dir(root().join("docs/schemas")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.map(|name| name.strip_suffix(".json").unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
 /// Documents, with the schemas that they have to fit.
 #[derive(Default)]
 struct Documents(Vec<(String, Value)>);
 
 impl Documents {
     fn check(&self) {
-        let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schemas");
+        let schemas = root().join("docs/schemas");
         let lines = self.0.iter().map(|(schema, document)| {
             format!("{}\t{document}\n", schemas.join(format!("{schema}.json")).display())
         });
@@ -40,6 +53,13 @@ impl Documents {
         let mut python = Command::new(python_tool("jsonschema", "jsonschema").join("python3"));
         python.args(["-c", VALIDATOR]).stdin(fs::File::open(&input).unwrap());
         Done::of(&mut python).succeeded();
+    }
+
+    #[track_caller]
+    fn of_table(&mut self, sandbox: &Sandbox, table: &[Row]) {
+        for (schema, code, words) in table {
+            self.of(sandbox, schema, *code, words);
+        }
     }
 
     /// Runs the command with `--json`, and keeps what it printed.
@@ -66,64 +86,177 @@ fn failing_plugin(sandbox: &Sandbox, name: &str) {
     );
 }
 
+/// A schema, the exit code, and the command line of which it describes the document.
+type Row = (&'static str, i32, &'static str);
+
+/// Of the plugins `good` and `bad`, of `py` with a requirement of PyPI, and of `old` from before 1.0.
+const BUILDING: &[Row] = &[
+    ("build", 0, "build good"),
+    ("build", 1, "build bad"),
+    ("build", 1, "build good bad"),
+    ("build", 2, "build --no-such-option"),
+    ("build", 0, "build --dry-run good"),
+    ("check", 0, "check good"),
+    ("check", 1, "check nosuch"),
+    ("explain", 0, "explain -C good"),
+    ("explain", 1, "explain -C nosuch"),
+    ("graph", 0, "graph -C good"),
+    ("graph", 1, "graph -C nosuch"),
+    ("lock", 0, "lock good"),
+    ("lock", 1, "lock nosuch"),
+    ("release", 0, "release good"),
+    ("release", 1, "release bad"),
+    ("release", 2, "release good -o good/config.ini"),
+    ("pack", 0, "pack good"),
+    ("pack", 1, "pack nosuch"),
+    ("hash", 0, "hash good-0.0.1-1.metwork.mfserv.plugin"),
+    ("hash", 1, "hash nosuch"),
+    ("info", 0, "info good-0.0.1-1.metwork.mfserv.plugin"),
+    ("info", 1, "info nosuch"),
+    ("size", 0, "size good"),
+    ("size", 2, "size ./nosuch"),
+    ("diff", 0, "diff good good"),
+    ("diff", 0, "diff good bad"),
+    ("diff", 2, "diff good"),
+    ("clean", 0, "clean good"),
+    ("clean", 1, "clean nosuch"),
+    ("superclean", 0, "superclean good"),
+    ("superclean", 1, "superclean nosuch"),
+    ("cache-info", 0, "cache info"),
+    ("cache-info", 2, "cache info x"),
+    ("cache-prune", 0, "cache prune"),
+    ("cache-prune", 2, "cache prune x"),
+    ("run", 1, "run -C bad -- true"),
+    ("test", 1, "test -C good"),
+    ("add", 0, "add -C py colorama"),
+    ("add", 2, "add -C good x"),
+    ("tree", 0, "tree -C py"),
+    ("tree", 1, "tree -C good"),
+    ("outdated", 0, "outdated -C py"),
+    ("outdated", 3, "outdated -C nosuch"),
+    ("remove", 0, "remove -C py colorama"),
+    ("remove", 2, "remove -C good x"),
+    ("migrate", 0, "migrate good"),
+    ("migrate", 1, "migrate nosuch"),
+    ("migrate", 0, "migrate --dry-run old"),
+    ("migrate", 2, "migrate old"),
+    ("migrate", 0, "migrate --yes old"),
+];
+
+/// Of the template `template`.
+const MAKING: &[Row] = &[
+    ("bootstrap-list", 0, "bootstrap list"),
+    ("bootstrap-list", 1, "bootstrap list --module Ü"),
+    ("new", 0, "new --no-input shop"),
+    ("new", 1, "new --no-input shop"),
+    ("bootstrap-create", 0, "bootstrap create --no-input --template ./template made"),
+    ("bootstrap-create", 1, "bootstrap create --no-input --template /nosuch x"),
+    ("bootstrap-update", 0, "bootstrap update -C shop --force"),
+    ("bootstrap-update", 1, "bootstrap update -C empty"),
+    ("init", 0, "init empty"),
+    ("init", 3, "init nosuch"),
+];
+
+/// The same when the template and the plugin changed the same line.
+const CONFLICT: &[Row] = &[
+    ("bootstrap-update", 0, "bootstrap update -C made --dry-run"),
+    ("bootstrap-update", 1, "bootstrap update -C made"),
+];
+
+/// Of the file of the plugin `d`, which has a daemon.
+const INSTALLING: &[Row] = &[
+    ("install", 0, "install d-0.0.1-1.metwork.mfserv.plugin"),
+    ("install", 1, "install d-0.0.1-1.metwork.mfserv.plugin"),
+    ("install", 1, "install d-0.0.1-1.metwork.mfserv.plugin nosuch.plugin"),
+    ("list", 0, "list"),
+    ("list", 1, "list --plugins-base-dir /nosuch"),
+    ("verify", 0, "verify"),
+    ("verify", 1, "verify nosuch"),
+    ("info", 0, "info d"),
+    ("hash", 0, "hash d"),
+    ("env", 0, "env d"),
+    ("env", 1, "env nosuch"),
+    ("exec", 1, "exec nosuch -- true"),
+    ("repackage", 0, "repackage --force d"),
+    ("repackage", 1, "repackage nosuch"),
+    ("provision", 0, "provision --module mfserv"),
+    ("provision", 1, "provision --module Ü"),
+    ("cron-show", 0, "cron show"),
+    ("cron-show", 1, "cron show nosuch"),
+    ("cron-sync", 0, "cron sync"),
+    ("cron-sync", 2, "cron sync x"),
+    ("systemd", 0, "systemd --module mfserv -o units"),
+    ("systemd", 0, "systemd --module mfserv -o units --supervisor"),
+    ("systemd", 2, "systemd --module mfnone"),
+    ("circus", 0, "circus --module mfserv"),
+    ("circus", 2, "circus --module mfnone"),
+    ("down", 0, "down"),
+    ("down", 2, "down x"),
+    ("status", 1, "status"),
+    ("reload", 1, "reload"),
+    ("restart", 1, "restart d"),
+    ("stop", 1, "stop d"),
+    ("up", 2, "up --detach --module mfserve"),
+    ("up", 2, "up"),
+    ("logs", 1, "logs nosuch"),
+    ("doctor", 0, "doctor"),
+    ("doctor", 2, "doctor x"),
+];
+
+/// The same of a module that is up.
+const RUNNING: &[Row] = &[
+    ("up", 0, "up --detach --module mfserv"),
+    ("status", 0, "status"),
+    ("reload", 0, "reload"),
+    ("restart", 0, "restart d"),
+    ("hotswap", 0, "hotswap d-0.0.1-1.metwork.mfserv.plugin"),
+    ("hotswap", 1, "hotswap nosuch.plugin"),
+    ("logs", 0, "logs supervisor"),
+    ("stop", 0, "stop d"),
+    ("down", 0, "down"),
+];
+
+/// The same when it is down again; `step` is a plugin of mfdata.
+const LEAVING: &[Row] = &[
+    ("uninstall", 0, "uninstall d"),
+    ("uninstall", 1, "uninstall d"),
+    ("develop", 0, "develop -C d"),
+    ("develop", 1, "develop -C nosuch"),
+    ("develop", 0, "develop -C step"),
+    ("inject", 0, "inject --plugin step step/config.ini"),
+    ("inject", 1, "inject --plugin nosuch step/config.ini"),
+];
+
+const TABLES: [&[Row]; 6] = [BUILDING, MAKING, CONFLICT, INSTALLING, RUNNING, LEAVING];
+
 #[test]
 fn whatever_builds_and_ships_prints_a_document_of_its_schema() {
     let sandbox = Sandbox::new();
     let mut all = Documents::default();
     sandbox.task_plugin("good");
     failing_plugin(&sandbox, "bad");
-    let table = [
-        ("build", 0, "build good"),
-        ("build", 1, "build bad"),
-        ("build", 1, "build good bad"),
-        ("build", 2, "build --no-such-option"),
-        ("build", 0, "build --dry-run good"),
-        ("check", 0, "check good"),
-        ("check", 1, "check nosuch"),
-        ("explain", 0, "explain -C good"),
-        ("explain", 1, "explain -C nosuch"),
-        ("graph", 0, "graph -C good"),
-        ("graph", 1, "graph -C nosuch"),
-        ("lock", 0, "lock good"),
-        ("lock", 1, "lock nosuch"),
-        ("release", 0, "release good"),
-        ("release", 1, "release bad"),
-        ("release", 2, "release good -o good/config.ini"),
-        ("pack", 0, "pack good"),
-        ("pack", 1, "pack nosuch"),
-        ("hash", 0, "hash good-0.0.1-1.metwork.mfserv.plugin"),
-        ("hash", 1, "hash nosuch"),
-        ("info", 0, "info good-0.0.1-1.metwork.mfserv.plugin"),
-        ("info", 1, "info nosuch"),
-        ("clean", 0, "clean good"),
-        ("clean", 1, "clean nosuch"),
-        ("superclean", 0, "superclean good"),
-        ("superclean", 1, "superclean nosuch"),
-        ("cache-info", 0, "cache info"),
-        ("cache-info", 2, "cache info x"),
-        ("cache-prune", 0, "cache prune"),
-        ("cache-prune", 2, "cache prune x"),
-        ("bootstrap-list", 0, "bootstrap list"),
-        ("bootstrap-list", 1, "bootstrap list --module Ü"),
-        ("new", 0, "new --no-input shop"),
-        ("new", 1, "new --no-input shop"),
-        ("bootstrap-create", 0, "bootstrap create --no-input other"),
-        ("bootstrap-create", 1, "bootstrap create --no-input --template /nosuch x"),
-        ("bootstrap-update", 0, "bootstrap update -C shop --force"),
-        ("bootstrap-update", 1, "bootstrap update -C good"),
-        ("migrate", 0, "migrate good"),
-        ("migrate", 1, "migrate nosuch"),
-        ("remove", 2, "remove -C good x"),
-        ("add", 2, "add -C good x"),
-        ("run", 1, "run -C bad -- true"),
-        ("test", 1, "test -C good"),
-    ];
-    for (schema, code, words) in table {
-        all.of(&sandbox, schema, code, words);
-    }
+    sandbox.python_plugin("py", "six\n");
+    sandbox.ok(["build", "-q", "-C", "py"]);
+    sandbox.write("old/config.ini", CONFIG.replace('_', ""));
+    sandbox.write("old/.layerapi2_label", "plugin_old@mfserv\n");
+    all.of_table(&sandbox, BUILDING);
+    all.check();
+}
+
+#[test]
+fn whatever_templates_make_prints_a_document_of_its_schema() {
+    let sandbox = Sandbox::new();
+    let mut all = Documents::default();
     fs::create_dir(sandbox.work().join("empty")).unwrap();
-    all.of(&sandbox, "init", 0, "init empty");
-    all.of(&sandbox, "init", 3, "init nosuch");
+    let inside = "template/{{cookiecutter.name}}";
+    sandbox.plugin(inside);
+    sandbox.write(&format!("{inside}/.layerapi2_label"), "plugin_{{cookiecutter.name}}@mfserv\n");
+    sandbox.write(&format!("{inside}/line"), "one\n");
+    sandbox.write("template/cookiecutter.json", "{}");
+    all.of_table(&sandbox, MAKING);
+    sandbox.write(&format!("{inside}/line"), "two\n");
+    sandbox.write("made/line", "three\n");
+    all.of_table(&sandbox, CONFLICT);
     all.check();
 }
 
@@ -132,69 +265,55 @@ fn whatever_installs_and_runs_prints_a_document_of_its_schema() {
     let sandbox = Sandbox::new();
     let mut all = Documents::default();
     sandbox.daemon_plugin("d", "exec sleep 1000\n");
-    let file = sandbox.packed("d");
-    let file = file.display();
-    for (schema, code, words) in [
-        ("install", 0, format!("install {file}")),
-        ("install", 1, format!("install {file}")),
-        ("install", 1, format!("install {file} nosuch.plugin")),
-        ("list", 0, "list".into()),
-        ("list", 1, "list --plugins-base-dir /nosuch".into()),
-        ("verify", 0, "verify".into()),
-        ("verify", 1, "verify nosuch".into()),
-        ("info", 0, "info d".into()),
-        ("hash", 0, "hash d".into()),
-        ("env", 0, "env d".into()),
-        ("env", 1, "env nosuch".into()),
-        ("exec", 1, "exec nosuch -- true".into()),
-        ("repackage", 0, "repackage --force d".into()),
-        ("repackage", 1, "repackage nosuch".into()),
-        ("provision", 0, "provision --module mfserv".into()),
-        ("provision", 1, "provision --module Ü".into()),
-        ("cron-show", 0, "cron show".into()),
-        ("cron-show", 1, "cron show nosuch".into()),
-        ("cron-sync", 0, "cron sync".into()),
-        ("cron-sync", 2, "cron sync x".into()),
-        ("systemd", 0, "systemd --module mfserv -o units".into()),
-        ("systemd", 2, "systemd --module mfnone".into()),
-        ("circus", 0, "circus --module mfserv".into()),
-        ("circus", 2, "circus --module mfnone".into()),
-        ("inject", 1, "inject --plugin nosuch config.ini".into()),
-        ("down", 0, "down".into()),
-        ("down", 2, "down x".into()),
-        ("status", 1, "status".into()),
-        ("reload", 1, "reload".into()),
-        ("restart", 1, "restart d".into()),
-        ("stop", 1, "stop d".into()),
-        ("up", 2, "up --detach --module mfserve".into()),
-        ("up", 2, "up".into()),
-        ("logs", 1, "logs nosuch".into()),
-        ("doctor", 0, "doctor".into()),
-        ("doctor", 2, "doctor x".into()),
-    ] {
-        all.of(&sandbox, schema, code, &words);
-    }
+    sandbox.packed("d");
+    all.of_table(&sandbox, INSTALLING);
     sandbox.configure_module("[nginx]\nflag=0\n");
-    all.of(&sandbox, "up", 0, "up --detach --module mfserv");
     let up = crate::support::running::Up { sandbox: &sandbox, port: 0 };
-    for (schema, code, words) in [
-        ("status", 0, "status".into()),
-        ("reload", 0, "reload".into()),
-        ("restart", 0, "restart d".into()),
-        ("hotswap", 0, format!("hotswap {file}")),
-        ("hotswap", 1, "hotswap nosuch.plugin".into()),
-        ("logs", 0, "logs supervisor".into()),
-        ("stop", 0, "stop d".into()),
-        ("down", 0, "down".into()),
-    ] {
-        all.of(&sandbox, schema, code, &words);
-    }
+    all.of_table(&sandbox, RUNNING);
     drop(up);
-    all.of(&sandbox, "uninstall", 0, "uninstall d");
-    all.of(&sandbox, "uninstall", 1, "uninstall d");
-    all.of(&sandbox, "develop", 0, "develop -C d");
-    all.of(&sandbox, "develop", 1, "develop -C nosuch");
+    sandbox.plugin("step");
+    sandbox.write("step/.layerapi2_label", "plugin_step@mfdata\n");
+    sandbox.write("step/config.ini", format!("{CONFIG}[step_main]\n_cmd_and_args=sleep 1000\n"));
+    all.of_table(&sandbox, LEAVING);
     all.check();
+}
+
+/// What these print in the end is another program's.
+const PRINT_WHAT_THEY_RUN: [&str; 3] = ["run", "test", "exec"];
+
+#[test]
+fn each_schema_is_tried_with_what_succeeds_and_with_what_fails() {
+    let rows = || TABLES.into_iter().flatten();
+    for schema in schemas().iter().filter(|schema| *schema != "events") {
+        let is_tried = |is_wanted: &dyn Fn(i32) -> bool| {
+            rows().any(|(other, code, _)| other == schema && is_wanted(*code))
+        };
+        assert!(is_tried(&|code| code != 0), "no row where `{schema}` fails");
+        let has_result = !PRINT_WHAT_THEY_RUN.contains(&schema.as_str());
+        assert!(!has_result || is_tried(&|code| code == 0), "no row where `{schema}` succeeds");
+    }
+}
+
+#[test]
+fn each_command_with_json_has_a_schema_and_each_schema_a_command() {
+    let sandbox = Sandbox::new();
+    sandbox.ok(["man", "man"]);
+    let pages = fs::read_dir(sandbox.work().join("man")).unwrap().map(|page| page.unwrap().file_name());
+    let pages: Vec<String> = pages.map(|page| page.into_string().unwrap()).collect();
+    let commands: Vec<&str> =
+        pages.iter().filter_map(|page| page.strip_prefix("mwp-")?.strip_suffix(".1")).collect();
+    let is_group = |name: &str| commands.iter().any(|other| other.starts_with(&format!("{name}-")));
+    // The topic says which commands have none.
+    let topic = fs::read_to_string(root().join("docs/help/json.md")).unwrap();
+    let (without, _) = topic.split_once(". Standard output").unwrap();
+    let without: Vec<&str> = without.split('`').skip(1).step_by(2).collect();
+    let mut expected: Vec<String> = commands
+        .iter()
+        .filter(|name| !is_group(name) && !without.contains(name))
+        .map(|name| if *name == "watch" { "events".to_owned() } else { (*name).to_owned() })
+        .collect();
+    expected.sort();
+    assert_eq!(schemas(), expected);
 }
 
 #[test]
@@ -289,22 +408,4 @@ fn gitlab_gets_a_report_of_code_quality() {
     let moved = report(&format!("# a comment\n{bad}"));
     assert_eq!(moved[0]["fingerprint"], finding["fingerprint"]);
     assert_ne!(moved[0]["location"], finding["location"]);
-}
-
-#[test]
-fn whatever_looks_into_plugins_prints_a_document_of_its_schema() {
-    let sandbox = Sandbox::new();
-    let mut all = Documents::default();
-    sandbox.plugin("one");
-    sandbox.task_plugin("other");
-    for (schema, code, words) in [
-        ("size", 0, "size one"),
-        ("size", 2, "size ./nosuch"),
-        ("diff", 0, "diff one one"),
-        ("diff", 0, "diff one other"),
-        ("diff", 2, "diff one"),
-    ] {
-        all.of(&sandbox, schema, code, words);
-    }
-    all.check();
 }

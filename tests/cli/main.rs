@@ -20,6 +20,7 @@ mod cronwrap;
 mod daily;
 mod data;
 mod doctor;
+mod documentation;
 mod env;
 mod exec;
 mod failing;

@@ -5,9 +5,9 @@ use std::fs;
 use crate::support::{Done, Sandbox};
 
 #[test]
-fn the_example_of_the_readme_works_as_written() {
-    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let (_, rest) = readme.split_once("```toml\n# mwp.toml").expect("the README shows an mwp.toml");
+fn the_example_of_the_help_works_as_written() {
+    let help = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/help/recipes.md")).unwrap();
+    let (_, rest) = help.split_once("```toml\n# mwp.toml").expect("the topic shows an mwp.toml");
     let (example, _) = rest.split_once("```").unwrap();
     let sandbox = Sandbox::new();
     sandbox.plugin("p");

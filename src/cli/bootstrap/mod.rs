@@ -19,6 +19,7 @@ use crate::text;
 
 /// Make a new plugin from a template, or bring the template's later changes into one
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp bootstrap list --module mfdata")]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -27,6 +28,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// List the templates
+    #[command(after_help = "Example: mwp bootstrap list --module mfdata")]
     List {
         #[command(flatten)]
         module: ModuleOption,
@@ -38,6 +40,7 @@ enum Command {
     ///
     /// Templates of your own are in cookiecutter's layout. The answers and what the template made are kept in
     /// `.mwp-template.toml`, for `mwp bootstrap update`.
+    #[command(after_help = "Example: mwp bootstrap create shop --template python3_flask")]
     Create(Create),
     /// Bring the template's later changes into a plugin
     ///
@@ -136,7 +139,7 @@ pub(crate) fn create(create: Create, context: &Context) -> Result<()> {
         None if is_interactive => ask::name(context)?,
         None => {
             return Err(Error::usage("the plugin's name is missing")
-                .hint("`mwp bootstrap create NAME`; on a terminal, without `--no-input`, it is asked for"));
+                .hint("`mwp new NAME`; on a terminal, without `--no-input`, it is asked for"));
         }
     };
     let mut answers = match &create.replay_file {
@@ -167,7 +170,7 @@ pub(crate) fn create(create: Create, context: &Context) -> Result<()> {
             template::keep_release_only(&dir)?;
         }
     } else {
-        context.output.hint(&format!("`cd {name}`, then `make develop` puts it into service from there"));
+        context.output.hint(&format!("`cd {name}`, then `mwp develop` puts it into service from there"));
     }
     if context.output.is_json() {
         context.output.json(&json!({

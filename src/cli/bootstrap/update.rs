@@ -13,6 +13,7 @@ use crate::template::{self, Change, Outcome, Update};
 use crate::text;
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example: mwp bootstrap update --dry-run")]
 pub(super) struct Arguments {
     /// The plugin's directory instead of the current one
     #[arg(

@@ -228,7 +228,7 @@ fn files(dir: &Path, label: Option<&Label>, site: &Site) -> Vec<(PathBuf, bool)>
 fn missing(path: &Path) -> ConfigProblem {
     let place = problem::Place { file: path, line: None, column: None, section: None, key: None };
     ConfigProblem::new(&place, "the plugin has no configuration file")
-        .hint("write one with a section `[general]`; `mwp bootstrap create` makes a plugin with all of it")
+        .hint("write one with a section `[general]`; `mwp new NAME` makes a plugin with all of it")
 }
 
 /// What a module does about split logs where the plugin leaves it to `AUTO`.

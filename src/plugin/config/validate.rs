@@ -187,7 +187,7 @@ fn missing_section(file: &Path, name: &str) -> ConfigProblem {
     let place = super::problem::Place { file, line: None, column: None, section: None, key: None };
     ConfigProblem::new(&place, &format!("the section `[{name}]` is missing"))
         .allowed(name)
-        .hint("`mwp bootstrap create` makes a plugin with a complete `config.ini`")
+        .hint("`mwp new NAME` makes a plugin with a complete `config.ini`")
 }
 
 fn unknown_key(
