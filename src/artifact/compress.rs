@@ -358,6 +358,7 @@ pub(super) fn file_entry(path: &str, mode: u32, size: u64, sha256: String) -> En
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods)] // In place, as other programs write.
 mod tests {
     use std::fs::{rename, write};
 
