@@ -2,6 +2,9 @@
 //!
 //! The head of the file (metadata, manifest) depends on every byte of the tree, yet each file is read only once:
 //! the tree's [frames](super::compress) are made first, and [wait](super::spool) until the head is known.
+//!
+//! The file is whole as soon as it has its name, whatever becomes of the process. It is not waited for until it is on
+//! the disk: a release can be made again, and whoever installs it checks every byte.
 
 use std::fs::File;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -221,7 +224,7 @@ impl Packer<'_> {
         file.write_all_at(&start, 0).at("write", target)?;
         threads::try_map(placed, 1, |(at, piece)| spool.take(piece, file, at, target))?;
         file.write_all_at(&rest, length).at("write", target)?;
-        atomic.commit()?;
+        atomic.commit_without_sync()?;
         Ok(length + rest.len() as u64)
     }
 
