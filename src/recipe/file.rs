@@ -416,7 +416,7 @@ impl Place<'_> {
         let line = line_of(self.content, self.name.span().start);
         let name = text::visible(self.name.get_ref());
         let key = key.map_or(String::new(), |key| format!("`{key}` "));
-        Error::input(format!("{}:{line}: [tasks.{name}] {key}{what}", text::path(Path::new(self.file))))
+        Error::input(format!("{}: [tasks.{name}] {key}{what}", text::place(Path::new(self.file), line, None)))
             .hint("the README describes every key of a task, with an example")
     }
 
@@ -437,7 +437,7 @@ fn parse<T: for<'a> Deserialize<'a>>(file: &str, content: &str) -> Result<T> {
 pub(super) fn not_read(file: &str, content: &str, error: &toml::de::Error) -> Error {
     let line = error.span().map_or(1, |span| line_of(content, span.start));
     let reason = error.message().trim().replace('\n', "; ");
-    Error::input(format!("{}:{line}: {}", text::path(Path::new(file)), text::visible(&reason)))
+    Error::input(format!("{}: {}", text::place(Path::new(file), line, None), text::visible(&reason)))
         .hint("the README describes every key of a recipe, with an example")
 }
 

@@ -50,7 +50,7 @@ fn a_bad_recipe_names_file_line_and_key() {
     let sandbox = Sandbox::new();
     sandbox.plugin("p");
     sandbox.write("p/mwp.toml", "[tasks.a]\ncommand = [\"true\"]\ninput = [\"x\"]\n");
-    sandbox.fails(1, ["build", "-C", "p"]).says("mwp.toml`:3: unknown field `input`, expected one of ");
+    sandbox.fails(1, ["build", "-C", "p"]).says("mwp.toml:3: unknown field `input`, expected one of ");
 }
 
 #[test]

@@ -160,8 +160,8 @@ impl Package {
 pub(super) fn read_json(path: &Path) -> Result<Option<Value>> {
     let Some(content) = fs::read_text_optional(path)? else { return Ok(None) };
     serde_json::from_str(&content).map(Some).map_err(|error| {
-        Error::input(format!("{}:{}: found no valid JSON: {error}", text::path(path), error.line()))
-            .hint("correct the file")
+        let place = text::place(path, error.line(), Some(error.column()).filter(|column| *column > 0));
+        Error::input(format!("{place}: found no valid JSON: {error}")).hint("correct the file")
     })
 }
 
