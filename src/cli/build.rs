@@ -13,6 +13,7 @@ use super::json::Entry;
 use super::output::Output;
 use super::progress::Progress;
 use super::signals;
+use super::style::{Look, Style};
 use super::timings::{Page, TimingsOption};
 use crate::check;
 use crate::error::{Error, Fault, Result};
@@ -164,6 +165,9 @@ fn build_watched(
         return Err(Error::interrupted());
     }
     annotate_failures(&directories, &results, context);
+    if directories.len() > 1 && !common.quiet {
+        context.output.note(&summary(&results, context.output.error_style()));
+    }
     let results: Vec<Result<Built>> = results.into_iter().map(|result| result.map(Built::from)).collect();
     if directories.len() > 1 && context.output.is_json() && results.iter().any(Result::is_err) {
         let entry = |(dir, result): (&PathBuf, &Result<Built>)| match result {
@@ -174,6 +178,21 @@ fn build_watched(
         context.output.json(&entries);
     }
     all_or_problems(results)
+}
+
+/// `2 built, 1 failed, 3 up to date`
+fn summary(results: &[Result<graph::Built>], style: Style) -> String {
+    let is_fresh = |built: &graph::Built| built.tasks.iter().all(|task| task.fresh);
+    let failed = results.iter().filter(|result| result.is_err()).count();
+    let fresh = results.iter().flatten().filter(|built| is_fresh(built)).count();
+    let counts = [
+        (Look::Ok, results.len() - failed - fresh, "built"),
+        (Look::Error, failed, "failed"),
+        (Look::Plain, fresh, "up to date"),
+    ];
+    let counts = counts.into_iter().filter(|(_, count, _)| *count > 0);
+    let counts = counts.map(|(look, count, what)| style.paint(look, &format!("{count} {what}")));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// Mistakes at their lines, where this is a job of GitHub's.
@@ -237,9 +256,9 @@ fn say_what_would_run(output: &Output, tasks: &[TaskStatus]) {
     let mut nothing = true;
     for status in tasks.iter().filter(|status| !status.fresh) {
         nothing = false;
-        output.line(&format!("would run {}", status.task));
+        output.row(&format!("would run {}", output.style().paint(Look::Warning, &status.task)));
         for reason in &status.reasons {
-            output.line(&format!("  because {reason}"));
+            output.row(&format!("  because {reason}"));
         }
     }
     if nothing {

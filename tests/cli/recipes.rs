@@ -114,7 +114,9 @@ fn a_failing_rule_fails_the_build_and_shows_its_output() {
 fn graphs_come_as_text_dot_and_mermaid() {
     let sandbox = Sandbox::new();
     sandbox.python_plugin("p", "six\n");
-    sandbox.ok(["graph", "-C", "p"]).prints("virtualenv  Install the wheels into local/  ← wheels");
+    sandbox
+        .ok(["graph", "-C", "p"])
+        .prints("virtualenv  Install the wheels into local/                    ← wheels");
     sandbox.ok(["graph", "--format", "dot", "-C", "p"]).prints("\"freeze\" -> \"wheels\";");
     sandbox.ok(["graph", "--format", "mermaid", "-C", "p"]).prints("graph LR");
 }
