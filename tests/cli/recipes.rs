@@ -173,3 +173,23 @@ fn rules_of_an_included_makefile_run_too() {
     sandbox.ok(["build", "-C", "p"]);
     assert_eq!(sandbox.read("p/ran"), "ran\n");
 }
+
+#[test]
+fn a_build_tells_every_mistake_of_the_recipe_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    sandbox.write(
+        "p/mwp.toml",
+        "[task.a]\ncommand = [\"x\"]\n\n[tasks.b]\ncomand = [\"x\"]\n\n\
+         [tasks.c]\ncommand = [\"x\"]\nalways = true\nafter = [\"nothing\"]\n",
+    );
+    for command in ["build", "explain", "graph", "check"] {
+        sandbox
+            .fails(1, [command, "-C", "p"])
+            .says("error: p/mwp.toml:1: unknown field `task`")
+            .says("hint: did you mean `tasks`?")
+            .says("error: p/mwp.toml:5: unknown field `comand`")
+            .says("hint: did you mean `command`?")
+            .says("error: p/mwp.toml:7: [tasks.c] `after` found `nothing`");
+    }
+}
