@@ -87,7 +87,7 @@ pub(super) fn run_at(BuildArguments { arguments, places }: &BuildArguments, cont
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let Arguments { building, timings, common } = arguments;
     let (built, projects) = build_timed(building, common, Target::Build, context);
-    if let Some(file) = timings.file(&common.directories()).filter(|_| !building.dry_run) {
+    if let Some(file) = timings.file(&common.named()).filter(|_| !building.dry_run) {
         Page { target: Target::Build, projects: &projects, releases: &[] }.write(&file, context)?;
     }
     if common.json {
@@ -117,7 +117,7 @@ pub(super) fn build_timed(
     // Below `make`, its rules print to the terminal as they always did.
     let is_below_make = context.site.environment.get("MAKELEVEL").is_some();
     let shown: &[&str] = if is_below_make { &recipe::MAKEFILE_TASKS } else { &[] };
-    let progress = Progress::new(context.output, common, common.directories().len() > 1).showing(shown);
+    let progress = Progress::new(context.output, common, common.named().len() > 1).showing(shown);
     let timings = Timings::new(&progress);
     let built = build_watched(building, common, target, (&progress, &timings), context);
     (built, timings.finish())
@@ -130,17 +130,13 @@ fn build_watched(
     (progress, timings): (&Progress, &Timings<'_>),
     context: &Context,
 ) -> Result<Vec<Built>> {
-    let directories = common.directories();
+    let directories = common.directories()?;
     let mode =
         Mode { force: building.force, locked: building.locked, offline: building.offline, ..Mode::default() };
     let store = store(context);
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let slots = Slots::new(building.jobs.map_or(processors, usize::from));
     let open = |dir: &Path| -> Result<Project<'_>> {
-        std::fs::read_dir(dir).map_err(|error| {
-            Error::input(format!("cannot enter {}: {}", text::path(dir), text::io_reason(&error)))
-                .hint("name the directory of a plugin with -C")
-        })?;
         let project = Project::new(dir, recipe::plan(dir, target)?, &context.site, &store, &mode, timings);
         timings.expect(dir, &project.name, &project.plan);
         Ok(project)

@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let mut problems: Vec<Problem> = Vec::new();
     let mut fault = Fault::Input;
     let mut found = Vec::new();
-    for dir in common.directories() {
+    for dir in common.named() {
         // A fact is asked for by scripts, often and beside a real check.
         let is_check = arguments.print.is_none();
         let checked =

@@ -63,7 +63,7 @@ pub(super) struct ListArguments {
 /// A slip of the fingers is not a base without plugins.
 fn refuse_no_directory(base: &BaseOption) -> Result<()> {
     match base.plugins_base_dir.as_deref().filter(|dir| !dir.is_dir()) {
-        Some(dir) => Err(Error::input(format!("{} is no directory", text::path(dir)))
+        Some(dir) => Err(Error::usage(format!("{} is no directory", text::path(dir)))
             .hint("name the directory that the plugins are installed in")),
         None => Ok(()),
     }
@@ -225,7 +225,7 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
         return Ok(());
     }
     let mut linked = Vec::new();
-    for dir in arguments.common.directories() {
+    for dir in arguments.common.directories()? {
         let given = arguments.base.plugins_base_dir.as_deref();
         let on_event = &mut |event: Event<'_>| tell(context, event);
         graph::refuse_linked_state(&dir)?;

@@ -84,9 +84,14 @@ impl Output {
 
     /// As [`line`](Output::line), for people: on a narrow terminal it breaks between words.
     pub(super) fn row(&self, text: &str) {
+        self.row_below(text, HANGING);
+    }
+
+    /// As [`row`](Output::row); what goes on is indented by so much more than the row.
+    pub(super) fn row_below(&self, text: &str, indent: usize) {
         match self.is_json() {
             true => self.note(text),
-            false => self.print(&wrap(text, Output::width(), HANGING)),
+            false => self.print(&wrap(text, Output::width(), indent)),
         }
     }
 

@@ -97,7 +97,9 @@ fn syntax(settings: Option<&Value>) -> Result<SyntaxConfig> {
     if let Some(prefix) = given("line_comment_prefix").and_then(Value::as_str) {
         syntax.line_comment_prefix(prefix.to_owned());
     }
-    syntax.build().map_err(|error| Error::input(format!("`_jinja2_env_vars`: {error}")))
+    syntax.build().map_err(|error| {
+        Error::input(format!("`_jinja2_env_vars`: {error}")).hint("mend the template's cookiecutter.json")
+    })
 }
 
 /// The variables as templates see them: `cookiecutter`, and `_cookiecutter` with what was there before any answer.

@@ -248,19 +248,19 @@ fn an_existing_directory_is_refused_and_kept() {
 fn a_bad_name_or_template_is_refused_and_leaves_nothing() {
     let sandbox = Sandbox::new();
     create(&sandbox, &["plugin_x"])
-        .exited(1)
+        .exited(2)
         .says("the plugin name `plugin_x` starts with a reserved prefix");
-    create(&sandbox, &["../x"]).exited(1).says("the plugin name `../x` holds `.`");
+    create(&sandbox, &["../x"]).exited(2).says("the plugin name `../x` holds `.`");
     create(&sandbox, &["--template", "python3_flsk", "x"])
-        .exited(1)
+        .exited(2)
         .says("hint: did you mean `python3_flask`?");
     create(&sandbox, &["--template", "_common", "x"])
-        .exited(1)
+        .exited(2)
         .says("there is no template `_common` for mfserv");
     create(&sandbox, &["--template", "./nowhere", "x"])
-        .exited(1)
+        .exited(2)
         .says("is no template: it has no `cookiecutter.json`");
-    create(&sandbox, &["--module", "mfbus", "x"]).exited(1).says("there is no template `default` for mfbus");
+    create(&sandbox, &["--module", "mfbus", "x"]).exited(2).says("there is no template `default` for mfbus");
     create(&sandbox, &[]).exited(2);
     assert!(tree(&sandbox.work()).is_empty());
 }

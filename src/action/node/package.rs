@@ -213,8 +213,10 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> {
-    let invalid =
-        |error: globset::Error| Error::input(format!("`package.json`: `workspaces`: bad glob: {error}"));
+    let invalid = |error: globset::Error| {
+        Error::input(format!("`package.json`: `workspaces`: bad glob: {error}"))
+            .hint("correct the pattern: `*`, `**`, `?` and `{a,b}` are allowed")
+    };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(invalid)?);
