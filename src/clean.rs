@@ -55,15 +55,16 @@ pub fn clean(dir: &Path, depth: Depth, dry: bool, mut on_wait: impl FnMut(&str))
 }
 
 fn glob_set(patterns: &[String]) -> Result<GlobSet> {
+    let invalid = |error: globset::Error| {
+        Error::input(format!("bad glob: {error}")).hint(
+            "correct it below [clean] or [superclean] of mwp.toml: `*`, `**`, `?` and `{a,b}` are allowed",
+        )
+    };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
-        let glob = GlobBuilder::new(pattern)
-            .literal_separator(true)
-            .build()
-            .map_err(|error| Error::input(format!("bad glob `{pattern}`: {error}")))?;
-        set.add(glob);
+        set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(invalid)?);
     }
-    set.build().map_err(|error| Error::input(format!("bad glob: {error}")))
+    set.build().map_err(invalid)
 }
 
 /// What matches, whole directories as one; neither version control nor our own state is looked into.

@@ -105,6 +105,12 @@ impl Error {
         Error { task: Some(Box::new(FailedTask { name: name.to_owned(), log: log.to_owned() })), ..self }
     }
 
+    /// It is about what was named on the command line.
+    #[must_use]
+    pub fn of_command_line(self) -> Error {
+        Error { fault: Fault::Usage, ..self }
+    }
+
     /// The next step for the user, on the last problem.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Error {

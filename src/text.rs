@@ -1,13 +1,15 @@
 //! Text that is safe and pleasant to print: names from disk or archives may hold anything.
 
 use std::io;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
-/// A path for a message, as a user would type it: in back-ticks, without a leading `./`, control characters and
-/// bytes that are not UTF-8 escaped.
+/// A path for a message, as a user would type it: in back-ticks, without needless `./`, control characters and
+/// bytes that are not UTF-8 escaped. The current directory has its name.
 pub fn path(path: &Path) -> String {
-    let path = path.strip_prefix(".").ok().filter(|rest| !rest.as_os_str().is_empty()).unwrap_or(path);
-    format!("`{}`", visible_bytes(path.as_os_str().as_encoded_bytes()))
+    let plain: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    let here = || Some(std::path::absolute(".").ok()?.file_name()?.into());
+    let plain = if plain.as_os_str().is_empty() { here().unwrap_or_else(|| path.to_owned()) } else { plain };
+    format!("`{}`", visible_bytes(plain.as_os_str().as_encoded_bytes()))
 }
 
 /// A place in a file, as editors and terminals take it: `config.ini:15:3`. Lines and columns are counted from 1.
@@ -119,6 +121,15 @@ mod tests {
     fn control_characters_and_escape_sequences_are_shown_not_sent() {
         assert_eq!(visible("a\u{1b}[31m\nb"), "a\\u{1b}[31m\\nb");
         assert_eq!(visible_bytes(b"caf\xc3\xa9\xff"), "caf\u{e9}\\xff");
+    }
+
+    #[test]
+    fn a_path_is_what_a_user_would_type_and_the_current_directory_has_its_name() {
+        assert_eq!(path(Path::new("./shop/./.mwp/")), "`shop/.mwp`");
+        assert_eq!(path(Path::new("../shop")), "`../shop`");
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(path(Path::new(".")), format!("`{}`", here.file_name().unwrap().display()));
+        assert_eq!(place(Path::new("./a/b"), 3, Some(4)), "a/b:3:4");
     }
 
     #[test]

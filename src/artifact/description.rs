@@ -59,5 +59,6 @@ pub(super) fn check_version(what: &str, value: &str) -> Result<()> {
     };
     Err(Error::input(format!(
         "the {what} {found}; up to 50 lower-case letters, digits, `-`, `_` and `.` are allowed"
-    )))
+    ))
+    .hint("write it as in `1.2.0`"))
 }

@@ -39,7 +39,7 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn open(path: &Path, extent: Extent, limits: &Limits) -> Result<(Stream, Compression)> {
         if !fs::exists(path) {
-            return Err(Error::input(format!("{} does not exist", text::path(path)))
+            return Err(Error::usage(format!("{} does not exist", text::path(path)))
                 .hint("give the path of a `.plugin` file"));
         }
         let mut file = fs::open(path)?;

@@ -83,7 +83,10 @@ impl Tree {
             return Err(Error::many(Fault::Input, problems));
         }
         let label = nodes.iter().position(|node| node.path == LABEL);
-        let label = label.ok_or_else(|| Error::input(format!("{} has no `{LABEL}`", text::path(dir))))?;
+        let label = label.ok_or_else(|| {
+            Error::input(format!("{} has no `{LABEL}`", text::path(dir)))
+                .hint("name the directory of a plugin")
+        })?;
         let label = nodes.remove(label);
         Ok(Tree { label, nodes, warnings })
     }

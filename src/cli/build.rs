@@ -13,6 +13,7 @@ use super::json::Entry;
 use super::output::Output;
 use super::progress::Progress;
 use super::signals;
+use super::style::{Look, Style};
 use super::timings::{Page, TimingsOption};
 use crate::check;
 use crate::error::{Error, Fault, Result};
@@ -87,7 +88,7 @@ pub(super) fn run_at(BuildArguments { arguments, places }: &BuildArguments, cont
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let Arguments { building, timings, common } = arguments;
     let (built, projects) = build_timed(building, common, Target::Build, context);
-    if let Some(file) = timings.file(&common.directories()).filter(|_| !building.dry_run) {
+    if let Some(file) = timings.file(&common.named()).filter(|_| !building.dry_run) {
         Page { target: Target::Build, projects: &projects, releases: &[] }.write(&file, context)?;
     }
     if common.json {
@@ -117,7 +118,7 @@ pub(super) fn build_timed(
     // Below `make`, its rules print to the terminal as they always did.
     let is_below_make = context.site.environment.get("MAKELEVEL").is_some();
     let shown: &[&str] = if is_below_make { &recipe::MAKEFILE_TASKS } else { &[] };
-    let progress = Progress::new(context.output, common, common.directories().len() > 1).showing(shown);
+    let progress = Progress::new(context.output, common, common.named().len() > 1).showing(shown);
     let timings = Timings::new(&progress);
     let built = build_watched(building, common, target, (&progress, &timings), context);
     (built, timings.finish())
@@ -130,17 +131,13 @@ fn build_watched(
     (progress, timings): (&Progress, &Timings<'_>),
     context: &Context,
 ) -> Result<Vec<Built>> {
-    let directories = common.directories();
+    let directories = common.directories()?;
     let mode =
         Mode { force: building.force, locked: building.locked, offline: building.offline, ..Mode::default() };
     let store = store(context);
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let slots = Slots::new(building.jobs.map_or(processors, usize::from));
     let open = |dir: &Path| -> Result<Project<'_>> {
-        std::fs::read_dir(dir).map_err(|error| {
-            Error::input(format!("cannot enter {}: {}", text::path(dir), text::io_reason(&error)))
-                .hint("name the directory of a plugin with -C")
-        })?;
         let project = Project::new(dir, recipe::plan(dir, target)?, &context.site, &store, &mode, timings);
         timings.expect(dir, &project.name, &project.plan);
         Ok(project)
@@ -165,6 +162,9 @@ fn build_watched(
         return Err(Error::interrupted());
     }
     annotate_failures(&directories, &results, context);
+    if directories.len() > 1 && !common.quiet {
+        context.output.note(&summary(&results, context.output.error_style()));
+    }
     let results: Vec<Result<Built>> = results.into_iter().map(|result| result.map(Built::from)).collect();
     if directories.len() > 1 && context.output.is_json() && results.iter().any(Result::is_err) {
         let entry = |(dir, result): (&PathBuf, &Result<Built>)| match result {
@@ -175,6 +175,21 @@ fn build_watched(
         context.output.json(&entries);
     }
     all_or_problems(results)
+}
+
+/// `2 built, 1 failed, 3 up to date`
+fn summary(results: &[Result<graph::Built>], style: Style) -> String {
+    let is_fresh = |built: &graph::Built| built.tasks.iter().all(|task| task.fresh);
+    let failed = results.iter().filter(|result| result.is_err()).count();
+    let fresh = results.iter().flatten().filter(|built| is_fresh(built)).count();
+    let counts = [
+        (Look::Ok, results.len() - failed - fresh, "built"),
+        (Look::Error, failed, "failed"),
+        (Look::Plain, fresh, "up to date"),
+    ];
+    let counts = counts.into_iter().filter(|(_, count, _)| *count > 0);
+    let counts = counts.map(|(look, count, what)| style.paint(look, &format!("{count} {what}")));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// Mistakes at their lines, where this is a job of GitHub's.
@@ -238,9 +253,9 @@ fn say_what_would_run(output: &Output, tasks: &[TaskStatus]) {
     let mut nothing = true;
     for status in tasks.iter().filter(|status| !status.fresh) {
         nothing = false;
-        output.line(&format!("would run {}", status.task));
+        output.row(&format!("would run {}", output.style().paint(Look::Warning, &status.task)));
         for reason in &status.reasons {
-            output.line(&format!("  because {reason}"));
+            output.row(&format!("  because {reason}"));
         }
     }
     if nothing {

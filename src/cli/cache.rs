@@ -42,15 +42,15 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                 context.output.json(&usage);
                 return Ok(());
             }
-            context.output.line(&format!("directory  {}", usage.directory.display()));
-            context.output.line(&format!(
+            context.output.row(&format!("directory  {}", usage.directory.display()));
+            context.output.row(&format!(
                 "size       {} of {}",
                 text::size(usage.size),
                 text::size(usage.limit)
             ));
             for bucket in &usage.buckets {
                 let entries = if bucket.entries == 1 { "entry" } else { "entries" };
-                context.output.line(&format!(
+                context.output.row(&format!(
                     "{:10} {} in {} {entries}",
                     bucket.name,
                     text::size(bucket.size),

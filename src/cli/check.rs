@@ -9,6 +9,7 @@ use super::Context;
 use super::annotations::{Level, annotate, write_code_quality};
 use super::common::{Common, Places};
 use super::json::word;
+use super::style::Look;
 use crate::check;
 use crate::error::{Error, Fault, Problem, Result};
 use crate::plugin::config::{Config, ConfigProblem, Origin};
@@ -63,7 +64,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let mut problems: Vec<Problem> = Vec::new();
     let mut fault = Fault::Input;
     let mut found = Vec::new();
-    for dir in common.directories() {
+    for dir in common.named() {
         // A fact is asked for by scripts, often and beside a real check.
         let is_check = arguments.print.is_none();
         let checked =
@@ -115,12 +116,13 @@ fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) 
         });
         return;
     }
-    let but = match checked.warnings.len() {
-        0 => String::new(),
-        number => format!(", with {}", text::count(number, "warning")),
+    let (look, verdict) = match checked.warnings.len() {
+        0 => (Look::Ok, "is good".to_owned()),
+        number => (Look::Warning, format!("is good, with {}", text::count(number, "warning"))),
     };
-    context.output.line(&format!(
-        "{}: {label} {}-{} is good{but}",
+    let verdict = context.output.style().paint(look, &verdict);
+    context.output.row(&format!(
+        "{}: {label} {}-{} {verdict}",
         text::path(dir),
         general.version,
         general.release
@@ -133,14 +135,16 @@ fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) 
 /// Every value that counts, with where it comes from.
 fn say_values(config: &Config, context: &Context) {
     for section in &config.sections {
-        context.output.line(&format!("[{}]", text::visible(&section.name)));
+        let title = format!("[{}]", text::visible(&section.name));
+        context.output.row(&context.output.style().paint(Look::Bold, &title));
         for entry in &section.entries {
             let origin = match &entry.origin {
                 Some(Origin { file, line, column }) => text::place(file, *line, Some(*column)),
                 None => "default".to_owned(),
             };
             let value = text::visible(&entry.value.to_string());
-            context.output.line(&format!("{} = {value}  ({origin})", text::visible(&entry.key)));
+            let origin = context.output.style().paint(Look::Dim, &format!("({origin})"));
+            context.output.row(&format!("{} = {value}  {origin}", text::visible(&entry.key)));
         }
     }
 }

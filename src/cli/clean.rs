@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments, depth: Depth, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
     let mut removed = Vec::new();
-    for dir in common.directories() {
+    for dir in common.directories()? {
         let waiting = |holder: &str| context.output.note(&format!("waiting for {holder}"));
         for path in clean::clean(&dir, depth, arguments.dry_run, waiting)? {
             let path = path.strip_prefix(".").unwrap_or(&path);

@@ -1,5 +1,6 @@
 //! Options that many commands have.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use clap::Args;
 use super::Context;
 use crate::error::{Error, Result};
 use crate::fs;
+use crate::text;
 
 /// Which plugin, and how much to say.
 #[derive(Debug, Clone, Args)]
@@ -53,8 +55,15 @@ impl Common {
         common
     }
 
+    /// As [`named`](Common::named), all of which are there: a slip of the fingers is told before anything is done.
+    pub(super) fn directories(&self) -> Result<Vec<PathBuf>> {
+        let directories = self.named();
+        directories.iter().try_for_each(|dir| enter(dir))?;
+        Ok(directories)
+    }
+
     /// The directories named, or the current one. One that is named twice, in whatever form, is one.
-    pub(crate) fn directories(&self) -> Vec<PathBuf> {
+    pub(super) fn named(&self) -> Vec<PathBuf> {
         if self.directories.is_empty() {
             return vec![PathBuf::from(".")];
         }
@@ -74,10 +83,22 @@ impl Common {
     pub(crate) fn directory(&self) -> Result<&Path> {
         match self.directories.as_slice() {
             [] => Ok(Path::new(".")),
-            [directory] => Ok(directory),
-            _ => Err(Error::usage("`-C` is given more than once; one directory is allowed here")),
+            [directory] => enter(directory).map(|()| directory.as_path()),
+            _ => Err(Error::usage("several directories are given; one is allowed here")
+                .hint("run the command once for each")),
         }
     }
+}
+
+/// Refuses what was named as a directory and is none, or cannot be looked into.
+pub(super) fn enter(dir: &Path) -> Result<()> {
+    std::fs::read_dir(dir).map(drop).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Error::usage(format!("cannot enter {}: {}", text::path(dir), text::io_reason(&error)))
+                .hint("name the directory of a plugin")
+        }
+        _ => Error::io("enter", dir, &error),
+    })
 }
 
 /// How long another command that edits a plugin is waited for.

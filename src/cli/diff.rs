@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::Context;
 use super::exec::BaseOption;
 use super::shells::Plugins;
-use super::style::{Color, Style};
+use super::style::{Look, Style};
 use super::subject::{Extent, Subject};
 use crate::contents::{Change, Diff, diff};
 use crate::error::Result;
@@ -58,11 +58,11 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     } else if same {
         context.output.line("no difference");
     } else {
-        let style = Style::of_process();
+        let style = context.output.style();
         for (title, changes) in sections(&diff) {
             context.output.line(title);
             for change in changes {
-                context.output.line(&row(change, style));
+                context.output.row(&row(change, style));
             }
         }
     }
@@ -84,11 +84,11 @@ fn sections(diff: &Diff) -> impl Iterator<Item = (&'static str, &Vec<Change>)> {
 fn row(change: &Change, style: Style) -> String {
     let name = text::visible(&change.name);
     match (change.old.as_deref().map(text::visible), change.new.as_deref().map(text::visible)) {
-        (None, new) => style.paint(Color::Green, &format!("  + {name}: {}", new.unwrap_or_default())),
-        (Some(old), None) => style.paint(Color::Red, &format!("  - {name}: {old}")),
+        (None, new) => style.paint(Look::Ok, &format!("  + {name}: {}", new.unwrap_or_default())),
+        (Some(old), None) => style.paint(Look::Error, &format!("  - {name}: {old}")),
         (Some(old), Some(new)) if old == new => {
-            style.paint(Color::Yellow, &format!("  ~ {name}: {old}, with other files"))
+            style.paint(Look::Warning, &format!("  ~ {name}: {old}, with other files"))
         }
-        (Some(old), Some(new)) => style.paint(Color::Yellow, &format!("  ~ {name}: {old} → {new}")),
+        (Some(old), Some(new)) => style.paint(Look::Warning, &format!("  ~ {name}: {old} → {new}")),
     }
 }

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
+use super::style::Look;
 use crate::doctor::{Finding, State, examine};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::text;
@@ -35,28 +36,36 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
 fn print(area: &str, findings: &[Finding], quiet: bool, context: &Context) {
     let shown =
         findings.iter().filter(|finding| finding.area == area && !(quiet && finding.state == State::Ok));
+    let style = context.output.style();
+    // What goes on stands below the text.
+    let tell = |text: &str| context.output.row_below(&format!("  {text}"), WORD + 2);
     for (index, finding) in shown.enumerate() {
         if index == 0 {
-            context.output.line(area);
+            context.output.line(&style.paint(Look::Bold, area));
         }
-        let (word, what) = (word(finding.state), text::visible(&finding.what));
+        let (word, look) = word(finding.state);
+        let word = style.paint(look, word) + &" ".repeat(WORD.saturating_sub(word.len()));
+        let what = text::visible(&finding.what);
         let found = text::visible(&finding.found);
         match &finding.mend {
-            None => context.output.line(&format!("  {word:7}  {what}: {found}")),
+            None => tell(&format!("{word}  {what}: {found}")),
             Some(mend) => {
                 let found = if found.is_empty() { found } else { format!(" {found};") };
-                context.output.line(&format!("  {word:7}  {what}:{found} for {}", finding.purpose));
-                context.output.line(&format!("  {:7}  {mend}", ""));
+                tell(&format!("{word}  {what}:{found} for {}", finding.purpose));
+                tell(&format!("{:WORD$}  {mend}", ""));
             }
         }
     }
 }
 
-fn word(state: State) -> &'static str {
+/// The longest word for a state.
+const WORD: usize = "missing".len();
+
+fn word(state: State) -> (&'static str, Look) {
     match state {
-        State::Ok => "ok",
-        State::Missing => "missing",
-        State::Bad => "bad",
+        State::Ok => ("ok", Look::Ok),
+        State::Missing => ("missing", Look::Error),
+        State::Bad => ("bad", Look::Error),
     }
 }
 

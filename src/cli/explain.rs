@@ -8,6 +8,7 @@ use super::build::store;
 use super::common::Common;
 use super::progress::Progress;
 use super::shells::Tasks;
+use super::style::Look;
 use crate::error::Result;
 use crate::graph::{self, Mode, Project, Target};
 use crate::recipe;
@@ -45,14 +46,13 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         context.output.json(&statuses);
         return Ok(());
     }
+    let style = context.output.style();
     for status in &statuses {
-        if status.fresh {
-            context.output.line(&format!("{}: up to date", status.task));
-        } else {
-            context.output.line(&format!("{}: has to run", status.task));
-        }
+        let (look, verdict) =
+            if status.fresh { (Look::Ok, "up to date") } else { (Look::Warning, "has to run") };
+        context.output.row(&format!("{}: {}", status.task, style.paint(look, verdict)));
         for reason in &status.reasons {
-            context.output.line(&format!("  because {reason}"));
+            context.output.row(&format!("  because {reason}"));
         }
     }
     Ok(())

@@ -146,7 +146,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         Some(_) if arguments.files.len() > 1 => {
             return Err(Error::usage("`--new-name` goes with one file").hint("install the files one by one"));
         }
-        Some(name) => Some(PluginName::parse(name)?),
+        Some(name) => Some(PluginName::parse(name).map_err(Error::of_command_line)?),
         None => None,
     };
     signals::end_programs_on_signal()?;

@@ -13,8 +13,11 @@ use super::common::Common;
 use super::exec::BaseOption;
 use super::in_service;
 use super::install::tell;
+use super::output::Output;
 use super::shells::Plugins;
 use super::signals;
+use super::style::Look;
+use super::table::{Cell, table};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::graph::{self, Target};
 use crate::install::{self, Event, Report};
@@ -61,7 +64,7 @@ pub(super) struct ListArguments {
 /// A slip of the fingers is not a base without plugins.
 fn refuse_no_directory(base: &BaseOption) -> Result<()> {
     match base.plugins_base_dir.as_deref().filter(|dir| !dir.is_dir()) {
-        Some(dir) => Err(Error::input(format!("{} is no directory", text::path(dir)))
+        Some(dir) => Err(Error::usage(format!("{} is no directory", text::path(dir)))
             .hint("name the directory that the plugins are installed in")),
         None => Ok(()),
     }
@@ -102,7 +105,8 @@ pub(super) fn list(arguments: &ListArguments, context: &Context) -> Result<()> {
             context.output.line(&fields.map(text::visible).join("~~~"));
         }
     } else {
-        context.output.line(&table(&rows));
+        let rows = cells(&rows);
+        table(&rows, Output::width(), context.output.style()).iter().for_each(|row| context.output.line(row));
     }
     // Whoever reads the list must not take a damaged plugin for a good one.
     let problems: Vec<Problem> = plugins.iter().filter_map(problem).collect();
@@ -124,15 +128,15 @@ fn problem(plugin: &Installed) -> Option<Problem> {
     })
 }
 
-fn table(rows: &[Row<'_>]) -> String {
-    let mut cells = vec![["Name", "Version", "Release", "Home"].map(str::to_owned)];
-    cells.extend(rows.iter().map(|row| [row.name, row.version, row.release, &row.home].map(text::visible)));
-    let width = |column: usize| cells.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths = [width(0), width(1), width(2)];
-    let lines = cells.iter().map(|[name, version, release, home]| {
-        format!("{name:0$}  {version:1$}  {release:2$}  {home}", widths[0], widths[1], widths[2])
-    });
-    lines.collect::<Vec<_>>().join("\n")
+fn cells(rows: &[Row<'_>]) -> Vec<Vec<Cell>> {
+    let header = ["Name", "Version", "Release", "Home"].map(|title| Cell::new(Look::Bold, title)).into();
+    let row = |row: &Row<'_>| {
+        let look = if row.error.is_some() { Look::Error } else { Look::Plain };
+        let [name, version, release, home] =
+            [row.name, row.version, row.release, &row.home].map(text::visible);
+        vec![Cell::new(look, name), version.into(), release.into(), home.into()]
+    };
+    std::iter::once(header).chain(rows.iter().map(row)).collect()
 }
 
 /// Remove installed plugins; what an administrator has overridden stays, unless --clean is given
@@ -224,7 +228,7 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
         return Ok(());
     }
     let mut linked = Vec::new();
-    for dir in arguments.common.directories() {
+    for dir in arguments.common.directories()? {
         let given = arguments.base.plugins_base_dir.as_deref();
         let on_event = &mut |event: Event<'_>| tell(context, event);
         graph::refuse_linked_state(&dir)?;

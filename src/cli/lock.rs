@@ -82,7 +82,7 @@ impl Observer for Watch {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
-    let directories = common.directories();
+    let directories = common.directories()?;
     let upgrade = match (arguments.upgrade, arguments.upgrade_package.as_slice()) {
         (true, _) => Upgrade::Everything,
         (false, []) => Upgrade::Nothing,
@@ -147,7 +147,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                 (false, 0) => "the locks fit".to_owned(),
                 (false, number) => text::count(number, "change"),
             };
-            context.output.line(&format!("{}: {what}", locked.directory));
+            context.output.row(&format!("{}: {what}", locked.directory));
         }
     }
     if outdated.is_empty() {

@@ -89,7 +89,7 @@ fn find(arguments: &Arguments, context: &Context) -> Result<Vec<std::path::PathB
             Err(error) => first_error = first_error.or(Some(error)),
         }
     }
-    Err(first_error.unwrap_or_else(|| Error::input("there are no logs")))
+    Err(first_error.unwrap_or_else(|| Error::input("there are no logs").hint("they begin with `mwp up`")))
 }
 
 /// With the name of the log in front, where there are several and the last was another.

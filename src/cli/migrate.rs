@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::common::take_turn;
+use super::common::{enter, take_turn};
 use super::{Context, ask, patch};
 use crate::error::{Error, Result};
 use crate::migrate::{Change, Migration, Request, plan};
@@ -42,6 +42,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let dir = &arguments.dir;
+    enter(dir)?;
     let module = arguments.module.as_deref().map(Module::parse).transpose()?;
     let answers: BTreeMap<String, String> = arguments.answers.iter().cloned().collect();
     let (from_python2, code) = (arguments.from_python2, arguments.code);

@@ -41,7 +41,7 @@ const MADE: [&str; 5] = [".mwp", ".git", "local", "node_modules", "src"];
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
     let mut all = Vec::new();
-    for dir in common.directories() {
+    for dir in common.directories()? {
         let changes = upgrade_in_copy(&dir, &common, context)?;
         all.push(Outdated { directory: dir.display().to_string(), changes });
     }
@@ -52,10 +52,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     for outdated in &all {
         let several = if all.len() > 1 { format!("{}: ", outdated.directory) } else { String::new() };
         for change in &outdated.changes {
-            context.output.line(&format!("{several}{}", text::visible(change)));
+            context.output.row(&format!("{several}{}", text::visible(change)));
         }
         if outdated.changes.is_empty() {
-            context.output.line(&format!("{several}everything is as new as the requirements allow"));
+            context.output.row(&format!("{several}everything is as new as the requirements allow"));
         }
     }
     if all.iter().any(|outdated| !outdated.changes.is_empty()) {

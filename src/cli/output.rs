@@ -11,12 +11,15 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::json::{Failure, Form};
-use super::style;
+use super::style::{self, Look, Style};
+use super::wrap::{columns, wrap};
 use crate::error::{Error, Problem};
 use crate::text;
 
 /// More problems at once are no help to a person, unless one asked for all there is (`-v`).
 const MOST_PROBLEMS: usize = 20;
+/// What goes on in another line of a terminal.
+const HANGING: usize = 2;
 /// A name or a value can be as long as it likes; a line should not be.
 const LONGEST_LINE: usize = 4000;
 
@@ -32,14 +35,19 @@ static HAS_DOCUMENT: AtomicBool = AtomicBool::new(false);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     terminal: bool,
-    color: bool,
+    /// Of standard output, and of standard error.
+    style: Style,
+    error_style: Style,
 }
 
 impl Output {
-    /// Colour on a terminal, unless `NO_COLOR` or `TERM=dumb` says otherwise.
     pub(crate) fn of_process() -> Output {
-        let terminal = io::stderr().is_terminal() && std::env::var_os("CI").is_none();
-        Output { terminal, color: io::stderr().is_terminal() && style::are_wanted() }
+        let can_rewrite = std::env::var_os("CI").is_none() && !style::is_dumb();
+        Output {
+            terminal: io::stderr().is_terminal() && can_rewrite,
+            style: Style::of(&io::stdout()),
+            error_style: Style::of(&io::stderr()),
+        }
     }
 
     /// Whether a person watches: lines may be rewritten.
@@ -74,6 +82,32 @@ impl Output {
         }
     }
 
+    /// As [`line`](Output::line), for people: on a narrow terminal it breaks between words.
+    pub(super) fn row(&self, text: &str) {
+        self.row_below(text, HANGING);
+    }
+
+    /// As [`row`](Output::row); what goes on is indented by so much more than the row.
+    pub(super) fn row_below(&self, text: &str, indent: usize) {
+        match self.is_json() {
+            true => self.note(text),
+            false => self.print(&wrap(text, Output::width(), indent)),
+        }
+    }
+
+    /// How rows of standard output look.
+    pub(super) fn style(&self) -> Style {
+        match self.is_json() {
+            true => self.error_style,
+            false => self.style,
+        }
+    }
+
+    /// How notes look.
+    pub(super) fn error_style(&self) -> Style {
+        self.error_style
+    }
+
     /// A reader that went away (`| head`) is no error.
     fn print(&self, text: &str) {
         if let Err(error) = writeln!(io::stdout(), "{text}")
@@ -84,9 +118,8 @@ impl Output {
     }
 
     /// How many columns a terminal on standard output has.
-    pub(crate) fn width() -> Option<u16> {
-        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-        Some(size.ws_col).filter(|columns| *columns > 0)
+    pub(super) fn width() -> Option<usize> {
+        columns(io::stdout())
     }
 
     /// Data in place of what a terminal showed before, else below it; false where nobody reads any more.
@@ -96,6 +129,7 @@ impl Output {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
                 let (columns, rows) = (usize::from(size.ws_col), usize::from(size.ws_row) - 1);
                 let cut = |line: &str| line.chars().take(columns).collect::<String>() + "\u{1b}[K\r\n";
+                let text = wrap(text, Some(columns), HANGING);
                 format!("\u{1b}[H{}\u{1b}[J", text.lines().take(rows).map(cut).collect::<String>())
             }
             _ => format!("{text}\n"),
@@ -162,6 +196,16 @@ impl Output {
 
     /// What a person should know about the run, on standard error.
     pub(crate) fn note(&self, text: &str) {
+        self.verbatim(&self.wrapped(text));
+    }
+
+    /// A note as the terminal has room for it.
+    pub(super) fn wrapped(&self, text: &str) -> String {
+        wrap(text, columns(io::stderr()), HANGING)
+    }
+
+    /// As [`note`](Output::note), as wide as it is: what others have written.
+    pub(super) fn verbatim(&self, text: &str) {
         let _ = writeln!(io::stderr(), "{text}");
     }
 
@@ -180,27 +224,27 @@ impl Output {
     }
 
     pub(crate) fn warning(&self, text: &str) {
-        self.note(&self.warning_line(text));
+        self.verbatim(&self.warning_line(text));
     }
 
     /// A warning for whoever prints lines in another way.
     pub(crate) fn warning_line(&self, text: &str) -> String {
-        self.labelled("warning", "33", text)
+        self.labelled("warning", Look::Warning, text)
     }
 
     pub(crate) fn hint(&self, text: &str) {
-        self.note(&self.labelled("hint", "36", text));
+        self.verbatim(&self.labelled("hint", Look::Hint, text));
     }
 
     /// As [`error`](Output::error), for what does not end the command.
     pub(crate) fn warnings(&self, warning: &Error) {
-        self.problems("warning", "33", &warning.problems);
+        self.problems("warning", Look::Warning, &warning.problems);
     }
 
-    fn problems(&self, label: &str, color: &str, problems: &[Problem]) {
+    fn problems(&self, label: &str, look: Look, problems: &[Problem]) {
         let shown = if IS_VERBOSE.load(Ordering::Relaxed) { problems.len() } else { MOST_PROBLEMS };
         for problem in problems.iter().take(shown) {
-            self.note(&self.labelled(label, color, &problem.message));
+            self.verbatim(&self.labelled(label, look, &problem.message));
             if let Some(hint) = &problem.hint {
                 self.hint(hint);
             }
@@ -231,7 +275,7 @@ impl Output {
 
     /// One `error:` line per problem, each with its `hint:` line.
     pub(crate) fn error(&self, error: &Error) {
-        self.problems("error", "31", &error.problems);
+        self.problems("error", Look::Error, &error.problems);
     }
 
     /// What clap has to say, on the stream that it is for.
@@ -239,14 +283,15 @@ impl Output {
         let _ = refusal.print();
     }
 
-    fn labelled(&self, label: &str, color: &str, text: &str) -> String {
+    /// `error: …`, with what goes on below the text.
+    fn labelled(&self, label: &str, look: Look, text: &str) -> String {
         // Whoever made the text has seen to it; should one have forgotten, nothing steers the terminal all the same.
-        let text = &text::visible_lines(&shortened(text));
-        if self.color {
-            format!("\u{1b}[1;{color}m{label}:\u{1b}[0m {text}")
-        } else {
-            format!("{label}: {text}")
-        }
+        let text = text::visible_lines(&shortened(text));
+        let label = format!("{label}:");
+        let indent = label.len() + 1;
+        let text = text.replace('\n', &format!("\n{}", " ".repeat(indent)));
+        let text = format!("{} {text}", self.error_style.label(look, &label));
+        wrap(&text, columns(io::stderr()), indent)
     }
 }
 

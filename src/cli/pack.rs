@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
 /// Packs each directory, prints the files' paths, and returns what was made.
 pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) -> Result<Vec<Report>> {
     let mut reports = Vec::new();
-    for directory in common.directories() {
+    for directory in common.directories()? {
         let packed = pack(&directory, packing, context)?;
         for warning in &packed.warnings {
             context.output.warning(&warning.message);
@@ -128,15 +128,17 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
 
 /// Refuses what cannot be packed into, before anything is built.
 pub(super) fn refuse_bad_output(packing: &Packing) -> Result<()> {
-    let Some(dir) = packing.output.as_deref().filter(|dir| !dir.is_dir()) else { return Ok(()) };
+    let Some(output) = packing.output.as_deref() else { return Ok(()) };
     // A directory that is not there is made.
-    match std::fs::symlink_metadata(dir) {
-        Ok(_) => Err(Error::usage(format!(
-            "`--output {}` is a file; a directory is allowed",
-            text::visible(&dir.to_string_lossy())
+    let there = output.ancestors().find(|dir| dir.symlink_metadata().is_ok());
+    match there.filter(|there| !there.is_dir()) {
+        Some(file) => Err(Error::usage(format!(
+            "`--output {}`: {} is a file; a directory is allowed",
+            text::visible(&output.to_string_lossy()),
+            text::path(file)
         ))
         .hint("leave out the name of the file: it follows from the plugin")),
-        Err(_) => Ok(()),
+        None => Ok(()),
     }
 }
 

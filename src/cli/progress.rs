@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::common::Common;
+use super::echo::QuietControls;
 use super::json;
 use super::output::Output;
 use crate::graph::{Built, Event, Observer};
@@ -24,6 +25,8 @@ pub(super) struct Progress {
     /// Lines say which plugin they are about.
     several: bool,
     bars: Option<MultiProgress>,
+    /// As long as there are bars.
+    _controls: Option<QuietControls>,
     running: Mutex<BTreeMap<(PathBuf, String), ProgressBar>>,
     restored: Mutex<usize>,
 }
@@ -38,6 +41,7 @@ impl Progress {
             verbose: common.verbose,
             several,
             bars: shows_bars.then(MultiProgress::new),
+            _controls: shows_bars.then(QuietControls::begin).flatten(),
             running: Mutex::default(),
             restored: Mutex::new(0),
         }
@@ -70,8 +74,16 @@ impl Progress {
     fn line(&self, text: &str) {
         match &self.bars {
             // Under the lock of the bars: what another thread draws at this moment comes before or after.
-            Some(bars) => drop(bars.println(text)),
+            Some(bars) => drop(bars.println(self.output.wrapped(text))),
             None => self.output.note(text),
+        }
+    }
+
+    /// As [`line`](Progress::line), as wide as it is.
+    fn verbatim(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => drop(bars.println(text)),
+            None => self.output.verbatim(text),
         }
     }
 
@@ -122,10 +134,10 @@ impl Progress {
         let left_out = lines.len().saturating_sub(BEGINNING + END);
         for (index, line) in lines.iter().enumerate() {
             match index {
-                BEGINNING if left_out > 1 => self.line(&format!("  | … {left_out} more lines")),
+                BEGINNING if left_out > 1 => self.verbatim(&format!("  | … {left_out} more lines")),
                 _ if left_out > 1 && (BEGINNING..BEGINNING + left_out).contains(&index) => {}
                 // Set apart, so that an `error:` of the tool is not taken for ours.
-                _ => self.line(&format!("  | {line}")),
+                _ => self.verbatim(&format!("  | {line}")),
             }
         }
         self.line(&format!("the output is kept in {}", text::path(log)));
@@ -140,7 +152,7 @@ impl Observer for Progress {
         match event {
             Event::Warning { task, text } => {
                 let text = self.about(project, &format!("{task}: {text}"));
-                self.line(&self.output.warning_line(&text));
+                self.verbatim(&self.output.warning_line(&text));
             }
             Event::Failed { task, error, output, log } => {
                 let interrupted = error.fault == crate::error::Fault::Interrupted;
@@ -169,7 +181,7 @@ impl Observer for Progress {
             },
             Event::Line { task, line } => {
                 if self.verbose {
-                    self.line(&format!("  | {line}"));
+                    self.verbatim(&format!("  | {line}"));
                 } else if let Some(bar) = self
                     .running
                     .lock()

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
     refuse_bad_output(&arguments.packing)?;
     let (built, projects) = build_timed(&arguments.building, &common, Target::Release, context);
-    let page = arguments.timings.file(&common.directories());
+    let page = arguments.timings.file(&common.named());
     let write = |releases: &[PathBuf]| match &page {
         Some(file) => Page { target: Target::Release, projects: &projects, releases }.write(file, context),
         None => Ok(()),

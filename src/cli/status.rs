@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     if arguments.json {
         context.output.json(&status);
     } else {
-        context.output.line(&table(&status, Output::width(), Style::of_process()));
+        context.output.row(&table(&status, Output::width(), context.output.style()));
     }
     if !arguments.json {
         for warning in &status.warnings {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::style::{Color, Style};
+use super::style::{Look, Style};
+use super::table::{self, Cell, least_width};
 use crate::run::status::{ModuleStatus, PluginStatus, ServiceStatus, WorkerStatus};
 use crate::text;
 
@@ -11,81 +12,72 @@ const HEADER: [&str; COLUMNS] =
 const COLUMNS: usize = 10;
 /// The last ones, where there is room for them.
 const LUXURY: usize = 2;
+/// What is shown on the narrowest terminal: the columns up to the process.
+const LEAST: usize = 5;
+/// Those from the process on.
+const FROM_PROCESS: usize = 6;
 /// Those that tell one moment from the next, though nothing has happened.
 const FIGURES: usize = 4;
 
-type Row = [String; COLUMNS];
+type Row = Vec<Cell>;
 
 /// All of it; `width` is that of the terminal.
-pub(super) fn table(status: &ModuleStatus, width: Option<u16>, style: Style) -> String {
+pub(super) fn table(status: &ModuleStatus, width: Option<usize>, style: Style) -> String {
     let at = status.url.as_ref().map(|url| format!(", at {url}")).unwrap_or_default();
     let mut lines = vec![format!("{} is up for {}{at}", status.module, age(status.uptime))];
-    let rows = rows(status);
-    let is_wide = width.is_some_and(|width| usize::from(width) >= width_of(&rows));
-    let shown = if is_wide { COLUMNS } else { COLUMNS - LUXURY };
-    lines.extend(aligned(&rows, shown, |column, cell| match HEADER[column] {
-        "STATE" => style.paint(color_of(cell.trim_end()), cell),
-        _ => cell.to_owned(),
-    }));
+    lines.extend(table::table(&with_room(rows(status), width), width, style));
     let queues = queue_rows(status);
     if queues.len() > 1 {
         lines.push(String::new());
-        lines.extend(aligned(&queues, QUEUE_HEADER.len(), |_, cell| cell.to_owned()));
+        lines.extend(table::table(&queues, width, style));
     }
     lines.join("\n")
 }
 
-fn widths<const N: usize>(rows: &[[String; N]]) -> [usize; N] {
-    std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+/// The columns that there is room for.
+fn with_room(rows: Vec<Row>, width: Option<usize>) -> Vec<Row> {
+    let first = |columns: usize| rows.iter().map(|row| row[..columns].to_vec()).collect::<Vec<Row>>();
+    let Some(width) = width else { return first(COLUMNS - LUXURY) };
+    if table::width(&rows) <= width {
+        return rows;
+    }
+    let narrower = (LEAST..=COLUMNS - LUXURY).rev().map(first);
+    narrower.into_iter().find(|rows| least_width(rows) <= width).unwrap_or_else(|| first(LEAST))
 }
 
-fn width_of<const N: usize>(rows: &[[String; N]]) -> usize {
-    widths(rows).iter().sum::<usize>() + 2 * (N - 1)
+fn header(names: &[&str]) -> Row {
+    names.iter().map(|name| Cell::new(Look::Bold, *name)).collect()
 }
 
 /// Of the word for a state.
-fn color_of(state: &str) -> Color {
+fn look_of(state: &str) -> Look {
     match state.split(',').next().unwrap_or_default() {
-        "running" | "static" | "nothing to run" | "no workers" => Color::Green,
-        "stopped" | "STATE" => Color::Plain,
-        "not running" | "suspended" => Color::Red,
-        _ => Color::Yellow,
+        "running" | "static" | "nothing to run" | "no workers" => Look::Ok,
+        "stopped" => Look::Plain,
+        "not running" | "suspended" => Look::Error,
+        _ => Look::Warning,
     }
-}
-
-/// A line for each row, of the first columns; `style` gets each cell with its column.
-fn aligned<const N: usize>(
-    rows: &[[String; N]],
-    columns: usize,
-    style: impl Fn(usize, &str) -> String,
-) -> Vec<String> {
-    let widths = widths(rows);
-    let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).take(columns).enumerate();
-        let cells = cells.map(|(column, (cell, width))| style(column, &format!("{cell:width$}")));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
 }
 
 const QUEUE_HEADER: [&str; 6] = ["FILES OF", "WAITING", "OLDEST", "PER MINUTE", "PROCESSED", "FAILED"];
 
 /// The files of steps.
-fn queue_rows(status: &ModuleStatus) -> Vec<[String; 6]> {
+fn queue_rows(status: &ModuleStatus) -> Vec<Row> {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    let mut rows = vec![QUEUE_HEADER.map(str::to_owned)];
+    let mut rows = vec![header(&QUEUE_HEADER)];
     for plugin in &status.plugins {
         for (service, queue) in
             plugin.services.iter().filter_map(|service| Some((service, service.queue.as_ref()?)))
         {
-            rows.push([
-                format!("{}/{}", text::visible(&plugin.name), text::visible(&service.name)),
+            let name = format!("{}/{}", text::visible(&plugin.name), text::visible(&service.name));
+            let figures = [
                 queue.waiting.to_string(),
                 or_dash(queue.oldest.map(age)),
                 or_dash(queue.per_minute.map(|files| format!("{files:.0}"))),
                 or_dash(queue.processed.map(|files| files.to_string())),
                 or_dash(queue.failed.map(|files| files.to_string())),
-            ]);
+            ];
+            rows.push(std::iter::once(Cell::from(name)).chain(figures.map(Cell::whole)).collect());
         }
     }
     rows
@@ -93,13 +85,15 @@ fn queue_rows(status: &ModuleStatus) -> Vec<[String; 6]> {
 
 /// What differs where something has happened.
 pub(super) fn essence(status: &ModuleStatus) -> String {
-    let rows = rows(status).into_iter().map(|row| row[..COLUMNS - FIGURES].join("\t"));
+    let rows = rows(status)
+        .into_iter()
+        .map(|row| row[..COLUMNS - FIGURES].iter().map(Cell::text).collect::<Vec<_>>().join("\t"));
     let problems = status.plugins.iter().flat_map(|plugin| &plugin.problems).chain(&status.problems);
     rows.chain(problems.cloned()).collect::<Vec<_>>().join("\n")
 }
 
 fn rows(status: &ModuleStatus) -> Vec<Row> {
-    let mut rows = vec![HEADER.map(str::to_owned)];
+    let mut rows = vec![header(&HEADER)];
     for (name, program) in [("nginx", &status.nginx), ("redis", &status.redis)] {
         rows.extend(program.iter().map(|program| row("", name, program)));
     }
@@ -124,10 +118,10 @@ fn add_rows(plugin: &PluginStatus, rows: &mut Vec<Row>) {
     }
     if rows.len() == before {
         let state = if plugin.ok { "nothing to run" } else { "not running" };
-        rows.push([&name, "", "", state, "", "", "", "", "", ""].map(str::to_owned));
+        rows.push(full_row(&name, "", "", state, Default::default()));
     }
     // A name once is enough.
-    let mut last = (String::new(), String::new());
+    let mut last = <(Cell, Cell)>::default();
     for row in &mut rows[before..] {
         let this = (row[0].clone(), row[1].clone());
         if this.0 == last.0 {
@@ -143,23 +137,25 @@ fn add_rows(plugin: &PluginStatus, rows: &mut Vec<Row>) {
 /// A service without workers: static files, or `numprocesses=0`.
 fn quiet_row(plugin: &str, title: &str, service: &ServiceStatus) -> Row {
     let state = if service.routes.is_empty() { "no workers" } else { "static" };
-    [plugin, title, "", state, "", "", "", "", "", ""].map(str::to_owned)
+    full_row(plugin, title, "", state, Default::default())
+}
+
+fn full_row(plugin: &str, title: &str, worker: &str, state: &str, figures: [String; FROM_PROCESS]) -> Row {
+    let begin = [plugin.into(), title.into(), Cell::whole(worker), Cell::new(look_of(state), state)];
+    begin.into_iter().chain(figures.map(Cell::whole)).collect()
 }
 
 fn row(plugin: &str, title: &str, worker: &WorkerStatus) -> Row {
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-    [
-        plugin.to_owned(),
-        title.to_owned(),
-        worker.worker.to_string(),
-        state(worker),
+    let figures = [
         or_dash(worker.pid.map(|pid| pid.to_string())),
         restarts(worker),
         or_dash(worker.uptime.map(age)),
         or_dash(worker.memory.map(text::size)),
         or_dash(worker.cpu.map(|seconds| format!("{seconds:.1} s"))),
         or_dash(worker.connections.map(|number| number.to_string())),
-    ]
+    ];
+    full_row(plugin, title, &worker.worker.to_string(), &state(worker), figures)
 }
 
 /// With how many of them nobody asked for.

@@ -96,7 +96,7 @@ pub(super) fn watch(arguments: &WatchArguments, context: &Context) -> Result<()>
         }
     })
     .map_err(|error| cannot_watch(Path::new("."), &error))?;
-    for dir in common.directories() {
+    for dir in common.directories()? {
         watcher.watch(&dir, RecursiveMode::Recursive).map_err(|error| cannot_watch(&dir, &error))?;
     }
     loop {

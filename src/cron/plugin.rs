@@ -84,7 +84,7 @@ impl Template {
     /// The file, and the line where it is known.
     fn place(&self, line: Option<usize>) -> String {
         match line {
-            Some(line) => format!("{}:{line}", text::path(&self.file)),
+            Some(line) => text::place(&self.file, line, None),
             None => format!("{} as rendered", text::path(&self.file)),
         }
     }
@@ -191,9 +191,9 @@ mod tests {
         assert_eq!(jobs.lines, ["CRON_TZ=UTC", "MAILTO=a5%b", job]);
         let warnings: Vec<&str> = jobs.warnings.iter().map(|warning| warning.message.as_str()).collect();
         let expected = [
-            "crontab`:2: `CRON_TZ` does nothing here",
-            "crontab`:4: `MAILFROM` was left out",
-            "crontab`:5: `LOGNAME` was left out",
+            "crontab:2: `CRON_TZ` does nothing here",
+            "crontab:4: `MAILFROM` was left out",
+            "crontab:5: `LOGNAME` was left out",
         ];
         assert_eq!(warnings.len(), expected.len(), "{warnings:?}");
         assert!(warnings.iter().zip(expected).all(|(warning, part)| warning.contains(part)), "{warnings:?}");
@@ -210,7 +210,7 @@ mod tests {
             .collect();
         assert_eq!(places, [true, true], "{error}");
         let error = render("# one\n@daily good\n* * * * * {{ x\n").unwrap_err();
-        assert!(error.to_string().contains("crontab`:3: "), "{error}");
+        assert!(error.to_string().contains("crontab:3: "), "{error}");
         let error = render("* * * * * {{TWO}}\n").unwrap_err();
         assert!(error.to_string().contains("crontab` as rendered: found `b`"), "{error}");
     }

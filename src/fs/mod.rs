@@ -108,8 +108,8 @@ fn into_text(path: &Path, content: Vec<u8>) -> Result<String> {
     String::from_utf8(content).map_err(|error| {
         let line = content_line(error.as_bytes(), error.utf8_error().valid_up_to());
         Error::input(format!(
-            "{}:{line}: found bytes that are not UTF-8; UTF-8 text is allowed",
-            text::path(path)
+            "{}: found bytes that are not UTF-8; UTF-8 text is allowed",
+            text::place(path, line, None)
         ))
         .hint("save the file as UTF-8")
     })

@@ -1,36 +1,9 @@
-//! The graph as text, or for Graphviz and Mermaid.
+//! The graph for Graphviz and Mermaid. Solid arrows are dependencies, whose outputs count; dashed ones are order alone.
 
 use super::plan::Plan;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum GraphFormat {
-    Text,
-    Dot,
-    Mermaid,
-}
-
-/// Draws a plan. Solid arrows are dependencies, whose outputs count; dashed ones are order alone.
-pub fn draw(plan: &Plan, format: GraphFormat) -> String {
-    match format {
-        GraphFormat::Text => text(plan),
-        GraphFormat::Dot => dot(plan),
-        GraphFormat::Mermaid => mermaid(plan),
-    }
-}
-
-fn text(plan: &Plan) -> String {
-    let width = plan.tasks.iter().map(|task| task.name.len()).max().unwrap_or(0);
-    let lines = plan.tasks.iter().enumerate().map(|(index, task)| {
-        let first: Vec<&str> =
-            plan.first[index].iter().map(|other| plan.tasks[*other].name.as_str()).collect();
-        let after = if first.is_empty() { String::new() } else { format!("  ← {}", first.join(", ")) };
-        format!("{:width$}  {}{after}", task.name, task.summary)
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 /// (from, to, whether outputs count), in the order of the plan.
-fn edges(plan: &Plan) -> Vec<(&str, &str, bool)> {
+pub fn edges(plan: &Plan) -> Vec<(&str, &str, bool)> {
     let mut edges = Vec::new();
     for (index, task) in plan.tasks.iter().enumerate() {
         for other in &plan.first[index] {
@@ -45,7 +18,7 @@ fn edges(plan: &Plan) -> Vec<(&str, &str, bool)> {
     edges
 }
 
-fn dot(plan: &Plan) -> String {
+pub fn dot(plan: &Plan) -> String {
     let mut lines =
         vec!["digraph plugin {".to_owned(), "    rankdir=LR;".to_owned(), "    node [shape=box];".to_owned()];
     for task in &plan.tasks {
@@ -60,7 +33,7 @@ fn dot(plan: &Plan) -> String {
     lines.join("\n")
 }
 
-fn mermaid(plan: &Plan) -> String {
+pub fn mermaid(plan: &Plan) -> String {
     let number = |name: &str| plan.tasks.iter().position(|task| task.name == name).unwrap_or(0);
     let mut lines = vec!["graph LR".to_owned()];
     for task in &plan.tasks {

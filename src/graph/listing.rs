@@ -221,7 +221,10 @@ fn literal_base(pattern: &Path) -> PathBuf {
 }
 
 fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> {
-    let invalid = |error: globset::Error| Error::input(format!("bad glob: {error}"));
+    let invalid = |error: globset::Error| {
+        Error::input(format!("bad glob: {error}"))
+            .hint("correct the task's inputs: `*`, `**`, `?` and `{a,b}` are allowed")
+    };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         let pattern = pattern.strip_prefix("./").unwrap_or(pattern);

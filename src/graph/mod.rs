@@ -51,7 +51,7 @@ mod timings;
 
 pub use crate::fs::{Instant, Stat};
 pub use action::{Action, Job, LockCheck, Reads, Report, Scope, Upgrade, upgraded_name};
-pub use draw::{GraphFormat, draw};
+pub use draw::{dot, edges, mermaid};
 pub use manifest::Value;
 pub use observer::{Event, Observer};
 pub use outputs::{refuse_linked_directories, remove_outputs};

@@ -140,7 +140,7 @@ impl Plan {
     pub fn position(&self, name: &str) -> Result<usize> {
         self.tasks.iter().position(|task| task.name == name).ok_or_else(|| {
             let names = self.names();
-            let error = Error::input(format!(
+            let error = Error::usage(format!(
                 "there is no task `{}` here; the tasks are {}",
                 text::visible(name),
                 names.join(", ")

@@ -30,7 +30,8 @@ impl PluginName {
     pub fn parse(text: &str) -> Result<PluginName> {
         let shown = text::visible(text);
         let refuse = |found: &str, allowed: &str| {
-            Err(Error::input(format!("the plugin name `{shown}` {found}; {allowed}")))
+            Err(Error::input(format!("the plugin name `{shown}` {found}; {allowed}"))
+                .hint(format!("`{}` would do", PluginName::suggestion(text))))
         };
         if text.is_empty() {
             return refuse("is empty", "give at least one letter or digit");
@@ -54,6 +55,18 @@ impl PluginName {
         Ok(PluginName(text.to_owned()))
     }
 
+    /// A name like one that is none.
+    fn suggestion(text: &str) -> String {
+        let plain = text.chars().take(PluginName::MAX_LENGTH);
+        let plain: String = plain.map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let plain = plain.trim_matches('_');
+        match plain.strip_prefix("plugin_").unwrap_or(plain) {
+            "" => "my_plugin".to_owned(),
+            reserved @ ("base" | "config" | "metwork_plugin") => format!("my_{reserved}"),
+            plain => plain.to_owned(),
+        }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -70,8 +83,10 @@ impl Label {
             ))
             .hint("run this in a plugin's directory, name one with -C, or make one with `mwp new NAME`"));
         };
-        let content = String::from_utf8(bytes)
-            .map_err(|_| Error::input(format!("{} is not UTF-8 text", text::path(&file))))?;
+        let content = String::from_utf8(bytes).map_err(|_| {
+            Error::input(format!("{} is not UTF-8 text", text::path(&file)))
+                .hint("write `plugin_NAME@MODULE` there")
+        })?;
         let line = content.strip_suffix('\n').unwrap_or(&content);
         let line = line.strip_suffix('\r').unwrap_or(line);
         line.parse().map_err(|error: Error| match error.problems.into_iter().next() {
@@ -112,6 +127,23 @@ impl fmt::Display for Label {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_name_gets_one_that_would_do() {
+        for (given, would_do) in [
+            ("my shop", "my_shop"),
+            ("../x", "x"),
+            ("", "my_plugin"),
+            ("base", "my_base"),
+            ("-x", "x"),
+            ("__a", "a"),
+        ] {
+            let error = PluginName::parse(given).unwrap_err();
+            assert_eq!(error.problems[0].hint.as_deref(), Some(format!("`{would_do}` would do").as_str()));
+            assert!(PluginName::parse(would_do).is_ok());
+        }
+        assert!(PluginName::parse(&PluginName::suggestion(&"é x".repeat(200))).is_ok());
+    }
 
     #[test]
     fn a_label_names_a_plugin_and_its_module() {

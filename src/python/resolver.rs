@@ -87,7 +87,7 @@ fn is_new_enough(version: &str) -> bool {
 pub(super) fn failure(tool: &str, what: &str, finished: &Finished, reason: Option<String>) -> Error {
     let output = &finished.output;
     let reason = reason.unwrap_or_else(|| finished.ending());
-    let message = format!("{tool} cannot {what}: {}", text::visible(&reason));
+    let message = format!("{tool} cannot {what}: {}", text::visible_lines(&reason));
     const NO_NETWORK: [&str; 8] = [
         "Failed to establish a new connection",
         "Temporary failure in name resolution",

@@ -79,14 +79,25 @@ fn read(output: &Path) -> Result<Vec<Package>> {
     Ok(lock.packages)
 }
 
-/// uv explains itself in `cause:` lines, the last of which is the root; older ones in a paragraph behind `╰─▶`.
+/// uv explains itself in `cause:` lines, the last of which is the root; older ones in a paragraph behind `╰─▶`. What it
+/// concludes from what has lines of its own; those that it broke for its own width are whole again.
 fn reason(output: &str) -> Option<String> {
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let start = output.find("error:").or_else(|| output.find("×"))?;
     let explanation = output[start..].split("\n\n").next()?;
     let root =
         ["╰─▶", "cause:", "Caused by:", "error:"].iter().find_map(|sign| explanation.rsplit_once(sign))?;
-    Some(words(root.1))
+    let mut reason = String::new();
+    for line in root.1.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if !reason.is_empty() {
+            reason.push(if is_conclusion(line) { '\n' } else { ' ' });
+        }
+        reason.push_str(line);
+    }
+    Some(reason)
+}
+
+fn is_conclusion(line: &str) -> bool {
+    line.starts_with("And because ") || line.starts_with("Because ") || line.starts_with("So, ")
 }
 
 #[cfg(test)]
@@ -94,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reason_is_the_explanation_on_one_line() {
+    fn the_reason_is_the_explanation_with_a_line_for_each_conclusion() {
         let output = "  × No solution found when resolving dependencies:\n  ╰─▶ Because nosuch was not found\n      and you require nosuch, we\n      give up.\n\n  hint: x\n";
         assert_eq!(
             reason(output).unwrap(),
@@ -102,6 +113,12 @@ mod tests {
         );
         let output = "error: No solution found\n  cause: Because a\n    and b.\n\nhint: x\n";
         assert_eq!(reason(output).unwrap(), "Because a and b.");
+        let output = "  ╰─▶ Because a needs\n      b, a is out.\n      And because you require\n      a, nothing is left.\n";
+        let output = format!("error: No solution\n{output}");
+        assert_eq!(
+            reason(&output).unwrap(),
+            "Because a needs b, a is out.\nAnd because you require a, nothing is left."
+        );
         assert_eq!(reason("error: Failed to parse\n").unwrap(), "Failed to parse");
     }
 }

@@ -20,8 +20,7 @@ pub struct Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without back-ticks, so that editors and terminals can go there.
-        write!(f, "{}:{}", text::path(&self.file).trim_matches('`'), self.line)
+        f.write_str(&text::place(&self.file, self.line, None))
     }
 }
 

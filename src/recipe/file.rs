@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use super::Recipes;
 use super::makefile::has_rule;
+use super::read::{line_of, read};
 use crate::action::{self, Command};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::fs;
 use crate::graph::{Action, Origin, Target, Task};
 use crate::text;
-use crate::toml_text;
 
 /// A plugin's own recipe, in its directory.
 pub const PLUGIN_RECIPE_FILE: &str = "mwp.toml";
@@ -144,7 +144,7 @@ impl PluginRecipe {
 
 impl RecipeFile {
     pub(super) fn parse(origin: &str, content: &str) -> Result<RecipeFile> {
-        let mut recipe: RecipeFile = parse(origin, content)?;
+        let mut recipe: RecipeFile = read(origin, content)?;
         origin.clone_into(&mut recipe.origin);
         let check = |(name, task): (_, &TaskEntry)| task.validate(&Place { file: origin, content, name });
         together(recipe.tasks.iter().flat_map(check).collect())?;
@@ -174,7 +174,7 @@ pub(super) fn read_plugin_recipe(dir: &Path) -> Result<Option<PluginRecipe>> {
     let path = dir.join(PLUGIN_RECIPE_FILE);
     let Some(content) = fs::read_text_optional(&path)? else { return Ok(None) };
     let file = path.to_string_lossy();
-    let recipe: PluginRecipe = parse(&file, &content)?;
+    let recipe: PluginRecipe = read(&file, &content)?;
     together(recipe.mistakes(&path, &content, &|_| true))?;
     Ok(Some(recipe))
 }
@@ -204,6 +204,7 @@ impl PluginRecipe {
                     text::path(path),
                     text::visible(pattern)
                 ))
+                .hint("a plugin removes what is its own")
             }));
         }
         errors
@@ -416,29 +417,13 @@ impl Place<'_> {
         let line = line_of(self.content, self.name.span().start);
         let name = text::visible(self.name.get_ref());
         let key = key.map_or(String::new(), |key| format!("`{key}` "));
-        Error::input(format!("{}:{line}: [tasks.{name}] {key}{what}", text::path(Path::new(self.file))))
+        Error::input(format!("{}: [tasks.{name}] {key}{what}", text::place(Path::new(self.file), line, None)))
             .hint("`mwp help recipes` describes every key of a task, with an example")
     }
 
     fn found(&self, key: &str, value: &str, allowed: &str) -> Error {
         self.error(Some(key), &format!("found `{}`; {allowed}", text::visible(value)))
     }
-}
-
-pub(super) fn line_of(content: &str, offset: usize) -> usize {
-    content[..offset.min(content.len())].matches('\n').count() + 1
-}
-
-/// TOML to a struct; an error names file, line, key and what is allowed.
-fn parse<T: for<'a> Deserialize<'a>>(file: &str, content: &str) -> Result<T> {
-    toml_text::from_str(content).map_err(|error: toml::de::Error| not_read(file, content, &error))
-}
-
-pub(super) fn not_read(file: &str, content: &str, error: &toml::de::Error) -> Error {
-    let line = error.span().map_or(1, |span| line_of(content, span.start));
-    let reason = error.message().trim().replace('\n', "; ");
-    Error::input(format!("{}:{line}: {}", text::path(Path::new(file)), text::visible(&reason)))
-        .hint("`mwp help recipes` has an example, with every key of a task")
 }
 
 #[cfg(test)]
@@ -478,7 +463,7 @@ mod tests {
             ("[tasks.a\n", ":1: "),
         ] {
             let refusal = refusal(toml);
-            assert!(refusal.contains("mwp.toml`") && refusal.contains(wanted), "{toml}\n-> {refusal}");
+            assert!(refusal.contains("mwp.toml") && refusal.contains(wanted), "{toml}\n-> {refusal}");
         }
     }
 

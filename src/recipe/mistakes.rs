@@ -1,12 +1,13 @@
-//! Everything that is wrong with a plugin's `mwp.toml` at once, for `mwp check`: the build stops at what it meets first.
+//! Everything that is wrong with a plugin's `mwp.toml` at once.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
-use super::file::{self, PLUGIN_RECIPE_FILE, PluginRecipe};
+use super::file::{PLUGIN_RECIPE_FILE, PluginRecipe};
+use super::read::{line_of, not_read};
 use super::{Recipes, builtin};
-use crate::error::{Error, Problem, Result};
+use crate::error::{Error, Fault, Problem, Result};
 use crate::fs;
 use crate::graph::{Plan, Target};
 use crate::text;
@@ -35,7 +36,7 @@ pub fn mistakes(dir: &Path) -> Result<Vec<Problem>> {
     let own = recipe.mistakes(&path, &content, &is_whole);
     found.extend(own.into_iter().flat_map(|error| error.problems));
     let lines: BTreeMap<String, usize> =
-        recipe.places().map(|(name, start)| (name.to_owned(), file::line_of(&content, start))).collect();
+        recipe.places().map(|(name, start)| (name.to_owned(), line_of(&content, start))).collect();
     recipe.make_do();
     for problem in among_tasks(recipe, dir)? {
         let problem = placed(problem, &path, &lines);
@@ -44,6 +45,17 @@ pub fn mistakes(dir: &Path) -> Result<Vec<Problem>> {
         }
     }
     Ok(found)
+}
+
+/// An error of the recipe that was met first, with all others.
+pub(super) fn with_all(dir: &Path, first: Error) -> Error {
+    let is_of_recipe = |problem: &Problem| problem.message.contains(PLUGIN_RECIPE_FILE);
+    match mistakes(dir) {
+        Ok(all) if !all.is_empty() && first.problems.iter().all(is_of_recipe) => {
+            Error::many(Fault::Input, all)
+        }
+        _ => first,
+    }
 }
 
 /// What can be read of the text, what cannot, and where that was.
@@ -63,7 +75,7 @@ impl Readable {
                 Ok(recipe) => return Readable { recipe: Some(recipe), errors, gone },
                 Err(error) => error,
             };
-            errors.push(file::not_read(&name, content, &error));
+            errors.push(not_read(&name, content, &error));
             // Where it is no TOML, nobody knows what the rest would mean.
             let span = error.span().filter(|_| errors.len() < MOST && is_toml(&rest));
             match span.and_then(|span| without(&rest, span.start)) {
@@ -81,15 +93,20 @@ fn is_toml(text: &str) -> bool {
     toml_text::from_str::<toml::Table>(text).is_ok()
 }
 
-/// The text without the statement that begins in the line of this place, each other line where it was.
+/// The text without the statement, or the table, that begins in the line of this place; each other line where it was.
 fn without(content: &str, place: usize) -> Option<(String, usize)> {
     let start = content[..place].rfind('\n').map_or(0, |end| end + 1);
+    let is_header = |at: usize| content[at..].trim_start_matches([' ', '\t']).starts_with('[');
+    let is_table = is_header(start);
     let mut end = start;
     let mut tries = 0;
     // Each reads all of it again.
     while end < content.len() && tries < MOST_LINES {
         tries += 1;
         end = content[end..].find('\n').map_or(content.len(), |length| end + length + 1);
+        if is_table && end < content.len() && !is_header(end) {
+            continue;
+        }
         let blank: String = content[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();
         let shorter = format!("{}{blank}{}", &content[..start], &content[end..]);
         if is_toml(&shorter) {
@@ -160,5 +177,10 @@ mod tests {
         assert_eq!(all.len(), 6, "{all:#?}");
         assert_eq!(told("[tasks.a]\ncommand = [\"x\"]\nalways = true\n"), [""; 0]);
         assert_eq!(told("[tasks.a\nnonsense = 1\n").len(), 1);
+        let misnamed = told("[task.a]\ncommand = [\n  \"x\",\n]\nalways = true\n\n[task.b]\nalways = true\n");
+        assert_eq!(misnamed.len(), 2, "{misnamed:#?}");
+        let hints: Vec<_> =
+            mistakes(dir.path()).unwrap().into_iter().filter_map(|found| found.hint).collect();
+        assert_eq!(hints, ["did you mean `tasks`?"; 2]);
     }
 }

@@ -8,6 +8,7 @@ mod builtin;
 mod file;
 mod makefile;
 mod mistakes;
+mod read;
 mod tests;
 
 use std::collections::BTreeSet;
@@ -37,8 +38,9 @@ pub struct Recipes {
 
 /// The tasks of the plugin in `dir` for `target`, in their order.
 pub fn plan(dir: &Path, target: Target) -> Result<Plan> {
-    let recipes = Recipes::of_plugin(dir)?;
-    Plan::new(dir, recipes.tasks, &recipes.known, target)
+    let recipes = Recipes::of_plugin(dir);
+    let planned = recipes.and_then(|recipes| Plan::new(dir, recipes.tasks, &recipes.known, target));
+    planned.map_err(|error| mistakes::with_all(dir, error))
 }
 
 /// Whether a rule of the Makefile is what makes the label, and has not done so yet.

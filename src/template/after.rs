@@ -49,7 +49,8 @@ pub fn keep_release_only(dir: &Path) -> Result<()> {
         }
     }
     if !found {
-        return Err(Error::input(format!("{} holds no release; it is kept", text::path(dir))));
+        return Err(Error::input(format!("{} holds no release; it is kept", text::path(dir)))
+            .hint("`mwp release` in it makes one"));
     }
     fs::remove_tree(dir)
 }

@@ -110,7 +110,10 @@ pub fn defaults_of_person(file: Option<&Path>, site: &Site) -> Result<Map<String
     let Some(file) = named.clone().or_else(home) else { return Ok(Map::new()) };
     let content = match fs::read_text_optional(&file)? {
         Some(content) => content,
-        None if named.is_some() => return Err(Error::input(format!("there is no {}", text::path(&file)))),
+        None if named.is_some() => {
+            return Err(Error::input(format!("there is no {}", text::path(&file)))
+                .hint("give the path of cookiecutter's configuration, or unset COOKIECUTTER_CONFIG"));
+        }
         None => return Ok(Map::new()),
     };
     let bad = |reason: String| {

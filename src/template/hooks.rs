@@ -75,7 +75,8 @@ impl Hooks<'_> {
             (None, _) => content.to_vec(),
             (Some((renderer, variables)), Ok(text)) => renderer.render(&shown, text, variables)?.into_bytes(),
             (Some(_), Err(_)) => {
-                return Err(Error::input(format!("the template's `{shown}` is not UTF-8 text")));
+                return Err(Error::input(format!("the template's `{shown}` is not UTF-8 text"))
+                    .hint("save the hook as UTF-8"));
             }
         };
         fs::create_dir_all(self.scratch)?;

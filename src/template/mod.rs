@@ -103,8 +103,10 @@ pub fn find(name: &str, module: &Module, site: &Site) -> Result<Template> {
         let path = if path.file_name().is_none() { path.canonicalize().unwrap_or(path) } else { path };
         let parent = path.parent().unwrap_or(Path::new("/"));
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let mut template = Template::read(&Shelf::Disk(parent.to_owned()), name)
-            .map_err(|error| error.hint_if_none("`mwp bootstrap list` names the templates"))?;
+        let mut template = Template::read(&Shelf::Disk(parent.to_owned()), name).map_err(|error| {
+            let error = error.hint_if_none("`mwp bootstrap list` names the templates");
+            if path.is_dir() { error } else { error.of_command_line() }
+        })?;
         template.is_by_path = true;
         given.clone_into(&mut template.given);
         return Ok(template);
@@ -112,12 +114,13 @@ pub fn find(name: &str, module: &Module, site: &Site) -> Result<Template> {
     let is_shared = name.starts_with(['_', '.']);
     for shelf in Shelf::of_module(module, site) {
         if !is_shared && shelf.has(name) {
-            return Template::read(&shelf, name);
+            return Template::read(&shelf, name)
+                .map_err(|error| error.hint_if_none("mend the template, or take another one"));
         }
     }
     let known = list(module, site)?;
     let names: Vec<_> = known.iter().map(|template| template.name.as_str()).collect();
-    let error = Error::input(format!("there is no template `{}` for {module}", text::visible(name)));
+    let error = Error::usage(format!("there is no template `{}` for {module}", text::visible(name)));
     Err(match text::nearest(name, names.iter().copied()) {
         Some(near) => error.hint(format!("did you mean `{near}`?")),
         None if names.is_empty() => {

@@ -2,6 +2,7 @@
 //! not defined is an error rather than a silent gap.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value as JinjaValue;
@@ -52,15 +53,11 @@ impl Renderer {
     /// Renders the text of the file `name`, which is for messages only.
     pub(super) fn render(&self, name: &str, text: &str, variables: &JinjaValue) -> Result<String> {
         jinja::render(&self.engine, name, text, variables.clone()).map_err(|error| {
-            let file = error.name().unwrap_or(name);
-            let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-            let reason = jinja::reason(&error);
-            Error::input(format!(
-                "the template's `{}`{line}: {}",
-                text::visible(file),
-                text::visible(&reason)
-            ))
-            .hint("this file is Jinja2; `{% raw %}…{% endraw %}` keeps a part as it is")
+            let file = Path::new(error.name().unwrap_or(name));
+            let place = error.line().map_or_else(|| text::path(file), |line| text::place(file, line, None));
+            let reason = text::visible(&jinja::reason(&error));
+            Error::input(format!("the template's {place}: {reason}"))
+                .hint("this file is Jinja2; `{% raw %}…{% endraw %}` keeps a part as it is")
         })
     }
 
@@ -100,7 +97,9 @@ fn syntax(settings: Option<&Value>) -> Result<SyntaxConfig> {
     if let Some(prefix) = given("line_comment_prefix").and_then(Value::as_str) {
         syntax.line_comment_prefix(prefix.to_owned());
     }
-    syntax.build().map_err(|error| Error::input(format!("`_jinja2_env_vars`: {error}")))
+    syntax.build().map_err(|error| {
+        Error::input(format!("`_jinja2_env_vars`: {error}")).hint("mend the template's cookiecutter.json")
+    })
 }
 
 /// The variables as templates see them: `cookiecutter`, and `_cookiecutter` with what was there before any answer.
@@ -165,6 +164,6 @@ mod tests {
     #[test]
     fn an_undefined_variable_is_an_error_with_its_place() {
         let error = render("a\n{{ cookiecutter.nothing }}").unwrap_err().to_string();
-        assert!(error.starts_with("the template's `page.html`:2: "), "{error}");
+        assert!(error.starts_with("the template's page.html:2: "), "{error}");
     }
 }

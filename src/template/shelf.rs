@@ -194,6 +194,7 @@ fn walk_disk(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Found>) -> 
     for entry in fs::list(dir)? {
         let name = name_of(&entry).ok_or_else(|| {
             Error::input(format!("{} has a name that is not UTF-8; UTF-8 is allowed", text::path(&entry)))
+                .hint("rename it")
         })?;
         let path = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
         if entry.is_dir() {

@@ -68,7 +68,8 @@ pub(super) fn apply_markers(dir: &Path) -> Result<()> {
                         "the template's {} holds `{}`; the name of a file is allowed",
                         text::path(Path::new(entry.file_name().unwrap_or_default())),
                         text::visible(name)
-                    )));
+                    ))
+                    .hint("mend the template, or take another one"));
                 }
                 fs::remove_file(&entry)?;
             }

@@ -19,7 +19,7 @@ use super::merge::{self, Change, Ours, Outcome};
 use super::questions::plain;
 use super::record::{self, Record};
 use super::{Ask, Template, find, make};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::fs;
 use crate::plugin::{Module, PluginName};
 use crate::site::Site;
@@ -62,8 +62,7 @@ fn refuse_old_conflicts(
     if problems.is_empty() {
         return Ok(());
     }
-    Err(Error::many(crate::error::Fault::Input, problems)
-        .hint("look for `<<<<<<<`, choose, and update again"))
+    Err(Error::many(Fault::Input, problems).hint("look for `<<<<<<<`, choose, and update again"))
 }
 
 /// One path of the plugin, and the prepared file that goes there; without one the path goes.
@@ -104,8 +103,15 @@ impl Update {
         let module = Module::parse(&old.module)?;
         let name = PluginName::parse(&old.name)?;
         let given = template;
-        let mut template: Template = find(given.unwrap_or(&old.template), &module, site)
-            .map_err(|error| error.hint_if_none("`--template` takes the place where the template is now"))?;
+        let mut template: Template =
+            find(given.unwrap_or(&old.template), &module, site).map_err(|error| {
+                let hint = "`--template` takes the place where the template is now";
+                match given {
+                    // What names it is the plugin.
+                    None if error.fault == Fault::Usage => Error { fault: Fault::Input, ..error }.hint(hint),
+                    _ => error.hint_if_none(hint),
+                }
+            })?;
         if given.is_none() {
             template.given.clone_from(&old.given);
         }

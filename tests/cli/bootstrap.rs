@@ -248,19 +248,19 @@ fn an_existing_directory_is_refused_and_kept() {
 fn a_bad_name_or_template_is_refused_and_leaves_nothing() {
     let sandbox = Sandbox::new();
     create(&sandbox, &["plugin_x"])
-        .exited(1)
+        .exited(2)
         .says("the plugin name `plugin_x` starts with a reserved prefix");
-    create(&sandbox, &["../x"]).exited(1).says("the plugin name `../x` holds `.`");
+    create(&sandbox, &["../x"]).exited(2).says("the plugin name `../x` holds `.`");
     create(&sandbox, &["--template", "python3_flsk", "x"])
-        .exited(1)
+        .exited(2)
         .says("hint: did you mean `python3_flask`?");
     create(&sandbox, &["--template", "_common", "x"])
-        .exited(1)
+        .exited(2)
         .says("there is no template `_common` for mfserv");
     create(&sandbox, &["--template", "./nowhere", "x"])
-        .exited(1)
+        .exited(2)
         .says("is no template: it has no `cookiecutter.json`");
-    create(&sandbox, &["--module", "mfbus", "x"]).exited(1).says("there is no template `default` for mfbus");
+    create(&sandbox, &["--module", "mfbus", "x"]).exited(2).says("there is no template `default` for mfbus");
     create(&sandbox, &[]).exited(2);
     assert!(tree(&sandbox.work()).is_empty());
 }
@@ -292,24 +292,8 @@ fn answers_that_would_break_the_configuration_are_refused() {
 #[test]
 fn a_person_is_asked_on_a_terminal() {
     let sandbox = Sandbox::new();
-    let script = "import os, pty, sys
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execv(sys.argv[1], [sys.argv[1], 'bootstrap', 'create', 'foo'])
-os.write(terminal, b'1 0\\n2.0\\n\\nmy summary\\n3\\n\\n\\n\\n')
-said = b''
-try:
-    while chunk := os.read(terminal, 4096):
-        said += chunk
-except OSError:
-    pass
-sys.stdout.buffer.write(said)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-";
-    let mwp = sandbox.mwp::<&str>([]);
-    let mut command = Command::new("python3");
-    command.args(["-c", script]).arg(mwp.get_program()).current_dir(sandbox.work());
-    command.env("HOME", sandbox.path("home")).env("MWP_ETC_DIR", sandbox.path("etc"));
+    let typed = "1 0\n2.0\n\nmy summary\n3\n\n\n\n";
+    let mut command = sandbox.on_terminal(0, ("", typed), &["bootstrap", "create", "foo"]);
     let done = Done::of(&mut command).succeeded();
     let done = done.prints("version [0.0.1]: ").prints("version: found `1 0`").prints("  3. MIT");
     done.prints("vendor [Vendor]: ").prints("created `foo`");
@@ -388,8 +372,8 @@ fn a_template_that_fails_leaves_nothing() {
             "import nothing_like_it\n",
             "`hooks/post_gen_project.py` failed",
         ),
-        (&format!("{plugin}/bad"), "a\n{{ cookiecutter.absent }}\n", "the template's `bad`:2: "),
-        (&format!("{plugin}/bad"), "{% if %}", "the template's `bad`:1: "),
+        (&format!("{plugin}/bad"), "a\n{{ cookiecutter.absent }}\n", "the template's bad:2: "),
+        (&format!("{plugin}/bad"), "{% if %}", "the template's bad:1: "),
         (
             &format!("{plugin}/config.ini"),
             "[general]\n_version=1\n",

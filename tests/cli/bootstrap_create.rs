@@ -13,24 +13,7 @@ fn create(sandbox: &Sandbox, arguments: &[&str]) -> Done {
 
 /// `mwp bootstrap …` on a terminal, where a person types this.
 fn on_terminal(sandbox: &Sandbox, typed: &str, arguments: &[&str]) -> Done {
-    let script = "import os, pty, sys
-pid, terminal = pty.fork()
-if pid == 0:
-    os.execv(sys.argv[1], [sys.argv[1], 'bootstrap', *sys.argv[3:]])
-os.write(terminal, sys.argv[2].encode())
-said = b''
-try:
-    while chunk := os.read(terminal, 4096):
-        said += chunk
-except OSError:
-    pass
-sys.stdout.buffer.write(said)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-";
-    let mwp = sandbox.mwp::<&str>([]);
-    let mut command = sandbox.command("python3");
-    command.args(["-c", script]).arg(mwp.get_program()).arg(typed).args(arguments);
-    Done::of(&mut command)
+    Done::of(&mut sandbox.on_terminal(0, ("", typed), &[&["bootstrap"], arguments].concat()))
 }
 
 fn git_identity(sandbox: &Sandbox) {
@@ -104,7 +87,7 @@ fn what_a_template_does_wrong_is_named_and_leaves_nothing() {
             "x",
             "makes a file `../x`; a path inside the plugin is allowed",
         ),
-        (format!("{plugin}/x"), "{{ nothing }}", "the template's `x`:1: "),
+        (format!("{plugin}/x"), "{{ nothing }}", "the template's x:1: "),
         (format!("{plugin}/x"), "{% include '../../secret' %}", "non-existing template '../../secret'"),
         (
             "t/hooks/post_gen_project.sh".to_owned(),

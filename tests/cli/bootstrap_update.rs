@@ -143,7 +143,7 @@ fn another_answer_is_a_change_too_and_the_template_may_have_moved() {
     let sandbox = Sandbox::new();
     made(&sandbox);
     fs::rename(sandbox.work().join("t"), sandbox.work().join("moved")).unwrap();
-    update(&sandbox, &[]).exited(1).says("hint: ");
+    update(&sandbox, &[]).exited(1).says("hint: `--template` takes the place");
     update(&sandbox, &["--template", "./moved", "--set", "word=other"])
         .succeeded()
         .prints("changed        answer");

@@ -24,8 +24,8 @@ fn several_directories_are_built_at_once_and_fail_apart() {
     sandbox.write("three/config.ini", "");
     sandbox
         .fails(1, ["build", "-C", "one", "-C", "two", "-C", "three"])
-        .says("one: copy: done")
-        .says("two: copy: done")
+        .says("one is built")
+        .says("two is built")
         .says("error: `three/config.ini`");
     assert_eq!(sandbox.read("two/out/a.txt"), "a\n");
 }
@@ -116,7 +116,7 @@ fn what_is_no_plugin_is_named_with_the_next_step() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.work().join("empty")).unwrap();
     sandbox.fails(1, ["build", "-C", "empty"]).says("error: `empty` is not a plugin").says("mwp new NAME");
-    sandbox.fails(1, ["build", "-C", "nowhere"]).says("error: cannot enter `nowhere`").says("hint: ");
+    sandbox.fails(2, ["build", "-C", "nowhere"]).says("error: cannot enter `nowhere`").says("hint: ");
     sandbox.fails(2, ["build", "--jobs", "0"]).says("error: ");
     sandbox.fails(2, ["biuld"]).says("error: ");
     assert!(!sandbox.work().join("empty/.mwp").exists());

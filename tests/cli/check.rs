@@ -42,7 +42,8 @@ fn a_good_plugin_is_said_to_be_good_in_one_line() {
 #[test]
 fn a_directory_that_is_no_plugin_is_refused_once() {
     let sandbox = Sandbox::new();
-    let done = sandbox.fails(1, ["check"]).says("error: `.` is not a plugin: it has no `.layerapi2_label`");
+    let done =
+        sandbox.fails(1, ["check"]).says("error: `work` is not a plugin: it has no `.layerapi2_label`");
     assert_eq!(done.stderr.matches("error:").count(), 1);
     sandbox.fails(1, ["check", "-C", "nowhere"]).says("`nowhere` is not a plugin");
 }

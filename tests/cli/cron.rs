@@ -94,11 +94,11 @@ fn a_broken_crontab_is_left_out_with_a_warning_and_the_others_are_installed() {
         .ok(["install".as_ref(), bad.as_os_str(), good.as_os_str()])
         .says("installed bad")
         .says("warning: the cron jobs of `bad` were left out: ")
-        .says("/bad/crontab`:2: found `==== BASE ====`; `MINUTE HOUR DAY MONTH WEEKDAY COMMAND`")
-        .says("/bad/crontab`:3: found the minute `61`; 0-59")
+        .says("/bad/crontab:2: found `==== BASE ====`; `MINUTE HOUR DAY MONTH WEEKDAY COMMAND`")
+        .says("/bad/crontab:3: found the minute `61`; 0-59")
         .says("hint: ");
     assert_eq!(sandbox.crontab(), sandbox.block("good", "@daily good\n"));
-    sandbox.fails(1, ["cron", "sync"]).says("error: ").says("/bad/crontab`:3: found the minute `61`");
+    sandbox.fails(1, ["cron", "sync"]).says("error: ").says("/bad/crontab:3: found the minute `61`");
     sandbox.fails(1, ["cron", "show"]).prints("bad: its crontab is broken\ngood: in the crontab\n");
     // A version that is broken takes the jobs of the old one with it.
     let broken = sandbox.with_jobs("good", "0.0.2", "@dayly good\n");
@@ -377,8 +377,8 @@ fn what_a_plugins_crontab_sets_holds_for_its_own_jobs_alone() {
 fn a_variable_that_this_cron_does_not_know_is_told_with_its_line() {
     let sandbox = Sandbox::new();
     let told = [
-        "/crontab`:1: `CRON_TZ` does nothing here: this machine's cron does not know it",
-        "/crontab`:3: `RANDOM_DELAY` does nothing here",
+        "/crontab:1: `CRON_TZ` does nothing here: this machine's cron does not know it",
+        "/crontab:3: `RANDOM_DELAY` does nothing here",
     ];
     let crontab = "CRON_TZ=UTC\n# so\nRANDOM_DELAY=5\n@daily a\n";
     let file = sandbox.with_jobs("a", "0.0.1", crontab);

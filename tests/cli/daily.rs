@@ -128,11 +128,12 @@ fn an_edit_is_built_while_one_watches() {
     // Until somebody waits for edits.
     std::thread::sleep(std::time::Duration::from_secs(1));
     sandbox.write("shop/in/a.txt", "edited\n");
-    until("the second build", &|| sandbox.runs() == 2);
+    let is_built =
+        || sandbox.work().join("shop/out/a.txt").exists() && sandbox.read("shop/out/a.txt") == "edited\n";
+    until("the second build", &is_built);
     let pid = rustix::process::Pid::from_child(&watching);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     assert_eq!(watching.wait().unwrap().code(), Some(130));
-    assert_eq!(sandbox.read("shop/out/a.txt"), "edited\n");
 }
 
 #[test]
@@ -191,4 +192,33 @@ fn a_repository_that_is_out_of_reach_is_no_mistake_of_the_requirement() {
     sandbox.python_plugin("shop", "-e git+https://127.0.0.1:9/x/y.git#egg=y\n");
     let done = sandbox.fails(3, ["build", "-C", "shop"]);
     done.says("unable to access").says("hint: check the network, the proxy");
+}
+
+#[test]
+fn what_the_command_line_names_and_is_not_there_is_its_fault_told_before_anything_is_done() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("shop");
+    sandbox.ok(["pack", "shop"]);
+    const FILE: &str = "shop-0.0.1-1.metwork.mfserv.plugin";
+    for (words, error, hint) in [
+        (&["build", "shop", "-C", "nosuch"][..], "cannot enter `nosuch`", "name the directory of a plugin"),
+        (&["graph", "-C", "nosuch"], "cannot enter `nosuch`", "name the directory of a plugin"),
+        (&["explain", "-C", "shop", "cpoy"], "there is no task `cpoy`", "did you mean `copy`?"),
+        (&["install", "nosuch.plugin"], "`nosuch.plugin` does not exist", "give the path"),
+        (&["install", "--new-name", "../x", FILE], "the plugin name `../x` holds `.`", "`x` would do"),
+        (&["release", "shop", "-o", "shop/config.ini"], "`shop/config.ini` is a file", "leave out the name"),
+        (
+            &["release", "shop", "-o", "shop/config.ini/x"],
+            "`shop/config.ini` is a file",
+            "leave out the name",
+        ),
+        (&["new", "my shop"], "the plugin name `my shop` holds ` `", "`my_shop` would do"),
+        (&["new", "--template", "/nosuch", "x"], "`/nosuch` is no template", "`mwp bootstrap list`"),
+        (&["new", "--template", "statik", "x"], "there is no template `statik`", "did you mean `static`?"),
+        (&["list", "--plugins-base-dir", "/nosuch"], "`/nosuch` is no directory", "name the directory"),
+    ] {
+        let done = sandbox.fails(2, words.iter().copied()).says(error).says(hint);
+        assert_eq!(done.stderr.matches("hint: ").count(), 1, "{done:?}");
+    }
+    assert_eq!(sandbox.runs(), 0, "something was built");
 }

@@ -111,7 +111,7 @@ fn a_missing_program_and_a_daemon_that_never_runs_are_warnings() {
     let done = done.says("config.ini:13:15: [extra_daemon_b] _cmd_and_args: the program `");
     let done = done.says("warning: config.ini:17:14: [extra_daemon_c] numprocesses: `numprocesses` is 0");
     let done = done.never_says("extra_daemon_d");
-    assert_eq!(done.stdout, "`.`: plugin_foo@mfserv 0.0.1-1 is good, with 3 warnings\n");
+    assert_eq!(done.stdout, "`foo`: plugin_foo@mfserv 0.0.1-1 is good, with 3 warnings\n");
     sandbox.write("foo/bin/run", "#!/bin/sh\n");
     let script = sandbox.path("work/foo/bin/run");
     fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();

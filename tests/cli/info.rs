@@ -90,7 +90,7 @@ fn what_is_no_plugin_file_is_refused_with_a_reason() {
     let label = (".layerapi2_label", "plugin_hello@mfserv\n");
     let metadata = (".metadata.json", METADATA);
     sandbox
-        .fails(1, ["info", "nowhere.plugin"])
+        .fails(2, ["info", "nowhere.plugin"])
         .says("error: `nowhere.plugin` does not exist")
         .says("hint: ");
     sandbox.write("text.plugin", "hello");

@@ -181,7 +181,7 @@ fn a_plugin_can_be_installed_twice_under_two_names() {
             .prints("Flask");
     }
     sandbox.ok(["verify"]);
-    sandbox.fails(1, ["install", "--new-name", "../x", FILE]).says("holds `.`");
+    sandbox.fails(2, ["install", "--new-name", "../x", FILE]).says("holds `.`");
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn a_refused_file_leaves_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("bad.plugin", "this is no archive");
     sandbox.fails(1, ["install", "bad.plugin"]).says("bad.plugin");
-    sandbox.fails(1, ["install", "absent.plugin"]).says("absent.plugin");
+    sandbox.fails(2, ["install", "absent.plugin"]).says("absent.plugin");
     sandbox.plugin("p");
     let file = sandbox.release("0.0.1");
     let content = fs::read(&file).unwrap();

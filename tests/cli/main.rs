@@ -57,6 +57,7 @@ mod recipes;
 mod relative_path;
 mod release;
 mod round_trip;
+mod screen;
 mod serving;
 mod shims;
 mod shipped;

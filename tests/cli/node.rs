@@ -74,7 +74,7 @@ fn an_unknown_package_gives_npms_reason() {
 fn broken_json_is_named_with_its_line() {
     let sandbox = Sandbox::new();
     node_plugin(&sandbox, "{\"is-number\":\n nonsense}");
-    sandbox.fails(1, ["build", "-C", "p"]).says("p/package.json`:2: found no valid JSON");
+    sandbox.fails(1, ["build", "-C", "p"]).says("p/package.json:2:3: found no valid JSON");
 }
 
 #[test]

@@ -205,7 +205,7 @@ print('ok')
     Done::of(Command::new("python3").args(["-c", script]).arg(sandbox.work().join(NAME)))
         .succeeded()
         .prints("ok");
-    sandbox.ok(["info", NAME]).prints("Name: hello\n").prints("\n- metwork_plugin/config.ini\n");
+    sandbox.ok(["info", "--files", NAME]).prints("Name: hello\n").prints("\n- metwork_plugin/config.ini\n");
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_bad_recipe_names_file_line_and_key() {
     let sandbox = Sandbox::new();
     sandbox.plugin("p");
     sandbox.write("p/mwp.toml", "[tasks.a]\ncommand = [\"true\"]\ninput = [\"x\"]\n");
-    sandbox.fails(1, ["build", "-C", "p"]).says("mwp.toml`:3: unknown field `input`, expected one of ");
+    sandbox.fails(1, ["build", "-C", "p"]).says("mwp.toml:3: unknown field `input`, expected one of ");
 }
 
 #[test]
@@ -114,7 +114,9 @@ fn a_failing_rule_fails_the_build_and_shows_its_output() {
 fn graphs_come_as_text_dot_and_mermaid() {
     let sandbox = Sandbox::new();
     sandbox.python_plugin("p", "six\n");
-    sandbox.ok(["graph", "-C", "p"]).prints("virtualenv  Install the wheels into local/  ← wheels");
+    sandbox
+        .ok(["graph", "-C", "p"])
+        .prints("virtualenv  Install the wheels into local/                    ← wheels");
     sandbox.ok(["graph", "--format", "dot", "-C", "p"]).prints("\"freeze\" -> \"wheels\";");
     sandbox.ok(["graph", "--format", "mermaid", "-C", "p"]).prints("graph LR");
 }
@@ -170,4 +172,24 @@ fn rules_of_an_included_makefile_run_too() {
     sandbox.write("p/rules.mk", "custom::\n\techo ran > ran\n");
     sandbox.ok(["build", "-C", "p"]);
     assert_eq!(sandbox.read("p/ran"), "ran\n");
+}
+
+#[test]
+fn a_build_tells_every_mistake_of_the_recipe_at_once() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    sandbox.write(
+        "p/mwp.toml",
+        "[task.a]\ncommand = [\"x\"]\n\n[tasks.b]\ncomand = [\"x\"]\n\n\
+         [tasks.c]\ncommand = [\"x\"]\nalways = true\nafter = [\"nothing\"]\n",
+    );
+    for command in ["build", "explain", "graph", "check"] {
+        sandbox
+            .fails(1, [command, "-C", "p"])
+            .says("error: p/mwp.toml:1: unknown field `task`")
+            .says("hint: did you mean `tasks`?")
+            .says("error: p/mwp.toml:5: unknown field `comand`")
+            .says("hint: did you mean `command`?")
+            .says("error: p/mwp.toml:7: [tasks.c] `after` found `nothing`");
+    }
 }

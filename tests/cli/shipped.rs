@@ -208,7 +208,7 @@ fn the_last_line_of_releaseignore_that_names_a_file_decides() {
     let shipped = |patterns: &str| -> Vec<String> {
         sandbox.write("hello/.releaseignore", patterns);
         sandbox.ok(["release", "-q", "-C", "hello"]);
-        let listed = sandbox.ok(["info", NAME]).stdout;
+        let listed = sandbox.ok(["info", "--files", NAME]).stdout;
         let files = listed.lines().filter_map(|line| line.strip_prefix("- metwork_plugin/"));
         files.filter(|file| file.contains('/')).map(str::to_owned).collect()
     };
@@ -246,7 +246,7 @@ fn packages_for_development_are_told_or_left_out() {
     };
     sandbox.write("hello/package.json", json("\"helper\": \"file:../packages/helper-1.0.0.tgz\""));
     let shipped = |name: &str| {
-        let listed = sandbox.ok(["info", NAME]).stdout;
+        let listed = sandbox.ok(["info", "--files", NAME]).stdout;
         listed.contains(&format!("metwork_plugin/node_modules/{name}/index.js"))
     };
     let done = sandbox.ok(["release", "-C", "hello"]);

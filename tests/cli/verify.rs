@@ -231,5 +231,5 @@ fn status_tells_that_the_python_of_what_runs_is_gone() {
 #[test]
 fn a_base_that_is_not_there_is_not_well() {
     let sandbox = Sandbox::new();
-    sandbox.fails(1, ["verify", "--plugins-base-dir", "nope"]).says("`nope` is no directory").says("hint: ");
+    sandbox.fails(2, ["verify", "--plugins-base-dir", "nope"]).says("`nope` is no directory").says("hint: ");
 }

@@ -49,23 +49,19 @@ fn fragments_are_templates_over_the_environment_of_the_plugin() {
 #[test]
 fn a_broken_fragment_keeps_its_plugin_out_and_nobody_else() {
     for (key, text, expected) in [
-        (HTTP, "nonsense on;\n", "`http.conf`:1: unknown directive \"nonsense\""),
-        (HTTP, "\n\nmap $a $b {\n", "http.conf`:4: a block is not closed"),
-        (HTTP, "}\nserver { listen 1;\n", "http.conf`:1: `}` closes a block that is not begun here"),
-        (SERVER, "} server { listen 127.0.0.1:1; } server {", "server.conf`:1: `}` closes a block"),
-        (SERVER, "location / {{% if %}", "server.conf`:1: "),
-        (SERVER, "set $x {{ NO_SUCH_THING }};", "server.conf`:1: `NO_SUCH_THING` is undefined"),
-        (SERVER, "listen 127.0.0.1:1", "server.conf`:1: `listen` does not end: `;` is missing"),
+        (HTTP, "nonsense on;\n", "http.conf:1: unknown directive \"nonsense\""),
+        (HTTP, "\n\nmap $a $b {\n", "http.conf:4: a block is not closed"),
+        (HTTP, "}\nserver { listen 1;\n", "http.conf:1: `}` closes a block that is not begun here"),
+        (SERVER, "} server { listen 127.0.0.1:1; } server {", "server.conf:1: `}` closes a block"),
+        (SERVER, "location / {{% if %}", "server.conf:1: "),
+        (SERVER, "set $x {{ NO_SUCH_THING }};", "server.conf:1: `NO_SUCH_THING` is undefined"),
+        (SERVER, "listen 127.0.0.1:1", "server.conf:1: `listen` does not end: `;` is missing"),
         (SERVER, "location /a { proxy_pass http://no-such-host.invalid; }", "host not found in upstream"),
-        (SERVER, "add_header a 'b;\n", "server.conf`:1: a quote is not closed"),
+        (SERVER, "add_header a 'b;\n", "server.conf:1: a quote is not closed"),
         (SERVER, "include /no/such/file.conf;", "open() \"/no/such/file.conf\" failed"),
         (LOCATION, "\nproxy_pass http://127.0.0.1:1;", "\"proxy_pass\" directive is duplicate"),
-        (
-            HTTP,
-            "\nmap $uri $proxy_connection { default 1; }",
-            "`http.conf`:2: it defines `$proxy_connection`",
-        ),
-        (LOCATION, "} location /stolen {", "location.conf`:1: `}` closes a block"),
+        (HTTP, "\nmap $uri $proxy_connection { default 1; }", "http.conf:2: it defines `$proxy_connection`"),
+        (LOCATION, "} location /stolen {", "location.conf:1: `}` closes a block"),
     ] {
         let world = world();
         let (general, lines) = if key == LOCATION { ("", key) } else { (key, "") };
@@ -106,13 +102,8 @@ fn of_two_plugins_whose_fragments_clash_the_first_is_served() {
             "location /same { allow all; }",
             "duplicate location \"/same\"",
         ),
-        (
-            SERVER,
-            "location @x { deny all; }",
-            "location @x { allow all; }",
-            "`server.conf`:1: it defines `@x`",
-        ),
-        (HTTP, "map $uri $x { default 1; }", "geo $x { default 1; }", "`http.conf`:1: it defines `$x`"),
+        (SERVER, "location @x { deny all; }", "location @x { allow all; }", "server.conf:1: it defines `@x`"),
+        (HTTP, "map $uri $x { default 1; }", "geo $x { default 1; }", "http.conf:1: it defines `$x`"),
     ] {
         let world = world();
         for (name, text) in [("one", one), ("two", two)] {
@@ -226,7 +217,7 @@ fn a_script_server_of_the_plugins_own_works_by_host() {
 #[test]
 fn a_fragment_that_answers_or_guards_what_is_another_plugins_is_refused() {
     for (key, text, expected) in [
-        (SERVER, "\nreturn 503;", "server.conf`:2: `return` is for every request there"),
+        (SERVER, "\nreturn 503;", "server.conf:2: `return` is for every request there"),
         (SERVER, "deny all;", "`deny` is for every request"),
         (SERVER, "allow 127.0.0.1; deny all;", "`allow` is for every request"),
         (SERVER, "if ($arg_x) { return 403; }", "`if` is for every request"),
@@ -253,18 +244,18 @@ fn a_fragment_that_answers_or_guards_what_is_another_plugins_is_refused() {
         (SERVER, "location /good/static { return 418; }", "is a route of the plugin `good`"),
         (SERVER, "location @unanswered { return 418; }", "is the name of one that the module has"),
         (SERVER, "include /etc/n*.conf;", "`include` names no single file"),
-        (HTTP, "deny all;", "http.conf`:1: `deny` is for every request"),
+        (HTTP, "deny all;", "http.conf:1: `deny` is for every request"),
         (HTTP, "auth_basic x;", "`auth_basic` is for every request"),
         (HTTP, "set_real_ip_from 0.0.0.0/0;", "`set_real_ip_from` changes what"),
         (
             HTTP,
             "limit_req_zone $uri zone=a:1m rate=1r/s;\nlimit_req zone=a;",
-            "http.conf`:2: `limit_req` is for",
+            "http.conf:2: `limit_req` is for",
         ),
         (
             HTTP,
             "server {\n listen 127.0.0.1:PORT;\n server_name good.localhost; }",
-            "http.conf`:2: `listen 127.0.0.1:",
+            "http.conf:2: `listen 127.0.0.1:",
         ),
         (
             HTTP,

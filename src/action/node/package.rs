@@ -160,8 +160,8 @@ impl Package {
 pub(super) fn read_json(path: &Path) -> Result<Option<Value>> {
     let Some(content) = fs::read_text_optional(path)? else { return Ok(None) };
     serde_json::from_str(&content).map(Some).map_err(|error| {
-        Error::input(format!("{}:{}: found no valid JSON: {error}", text::path(path), error.line()))
-            .hint("correct the file")
+        let place = text::place(path, error.line(), Some(error.column()).filter(|column| *column > 0));
+        Error::input(format!("{place}: found no valid JSON: {error}")).hint("correct the file")
     })
 }
 
@@ -213,8 +213,10 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> {
-    let invalid =
-        |error: globset::Error| Error::input(format!("`package.json`: `workspaces`: bad glob: {error}"));
+    let invalid = |error: globset::Error| {
+        Error::input(format!("`package.json`: `workspaces`: bad glob: {error}"))
+            .hint("correct the pattern: `*`, `**`, `?` and `{a,b}` are allowed")
+    };
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
         set.add(GlobBuilder::new(pattern).literal_separator(true).build().map_err(invalid)?);

@@ -9,7 +9,11 @@ use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
 
+use super::common::enter;
+use super::output::Output;
 use super::shells::Templates;
+use super::style::Look;
+use super::table::{Cell, table};
 use super::{Context, ask};
 use crate::error::{At, Error, Result};
 use crate::fs;
@@ -121,12 +125,14 @@ fn list(module: &Module, json: bool, context: &Context) -> Result<()> {
     if templates.is_empty() {
         context.output.note(&format!("there are no templates for {module}"));
     }
-    let width = templates.iter().map(|template| template.name.len()).max().unwrap_or_default();
-    for template in &templates {
-        let name = text::visible(&template.name);
-        let line = format!("{name:width$}  {}", text::visible(&template.description));
-        context.output.line(line.trim_end());
-    }
+    let row = |template: &template::Summary| {
+        vec![
+            Cell::new(Look::Bold, text::visible(&template.name)),
+            text::visible(&template.description).into(),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = templates.iter().map(row).collect();
+    table(&rows, Output::width(), context.output.style()).iter().for_each(|row| context.output.line(row));
     Ok(())
 }
 
@@ -135,7 +141,7 @@ pub(crate) fn create(create: Create, context: &Context) -> Result<()> {
     let template = template::find(&create.template, &module, &context.site)?;
     let is_interactive = !create.no_input && ask::is_possible();
     let name = match &create.name {
-        Some(name) => PluginName::parse(name)?,
+        Some(name) => PluginName::parse(name).map_err(Error::of_command_line)?,
         None if is_interactive => ask::name(context)?,
         None => {
             return Err(Error::usage("the plugin's name is missing")
@@ -205,9 +211,10 @@ pub(crate) fn init(arguments: &Init, context: &Context) -> Result<()> {
     let module = arguments.module.get(context)?;
     let template = template::find(&arguments.template, &module, &context.site)?;
     let dir = arguments.directory.as_deref().unwrap_or(Path::new("."));
+    enter(dir)?;
     let real = std::fs::canonicalize(dir).at("enter", dir)?;
     let name = match (&arguments.name, real.file_name()) {
-        (Some(name), _) => PluginName::parse(name)?,
+        (Some(name), _) => PluginName::parse(name).map_err(Error::of_command_line)?,
         (None, name) => PluginName::parse(&name.unwrap_or_default().to_string_lossy())
             .map_err(|error| error.hint("give the plugin a name of its own: `mwp init --name NAME`"))?,
     };

@@ -43,8 +43,8 @@ const UNINSTALL: Codes = Codes { input: 1, usage: 2, machine: 2 };
 /// Whatever fails but what follows: 2.
 const DEVELOP: Codes = Codes { input: 2, usage: 2, machine: 2 };
 const ALREADY_INSTALLED: u8 = 3;
-/// Whatever fails: 1; a wrong command line: 2.
-const OTHERS: Codes = Codes { input: 1, usage: 2, machine: 1 };
+/// Whatever fails: 1, since a wrong command line is refused before.
+const OTHERS: Codes = Codes { input: 1, usage: 1, machine: 1 };
 
 /// A command line for `mwp`, built up.
 struct Words(Vec<OsString>);
@@ -122,10 +122,10 @@ pub(super) fn install(words: &[OsString], context: &Context) -> u8 {
             return BAD_NEW_NAME;
         }
         // A file that is not there is a bad one, not a failure of the machine.
-        let machine = if arguments.file.is_file() { INSTALL.machine } else { INSTALL.input };
+        let codes = if arguments.file.is_file() { INSTALL } else { OTHERS };
         let words = Words::new("install").flag("--force", arguments.force).base(&arguments.base);
         let words = words.option("--new-name", arguments.new_name.as_deref().map(OsStr::new));
-        words.operand(arguments.file.as_os_str()).run(&Codes { machine, ..INSTALL }, context)
+        words.operand(arguments.file.as_os_str()).run(&codes, context)
     })
 }
 

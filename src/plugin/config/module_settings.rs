@@ -38,9 +38,8 @@ impl ModuleSettings {
             let (document, mistakes) = Document::parse(&text);
             problems.extend(mistakes.iter().map(|mistake| Problem {
                 message: format!(
-                    "{}:{}: this is no `key = value` of a section",
-                    text::path(file),
-                    mistake.line
+                    "{}: this is no `key = value` of a section",
+                    text::place(file, mistake.line, None)
                 ),
                 hint: Some("sections, keys and values are written as in a plugin's config.ini".to_owned()),
             }));
@@ -69,9 +68,8 @@ impl ModuleSettings {
         for ((section, key), (_, mut setting)) in best {
             setting.value = interpolator.render(&setting.value).map_err(|reason| {
                 Error::input(format!(
-                    "{}:{}: [{}] {}: {}",
-                    text::path(&setting.file),
-                    setting.line,
+                    "{}: [{}] {}: {}",
+                    text::place(&setting.file, setting.line, None),
                     text::visible(&section),
                     text::visible(&key),
                     text::visible(&reason)
@@ -151,6 +149,6 @@ mod tests {
         assert_eq!((value("port"), value("timeout"), value("logging")), (Some("2"), Some("7"), Some("0")));
         fs::write_atomic(&files[1], b"[nginx]\nnonsense\n").unwrap();
         let error = ModuleSettings::read(&files, &module, &site).unwrap_err();
-        assert!(error.to_string().contains("strong.ini`:2: "), "{error}");
+        assert!(error.to_string().contains("strong.ini:2: "), "{error}");
     }
 }

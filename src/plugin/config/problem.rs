@@ -60,13 +60,12 @@ impl ConfigProblem {
     }
 
     /// From a check of another part of the plugin. A message that begins with a place in a file, as in
-    /// `` `crontab`:3: ``, is read again, so that the place is known by its parts and written as everywhere else.
+    /// `crontab:3: `, is read again, so that the place is known by its parts.
     pub(crate) fn of_problem(file: &Path, problem: Problem) -> ConfigProblem {
-        let Problem { mut message, hint } = problem;
+        let Problem { message, hint } = problem;
         let (mut file, mut line, mut column) = (file.to_owned(), None, None);
-        if let Some((place, rest)) = place_in(&message) {
+        if let Some(place) = place_in(&message) {
             (file, line, column) = (PathBuf::from(place.0), Some(place.1), place.2);
-            message = format!("{}{rest}", text::place(&file, place.1, column));
         }
         ConfigProblem {
             file,
@@ -155,12 +154,9 @@ impl Findings {
 /// A file, a line, a column where there is one.
 type Written<'a> = (&'a str, usize, Option<usize>);
 
-/// The file, line and column that a message begins with, and the rest from the colon behind them on.
-fn place_in(message: &str) -> Option<(Written<'_>, &str)> {
-    let (file, rest) = match message.strip_prefix('`') {
-        Some(quoted) => quoted.split_once("`:")?,
-        None => message.split_once(':')?,
-    };
+/// The file, line and column that a message begins with.
+fn place_in(message: &str) -> Option<Written<'_>> {
+    let (file, rest) = message.split_once(':')?;
     if file.is_empty() || file.contains('`') {
         return None;
     }
@@ -173,12 +169,8 @@ fn place_in(message: &str) -> Option<(Written<'_>, &str)> {
     if !after.starts_with(':') {
         return None;
     }
-    match number(&after[1..]) {
-        Some((column, end)) if after[1 + end..].starts_with(':') => {
-            Some(((file, line, Some(column)), &after[1 + end..]))
-        }
-        _ => Some(((file, line, None), after)),
-    }
+    let column = number(&after[1..]).filter(|(_, end)| after[1 + end..].starts_with(':'));
+    Some((file, line, column.map(|(column, _)| column)))
 }
 
 fn as_text<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
@@ -191,17 +183,17 @@ mod tests {
 
     #[test]
     fn a_place_at_the_start_of_a_message_is_known_by_its_parts() {
-        for (message, line, column, written) in [
-            ("`a b/crontab`:3: bad", Some(3), None, "a b/crontab:3: bad"),
-            ("`x.conf`:3:7: bad", Some(3), Some(7), "x.conf:3:7: bad"),
-            ("/p/x.conf:12:1: bad: 5: x", Some(12), Some(1), "/p/x.conf:12:1: bad: 5: x"),
-            ("`x.conf`: [a] 5: bad", None, None, "`x.conf`: [a] 5: bad"),
-            ("found `a`:5: bad", None, None, "found `a`:5: bad"),
-            ("nothing of the kind", None, None, "nothing of the kind"),
+        for (message, file, line, column) in [
+            ("a b/crontab:3: bad", "a b/crontab", Some(3), None),
+            ("x.conf:3:7: bad", "x.conf", Some(3), Some(7)),
+            ("/p/x.conf:12:1: bad: 5: x", "/p/x.conf", Some(12), Some(1)),
+            ("`x.conf`: [a] 5: bad", "f", None, None),
+            ("found `a`:5: bad", "f", None, None),
+            ("nothing of the kind", "f", None, None),
         ] {
             let problem = Problem { message: message.to_owned(), hint: None };
             let found = ConfigProblem::of_problem(Path::new("f"), problem);
-            assert_eq!((found.line, found.column, found.message.as_str()), (line, column, written));
+            assert_eq!((found.file.as_path(), found.line, found.column), (Path::new(file), line, column));
         }
     }
 }

@@ -27,6 +27,7 @@ impl Document {
                     text::visible(&new.section),
                     text::visible(&new.key)
                 ))
+                .hint("write the key into config.ini first")
             })?;
             edits.push((entry.value_span.clone(), written(new, self.indentation(entry))?));
         }
@@ -99,6 +100,7 @@ fn written(new: &NewValue, indentation: &str) -> Result<String> {
             text::visible(&new.section),
             text::visible(&new.key)
         ))
+        .hint("give another value")
     };
     if new.value.contains(['\r', '\0']) {
         return Err(unwritable("holds a control character"));

@@ -138,13 +138,17 @@ impl<'a> Fragments<'a> {
         let Some((file, text)) = self.rendered(section, key)? else { return Ok(None) };
         let path = self.plugin.dir.join(&file);
         let directives = syntax::parse(&text).map_err(|broken| {
-            Error::input(format!("{}:{}: {}", text::path(&path), broken.line, text::visible(&broken.reason)))
-                .hint("a fragment is put among others: it has to be whole directives and whole blocks")
+            Error::input(format!(
+                "{}: {}",
+                text::place(&path, broken.line, None),
+                text::visible(&broken.reason)
+            ))
+            .hint("a fragment is put among others: it has to be whole directives and whole blocks")
         })?;
         if let Some(lua) = first_lua(&directives)
             && !self.runs_lua()
         {
-            return Err(needs_lua(&format!("{}:{}: `{}`", text::path(&path), lua.line, lua.name)));
+            return Err(needs_lua(&format!("{}: `{}`", text::place(&path, lua.line, None), lua.name)));
         }
         let fragment = Fragment { file, text, directives };
         let place = match key {
@@ -228,7 +232,7 @@ pub(super) fn own_routes(plugin: &Plugin) -> Vec<String> {
 
 /// That a fragment reaches beyond its plugin.
 pub(super) fn beyond(file: &Path, plugin: &str, found: &Trespass) -> Error {
-    Error::input(format!("{}:{}: {}", text::path(file), found.line, text::visible(&found.reason))).hint(format!(
+    Error::input(format!("{}: {}", text::place(file, found.line, None), text::visible(&found.reason))).hint(format!(
         "put it into a location of the plugin's own; or have the operator set fragments_allowed={plugin} in section \
          [nginx] of the module's config/config.ini"
     ))
@@ -246,10 +250,9 @@ fn of_text(environment: &Environment) -> BTreeMap<String, String> {
 fn render(plugin: &Path, path: &Path, text: &str, variables: &BTreeMap<String, String>) -> Result<String> {
     let failed = |error: &minijinja::Error| {
         let file = error.name().filter(|name| *name != FRAGMENT).map(|name| plugin.join(name));
-        let line = error.line().map(|line| format!(":{line}")).unwrap_or_default();
-        let reason = jinja::reason(error);
         let file = file.as_deref().unwrap_or(path);
-        Error::input(format!("{}{line}: {}", text::path(file), text::visible(&reason))).hint(
+        let place = error.line().map_or_else(|| text::path(file), |line| text::place(file, line, None));
+        Error::input(format!("{place}: {}", text::visible(&jinja::reason(error)))).hint(
             "this file is Jinja2 over the plugin's environment, such as `{{ MFSERV_CURRENT_PLUGIN_DIR }}`; \
              `{% raw %}…{% endraw %}` keeps a part as it is",
         )
@@ -323,7 +326,7 @@ mod tests {
         let (plugin, path) = (Path::new("/p"), Path::new("/p/x.conf"));
         assert_eq!(render(plugin, path, "x {{ A.upper() }};\n", &variables).unwrap(), "x B;\n");
         for (text, expected) in
-            [("\n{{ NONE }}", "`/p/x.conf`:2: `NONE` is undefined"), ("{% if %}", "`/p/x.conf`:1: ")]
+            [("\n{{ NONE }}", "/p/x.conf:2: `NONE` is undefined"), ("{% if %}", "/p/x.conf:1: ")]
         {
             let error = render(plugin, path, text, &variables).unwrap_err().to_string();
             assert!(error.starts_with(expected), "{error}");
@@ -352,7 +355,7 @@ mod tests {
         assert_eq!(render(both).unwrap(), "root /b; gzip on; root /b;");
         for outside in ["../secret.conf", "../../secret.conf", "/etc/hostname", "out.conf"] {
             let error = render(&format!("{{% include '{outside}' %}}")).unwrap_err().to_string();
-            assert!(!error.contains("secret;") && error.contains("x.conf`:1: "), "{outside}: {error}");
+            assert!(!error.contains("secret;") && error.contains("x.conf:1: "), "{outside}: {error}");
         }
         let error = render("{% include 'none.conf' %}").unwrap_err().to_string();
         assert!(error.contains("none.conf"), "{error}");

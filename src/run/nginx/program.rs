@@ -207,7 +207,9 @@ impl Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (&self.place, self.line) {
-            (Some((file, line)), _) => write!(f, "`{file}`:{line}: {}", self.reason),
+            (Some((file, line)), _) => {
+                write!(f, "{}: {}", text::place(Path::new(file), *line, None), self.reason)
+            }
             (None, Some(line)) => write!(f, "{} (in line {line} of the configuration)", self.reason),
             (None, None) => f.write_str(&self.reason),
         }

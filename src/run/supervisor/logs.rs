@@ -139,6 +139,7 @@ async fn copy_all(mut tasks: UnboundedReceiver<Task>, settings: LogSettings, mod
 async fn copy(from: OwnedFd, mut sink: Sink, last_output: &SharedOutput) {
     let Ok(mut from) = Receiver::from_owned_fd(from) else { return };
     let mut buffer = vec![0; CHUNK];
+    let mut lines = LastLine::default();
     loop {
         match from.read(&mut buffer).await {
             Ok(0) | Err(_) => return sink.finish().await,
@@ -146,7 +147,7 @@ async fn copy(from: OwnedFd, mut sink: Sink, last_output: &SharedOutput) {
                 let bytes = &buffer[..length];
                 let result = sink.append(bytes).await;
                 let mut last_output = last_output.lock().unwrap_or_else(PoisonError::into_inner);
-                if let Some(line) = last_line(bytes) {
+                if let Some(line) = lines.after(bytes) {
                     last_output.line = line;
                 }
                 // The worker goes on, whatever becomes of its log.
@@ -155,6 +156,26 @@ async fn copy(from: OwnedFd, mut sink: Sink, last_output: &SharedOutput) {
         }
         // A flood must not keep the others waiting.
         tokio::task::yield_now().await;
+    }
+}
+
+/// The last line of a stream, which comes in pieces that may begin and end within one.
+#[derive(Debug, Default)]
+struct LastLine {
+    /// The beginning of a line whose end is still to come.
+    begun: Vec<u8>,
+}
+
+impl LastLine {
+    /// What it is after this piece, if that says anything.
+    fn after(&mut self, bytes: &[u8]) -> Option<String> {
+        self.begun.extend(bytes);
+        let line = last_line(&self.begun);
+        if let Some(end) = memchr::memrchr(b'\n', &self.begun) {
+            self.begun.drain(..=end);
+        }
+        self.begun.truncate(LINE);
+        line
     }
 }
 
@@ -188,5 +209,25 @@ impl LogFile {
             self.current = None;
         }
         written
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_last_line_that_comes_in_pieces_is_whole() {
+        let mut lines = LastLine::default();
+        assert_eq!(lines.after(b"Traceback\nImportError").as_deref(), Some("ImportError"));
+        assert_eq!(lines.after(b": ").as_deref(), Some("ImportError:"));
+        assert_eq!(
+            lines.after(b"No module named 'x'\n").as_deref(),
+            Some("ImportError: No module named 'x'")
+        );
+        assert_eq!(lines.after(b"\n"), None);
+        assert_eq!(lines.after(b"next\n").as_deref(), Some("next"));
+        assert_eq!(lines.after(&[b'x'; 3 * LINE]).map(|line| line.len()), Some(LINE));
+        assert_eq!(lines.after(b"y").map(|line| line.len()), Some(LINE));
     }
 }

@@ -6,6 +6,7 @@ mod installed;
 pub mod running;
 pub mod tar;
 pub mod telling;
+mod terminal;
 pub mod unpacking;
 pub mod users;
 pub mod wheel;
