@@ -15,7 +15,7 @@ use crate::artifact::{self, Artifact, Entry, FILES, Limits, MANIFEST, Manifest, 
 use crate::contents::{Contents, Ecosystem, PackageSize, Sizes};
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::installed::Standing;
+use crate::installed::InstallState;
 use crate::plugin::Label;
 use crate::python::{Needs, Wheel};
 use crate::text;
@@ -118,8 +118,8 @@ fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known>
     }
     let (_, _, installed) = find(&name_of(plugin)?, base, context)?;
     let shown = text::visible(&installed.name);
-    match installed.standing {
-        Standing::Installed(metadata) => {
+    match installed.state {
+        InstallState::Installed(metadata) => {
             let files = fs::read(&installed.home.join(FILES))?;
             let files = serde_json::from_slice(&files).unwrap_or_default();
             let manifest = fs::read_optional(&installed.home.join(MANIFEST))?;
@@ -132,7 +132,7 @@ fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known>
                 home: Some(installed.home),
             })
         }
-        Standing::Devlink(target) => {
+        InstallState::Devlink(target) => {
             let plugin = crate::plugin::Plugin::load(&installed.home, &context.site)?;
             let general = plugin.config.general;
             let (word, unknown) = (|| "dev_link".to_owned(), || "unknown".to_owned());
@@ -150,12 +150,14 @@ fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known>
             };
             Ok(Known { label: plugin.label, metadata, files: Vec::new(), members: None, home: Some(target) })
         }
-        Standing::Broken(target) => {
+        InstallState::Broken(target) => {
             Err(Error::input(format!("the plugin `{shown}` is a link to nothing: {}", text::path(&target)))
                 .hint(format!("remove it with `mwp uninstall {shown}`")))
         }
-        Standing::Corrupt(reason) => Err(Error::input(format!("the plugin `{shown}` is damaged: {reason}"))
-            .hint("install it again from its .plugin file")),
+        InstallState::Corrupt(reason) => {
+            Err(Error::input(format!("the plugin `{shown}` is damaged: {reason}"))
+                .hint("install it again from its .plugin file"))
+        }
     }
 }
 

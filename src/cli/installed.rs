@@ -21,7 +21,7 @@ use super::table::{Cell, table};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::graph::{self, Target};
 use crate::install::{self, Event, Report};
-use crate::installed::{Base, Bases, Installed, Standing};
+use crate::installed::{Base, Bases, InstallState, Installed};
 use crate::plugin::{Label, Module, PluginName};
 use crate::run::UpModule;
 use crate::text;
@@ -115,12 +115,12 @@ pub(super) fn list(arguments: &ListArguments, context: &Context) -> Result<()> {
 
 fn problem(plugin: &Installed) -> Option<Problem> {
     let name = text::visible(&plugin.name);
-    let message = match &plugin.standing {
-        Standing::Installed(_) | Standing::Devlink(_) => return None,
-        Standing::Broken(target) => {
+    let message = match &plugin.state {
+        InstallState::Installed(_) | InstallState::Devlink(_) => return None,
+        InstallState::Broken(target) => {
             format!("the plugin `{name}` is a link to nothing: {}", text::path(target))
         }
-        Standing::Corrupt(reason) => format!("the plugin `{name}` is damaged: {reason}"),
+        InstallState::Corrupt(reason) => format!("the plugin `{name}` is damaged: {reason}"),
     };
     Some(Problem {
         message,

@@ -2,7 +2,7 @@
 
 use crate::cron;
 use crate::fs;
-use crate::installed::{Base, Standing};
+use crate::installed::{Base, InstallState};
 use crate::plugin::{Module, Plugin};
 use crate::site::Site;
 
@@ -25,7 +25,7 @@ impl Needs {
             let plugins = Base::new(None, &module, site).list().unwrap_or_default();
             let mut is_there = false;
             for plugin in plugins {
-                if !matches!(plugin.standing, Standing::Installed(_) | Standing::Devlink(_)) {
+                if !matches!(plugin.state, InstallState::Installed(_) | InstallState::Devlink(_)) {
                     continue;
                 }
                 let home = &plugin.home;

@@ -8,7 +8,7 @@ use super::transaction::{Transaction, is_taken};
 use super::{Event, jobs};
 use crate::error::{At, Error, Result};
 use crate::fs;
-use crate::installed::{Base, Standing};
+use crate::installed::{Base, InstallState};
 use crate::plugin::Plugin;
 use crate::site::Site;
 use crate::text;
@@ -29,17 +29,17 @@ pub fn develop(
     if is_taken(&base, &label.name)? {
         let installed = base.get(label.name.as_str())?;
         let hint = format!("uninstall it first: `mwp uninstall {}`", label.name);
-        match installed.standing {
-            Standing::Devlink(_) if std::fs::canonicalize(&home).is_ok_and(|linked| linked == target) => {
+        match installed.state {
+            InstallState::Devlink(_) if std::fs::canonicalize(&home).is_ok_and(|linked| linked == target) => {
                 return Ok((home, false));
             }
-            Standing::Devlink(other) => {
+            InstallState::Devlink(other) => {
                 let other = text::path(&other);
                 return Err(
                     Error::input(format!("the plugin `{}` is a devlink to {other}", label.name)).hint(hint)
                 );
             }
-            Standing::Broken(_) => {}
+            InstallState::Broken(_) => {}
             _ => {
                 return Err(
                     Error::input(format!("the plugin `{}` is already installed", label.name)).hint(hint)

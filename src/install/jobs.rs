@@ -17,7 +17,7 @@ use super::Event;
 use crate::cron::{self, Report, Scope};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::fs;
-use crate::installed::{Base, Standing};
+use crate::installed::{Base, InstallState};
 use crate::plugin::{Label, Module, PluginName};
 use crate::site::Site;
 use crate::text;
@@ -121,7 +121,7 @@ pub fn inspect_jobs(module: &Module, site: &Site, on_event: &mut dyn FnMut(Event
 fn plugins(base: &Base, module: &Module) -> Result<BTreeMap<String, Option<PathBuf>>> {
     let mut plugins = BTreeMap::new();
     for plugin in base.list()? {
-        let is_there = matches!(plugin.standing, Standing::Installed(_) | Standing::Devlink(_));
+        let is_there = matches!(plugin.state, InstallState::Installed(_) | InstallState::Devlink(_));
         let label = Label::read(&plugin.home).ok().filter(|label| is_there && label.module == *module);
         if label.is_some() && PluginName::parse(&plugin.name).is_ok() {
             plugins.insert(plugin.name, Some(plugin.home));

@@ -10,7 +10,7 @@ use crate::artifact::{Metadata, unpack};
 use crate::env;
 use crate::error::{Error, Problem, Result};
 use crate::fs;
-use crate::installed::{Base, Standing};
+use crate::installed::{Base, InstallState};
 use crate::plugin::{self, Label, PluginName};
 use crate::site::Site;
 use crate::text;
@@ -104,14 +104,14 @@ fn refuse_taken(base: &Base, name: &PluginName, installation: &Installation<'_>)
         return Ok(());
     }
     let installed = base.get(name.as_str())?;
-    match installed.standing {
-        Standing::Devlink(target) => Err(Error::input(format!(
+    match installed.state {
+        InstallState::Devlink(target) => Err(Error::input(format!(
             "the plugin `{name}` is installed as a devlink to {}",
             text::path(&target)
         ))
         .hint(format!("uninstall it first: `mwp uninstall {name}`"))),
         // Nothing is lost with a link to nothing.
-        Standing::Broken(_) => Ok(()),
+        InstallState::Broken(_) => Ok(()),
         _ if installation.replace => Ok(()),
         _ => Err(Error::input(format!("the plugin `{name}` is already installed"))
             .hint("replace it with --force, or install this one under another name with --new-name")),

@@ -8,7 +8,7 @@ use super::runner::Runner;
 use crate::artifact::{self, Artifact};
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::installed::{Base, Standing};
+use crate::installed::{Base, InstallState};
 use crate::plugin::{Module, PluginName};
 use crate::site::Site;
 
@@ -77,10 +77,10 @@ pub fn bring(
     }
     let base = Base::new(plugins_base, module, site);
     base.settle(site, on_event)?;
-    let outcome = match base.get(name.as_str()).map(|installed| installed.standing) {
+    let outcome = match base.get(name.as_str()).map(|installed| installed.state) {
         Err(_) => Outcome::Installed,
-        Ok(Standing::Devlink(_)) => return Ok((name, Outcome::Devlinked)),
-        Ok(Standing::Installed(metadata))
+        Ok(InstallState::Devlink(_)) => return Ok((name, Outcome::Devlinked)),
+        Ok(InstallState::Installed(metadata))
             if metadata.plugin_hash() == artifact.metadata().plugin_hash()
                 && has_same_content(file, &base.home(&name), site)? =>
         {

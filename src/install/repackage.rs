@@ -10,7 +10,7 @@ use super::verify::{Report, verify};
 use crate::artifact::{self, Damage, Description, Packed};
 use crate::error::{At, Error, Fault, Problem, Result};
 use crate::fs::{self, Staging};
-use crate::installed::{Base, OWN, Standing};
+use crate::installed::{Base, InstallState, OWN};
 use crate::plugin::Plugin;
 use crate::plugin::config::{CONFIG_FILE, Document, NewValue};
 use crate::site::Site;
@@ -28,9 +28,9 @@ pub fn repackage(
 ) -> Result<Packed> {
     let _lock = base.lock(&format!("repackage {name}"), site, on_event)?;
     let installed = base.get(name)?;
-    match &installed.standing {
-        Standing::Installed(_) => {}
-        Standing::Devlink(target) => {
+    match &installed.state {
+        InstallState::Installed(_) => {}
+        InstallState::Devlink(target) => {
             return Err(Error::input(format!(
                 "the plugin `{}` is a devlink to {}",
                 text::visible(name),
@@ -38,7 +38,7 @@ pub fn repackage(
             ))
             .hint("run `mwp release` in that directory"));
         }
-        Standing::Broken(target) => {
+        InstallState::Broken(target) => {
             return Err(Error::input(format!(
                 "the plugin `{}` is a link to nothing: {}",
                 text::visible(name),
@@ -46,7 +46,7 @@ pub fn repackage(
             ))
             .hint(format!("remove it with `mwp uninstall {}`", text::visible(name))));
         }
-        Standing::Corrupt(reason) => {
+        InstallState::Corrupt(reason) => {
             return Err(Error::input(format!("the plugin `{}` is damaged: {reason}", text::visible(name)))
                 .hint("install it again from its .plugin file"));
         }

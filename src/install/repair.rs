@@ -8,7 +8,7 @@ use super::{Event, machine};
 use crate::artifact::{self, Limits};
 use crate::error::{Error, Problem, Result};
 use crate::fs::{self, Staging};
-use crate::installed::{Base, Installed, Standing};
+use crate::installed::{Base, InstallState, Installed};
 use crate::plugin::Label;
 use crate::python::virtualenv;
 use crate::site::Site;
@@ -23,7 +23,7 @@ pub fn repair(
     on_event: &mut dyn FnMut(Event<'_>),
 ) -> Result<bool> {
     let home = &installed.home;
-    if !matches!(installed.standing, Standing::Installed(_)) || !fs::exists(&home.join(artifact::MANIFEST)) {
+    if !matches!(installed.state, InstallState::Installed(_)) || !fs::exists(&home.join(artifact::MANIFEST)) {
         return Ok(false);
     }
     let _lock = base.lock(&format!("repair {}", installed.name), site, on_event)?;

@@ -7,7 +7,7 @@ use crate::artifact::{self, Damage};
 use crate::env;
 use crate::error::Result;
 use crate::fs;
-use crate::installed::{Installed, Standing};
+use crate::installed::{InstallState, Installed};
 use crate::site::Site;
 
 #[derive(Debug)]
@@ -26,13 +26,13 @@ pub enum Report {
 }
 
 pub fn verify(installed: &Installed, site: &Site) -> Result<Report> {
-    match &installed.standing {
-        Standing::Devlink(_) => return Ok(Report::Unchecked("it is a devlink")),
-        Standing::Broken(target) => {
+    match &installed.state {
+        InstallState::Devlink(_) => return Ok(Report::Unchecked("it is a devlink")),
+        InstallState::Broken(target) => {
             return Ok(Report::Corrupt(format!("it is a link to nothing: {}", crate::text::path(target))));
         }
-        Standing::Corrupt(reason) => return Ok(Report::Corrupt(reason.clone())),
-        Standing::Installed(_) => {}
+        InstallState::Corrupt(reason) => return Ok(Report::Corrupt(reason.clone())),
+        InstallState::Installed(_) => {}
     }
     if !fs::exists(&installed.home.join(artifact::MANIFEST)) {
         return Ok(Report::Unchecked("it was packed by upstream's tools, without a manifest"));

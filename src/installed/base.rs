@@ -20,7 +20,7 @@ pub struct Base {
 
 /// How an installed plugin stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
+pub enum InstallState {
     Installed(Box<Metadata>),
     /// A link to a development directory.
     Devlink(PathBuf),
@@ -34,33 +34,33 @@ pub enum Standing {
 pub struct Installed {
     pub name: String,
     pub home: PathBuf,
-    pub standing: Standing,
+    pub state: InstallState,
 }
 
 impl Installed {
     /// What lists show as the version.
     pub fn version(&self) -> &str {
-        match &self.standing {
-            Standing::Installed(metadata) => &metadata.version,
+        match &self.state {
+            InstallState::Installed(metadata) => &metadata.version,
             other => other.word(),
         }
     }
 
     pub fn release(&self) -> &str {
-        match &self.standing {
-            Standing::Installed(metadata) => &metadata.release,
+        match &self.state {
+            InstallState::Installed(metadata) => &metadata.release,
             other => other.word(),
         }
     }
 }
 
-impl Standing {
+impl InstallState {
     fn word(&self) -> &'static str {
         match self {
-            Standing::Installed(_) => "installed",
-            Standing::Devlink(_) => "dev_link",
-            Standing::Broken(_) => "broken_link",
-            Standing::Corrupt(_) => "error",
+            InstallState::Installed(_) => "installed",
+            InstallState::Devlink(_) => "dev_link",
+            InstallState::Broken(_) => "broken_link",
+            InstallState::Corrupt(_) => "error",
         }
     }
 }
@@ -118,17 +118,17 @@ fn text_name(home: &Path) -> String {
 }
 
 fn inspect(name: String, home: PathBuf) -> Installed {
-    let standing = if home.is_symlink() {
+    let state = if home.is_symlink() {
         let target = std::fs::read_link(&home).unwrap_or_default();
-        if home.is_dir() { Standing::Devlink(target) } else { Standing::Broken(target) }
+        if home.is_dir() { InstallState::Devlink(target) } else { InstallState::Broken(target) }
     } else {
         match fs::read(&home.join(METADATA)).and_then(|content| Metadata::parse(&content)) {
             Ok(metadata) => match Label::read(&home) {
-                Ok(_) => Standing::Installed(Box::new(metadata)),
-                Err(error) => Standing::Corrupt(error.to_string()),
+                Ok(_) => InstallState::Installed(Box::new(metadata)),
+                Err(error) => InstallState::Corrupt(error.to_string()),
             },
-            Err(error) => Standing::Corrupt(error.to_string()),
+            Err(error) => InstallState::Corrupt(error.to_string()),
         }
     };
-    Installed { name, home, standing }
+    Installed { name, home, state }
 }

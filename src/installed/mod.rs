@@ -5,7 +5,7 @@
 mod base;
 mod find;
 
-pub use base::{Base, Installed, Standing};
+pub use base::{Base, InstallState, Installed};
 pub(crate) use find::absolute;
 pub use find::{Bases, Found, modules};
 

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs;
 use crate::install::{Event, Installation, Outcome, Runner, install};
-use crate::installed::{Base, Standing};
+use crate::installed::{Base, InstallState};
 use crate::plugin::{Module, Plugin, PluginName};
 use crate::run::model::{GUESS_FILE_TYPE, SWITCH};
 use crate::site::Site;
@@ -45,10 +45,10 @@ pub(super) fn bring(
     let name = PluginName::parse(name)?;
     let outcome = match base.get(name.as_str()) {
         Err(_) => Outcome::Installed,
-        Ok(installed) => match installed.standing {
-            Standing::Devlink(_) => return Ok(Outcome::Devlinked),
-            Standing::Broken(_) => return Ok(Outcome::Unchanged),
-            Standing::Installed(_) | Standing::Corrupt(_) => {
+        Ok(installed) => match installed.state {
+            InstallState::Devlink(_) => return Ok(Outcome::Devlinked),
+            InstallState::Broken(_) => return Ok(Outcome::Unchanged),
+            InstallState::Installed(_) | InstallState::Corrupt(_) => {
                 match fs::read_optional(&installed.home.join(MARK))? {
                     Some(present) if present != mark.as_bytes() => Outcome::Replaced,
                     _ => return Ok(Outcome::Unchanged),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Kind, Service, Settings, Watched, watched};
 use crate::env::{PluginEnvironment, Under, append_programs};
 use crate::error::{Error, Fault, Problem, Result};
-use crate::installed::{Base, Installed, Standing};
+use crate::installed::{Base, InstallState, Installed};
 use crate::plugin::{ConfigProblem, Module, Plugin};
 use crate::process::GroupLimits;
 use crate::site::{Environment, Site};
@@ -41,8 +41,8 @@ impl Plan {
         refuse_odd_overrides(&plugin, site)?;
         append_programs(&mut environment, site)?;
         let services = Service::of_plugin(&plugin, site)?;
-        let devlink = match &installed.standing {
-            Standing::Devlink(_) => std::fs::canonicalize(home).ok(),
+        let devlink = match &installed.state {
+            InstallState::Devlink(_) => std::fs::canonicalize(home).ok(),
             _ => None,
         };
         let (version, release) = match devlink {
@@ -153,19 +153,19 @@ fn keep_apart(plan: Plan, owners: &mut BTreeMap<String, String>) -> Result<Plan>
 
 /// The plan of one plugin.
 pub fn plan(installed: &Installed, base: &Base, module: &Module, site: &Site) -> Result<Plan> {
-    match &installed.standing {
-        Standing::Corrupt(reason) => {
+    match &installed.state {
+        InstallState::Corrupt(reason) => {
             return Err(Error::input(format!("its metadata cannot be read: {reason}"))
                 .hint("install it again with `mwp install --force FILE`"));
         }
-        Standing::Broken(target) => {
+        InstallState::Broken(target) => {
             return Err(Error::input(format!(
                 "it is a link to {}, which is not there",
                 crate::text::path(target)
             ))
             .hint(format!("bring that directory back, or run `mwp uninstall {}`", installed.name)));
         }
-        Standing::Installed(_) | Standing::Devlink(_) => {}
+        InstallState::Installed(_) | InstallState::Devlink(_) => {}
     }
     let plan = Plan::of(installed, base, site)?;
     if plan.plugin.label.module != *module {
