@@ -15,7 +15,7 @@ use super::metadata::hex;
 use super::record::{self, Records, Vouched};
 use super::source::Source;
 use super::spool::{Piece, Spool};
-use super::tree::{self, Kind, Node};
+use super::tree::{self, NodeKind, Node};
 use super::{header, secrets};
 use crate::error::{Error, Problem, Result};
 use crate::fs::{Instant, Stat};
@@ -163,7 +163,7 @@ impl Compression<'_> {
             let start = content.len();
             header::append_node(content, node, self.time_of(node));
             key.update(&content[start..]);
-            let Kind::File { mode, stat } = &node.kind else {
+            let NodeKind::File { mode, stat } = &node.kind else {
                 made.entries.push(entry_of(node));
                 continue;
             };
@@ -202,7 +202,7 @@ impl Compression<'_> {
         let Some(frame) = self.store.get(&record.frame) else { return Ok(None) };
         let mut digests = record.digests.into_iter();
         let entry = |node: &Node| match &node.kind {
-            Kind::File { mode, stat } => Some(file_entry(&node.path, *mode, stat.size, digests.next()?)),
+            NodeKind::File { mode, stat } => Some(file_entry(&node.path, *mode, stat.size, digests.next()?)),
             _ => Some(entry_of(node)),
         };
         let Some(entries) = nodes.iter().map(entry).collect() else { return Ok(None) };
@@ -317,7 +317,7 @@ fn tasks<'a>(nodes: &'a [Node], groups: &[Group]) -> Vec<Task<'a>> {
             Group::Members(range) => tasks.push(Task::Members(&nodes[range.clone()])),
             Group::Large(index) => {
                 let node = &nodes[*index];
-                if let Kind::File { mode, stat } = &node.kind {
+                if let NodeKind::File { mode, stat } = &node.kind {
                     let large = Large { node, mode: *mode, stat };
                     tasks.push(Task::Whole(large));
                     tasks.extend(large.starts().map(|start| Task::Piece(large, start)));
@@ -339,15 +339,15 @@ pub(super) fn compress(encoder: &mut Option<Encoder>, format: Format, content: &
 
 fn stat_of(node: &Node) -> Option<&Stat> {
     match &node.kind {
-        Kind::File { stat, .. } => Some(stat),
-        Kind::Directory { .. } | Kind::Link { .. } => None,
+        NodeKind::File { stat, .. } => Some(stat),
+        NodeKind::Directory { .. } | NodeKind::Link { .. } => None,
     }
 }
 
 fn entry_of(node: &Node) -> Entry {
     let kind = match &node.kind {
-        Kind::Link { target } => MemberKind::Link { target: target.clone() },
-        Kind::Directory { mode } | Kind::File { mode, .. } => MemberKind::directory(*mode),
+        NodeKind::Link { target } => MemberKind::Link { target: target.clone() },
+        NodeKind::Directory { mode } | NodeKind::File { mode, .. } => MemberKind::directory(*mode),
     };
     Entry { path: node.path.clone(), kind }
 }

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::header::BLOCK;
-use super::tree::{Kind, Node};
+use super::tree::{NodeKind, Node};
 
 const MEGABYTE: u64 = 1 << 20;
 /// Below this, zstd loses by starting afresh.
@@ -76,8 +76,8 @@ pub(super) fn capacity(nodes: &[Node]) -> usize {
 
 fn weight(node: &Node) -> u64 {
     let content = match &node.kind {
-        Kind::File { stat, .. } => stat.size,
-        Kind::Directory { .. } | Kind::Link { .. } => 0,
+        NodeKind::File { stat, .. } => stat.size,
+        NodeKind::Directory { .. } | NodeKind::Link { .. } => 0,
     };
     BLOCK as u64 + content
 }
@@ -104,7 +104,7 @@ mod tests {
     use crate::fs::Stat;
 
     fn file(path: String, size: u64) -> Node {
-        let kind = Kind::File { mode: 0o644, stat: Stat { size, ..Stat::NOWHERE } };
+        let kind = NodeKind::File { mode: 0o644, stat: Stat { size, ..Stat::NOWHERE } };
         Node { path, kind, modified: 0 }
     }
 

@@ -5,7 +5,7 @@
 use tar::{EntryType, Header};
 
 use super::ROOT;
-use super::tree::{Kind, Node};
+use super::tree::{NodeKind, Node};
 
 pub(super) const BLOCK: usize = 512;
 
@@ -27,9 +27,9 @@ pub(super) fn mode_of(mode: u32, is_directory: bool) -> u32 {
 /// Appends the header of an entry of the tree.
 pub(super) fn append_node(to: &mut Vec<u8>, node: &Node, modified: i64) {
     match &node.kind {
-        Kind::Directory { mode } => append_directory(to, &node.path, *mode, modified),
-        Kind::File { mode, stat } => append_file(to, &node.path, *mode, stat.size, modified),
-        Kind::Link { target } => {
+        NodeKind::Directory { mode } => append_directory(to, &node.path, *mode, modified),
+        NodeKind::File { mode, stat } => append_file(to, &node.path, *mode, stat.size, modified),
+        NodeKind::Link { target } => {
             let mut header = header(EntryType::Symlink, 0o777, 0, modified);
             if header.set_link_name_literal(target).is_err() {
                 append_long(to, EntryType::GNULongLink, target);

@@ -14,7 +14,7 @@ use super::manifest::{Entry, MemberKind};
 use super::members::{Member, Members, Refusal, Type};
 use super::metadata::{Metadata, hex};
 use super::stream::{Extent, Stream};
-use super::tree::{Kind, Node, Tree};
+use super::tree::{NodeKind, Node, Tree};
 use super::{FILES, MANIFEST, METADATA, ROOT, describe};
 use crate::error::Result;
 use crate::{fs, text, threads};
@@ -82,11 +82,11 @@ impl Inventory {
         let size = tree.nodes.iter().map(Node::size).sum();
         let nodes: Vec<Node> = [vec![tree.label], tree.nodes].concat();
         let member = |node: Node| match node.kind {
-            Kind::Directory { mode } => {
+            NodeKind::Directory { mode } => {
                 Ok(vec![Entry { path: node.path, kind: MemberKind::directory(mode) }])
             }
-            Kind::Link { target } => Ok(vec![Entry { path: node.path, kind: MemberKind::Link { target } }]),
-            Kind::File { .. } => describe(dir, &node.path),
+            NodeKind::Link { target } => Ok(vec![Entry { path: node.path, kind: MemberKind::Link { target } }]),
+            NodeKind::File { .. } => describe(dir, &node.path),
         };
         let members = threads::try_map(nodes, 1, member)?.concat();
         let metadata = Metadata::new(description, "", "", size);

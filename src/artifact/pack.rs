@@ -24,7 +24,7 @@ use super::manifest::{Entry, Manifest};
 use super::metadata::{Metadata, hex};
 use super::source::Source;
 use super::spool::{Piece, Spool};
-use super::tree::{Kind, Node, Survey, Tree};
+use super::tree::{NodeKind, Node, Survey, Tree};
 use super::{FILES, LABEL, MANIFEST, METADATA, ROOT, header, secrets};
 use crate::error::{At, Error, Problem, Result};
 use crate::fs::{self, AtomicFile, Instant};
@@ -83,7 +83,7 @@ pub fn pack(dir: &Path, description: &Description, options: &Options<'_>) -> Res
     .run(&tree.nodes)?;
 
     let mut files: Vec<&Node> =
-        tree.nodes.iter().filter(|node| !matches!(node.kind, Kind::Directory { .. })).collect();
+        tree.nodes.iter().filter(|node| !matches!(node.kind, NodeKind::Directory { .. })).collect();
     files.push(&tree.label);
     files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     let size = files.iter().map(|node| node.size()).sum();
@@ -125,7 +125,7 @@ struct Packer<'a> {
 
 impl Packer<'_> {
     fn read_label(&self, node: &Node) -> Result<(Vec<u8>, Entry, Option<Problem>)> {
-        let Kind::File { stat, .. } = &node.kind else {
+        let NodeKind::File { stat, .. } = &node.kind else {
             return Err(
                 Error::input(format!("`{LABEL}` is no file")).hint("put the label's one line in a file")
             );

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::frame::Frame;
 use super::frame_store::{FrameStore, Key};
-use super::tree::{Kind, Node};
+use super::tree::{NodeKind, Node};
 use crate::error::Problem;
 use crate::fs::{Instant, Stat};
 
@@ -81,7 +81,7 @@ impl Vouched {
     pub(super) fn member(&mut self, header: &[u8], node: &Node) {
         self.0.update((header.len() as u64).to_le_bytes());
         self.0.update(header);
-        if let Kind::File { stat, .. } = &node.kind {
+        if let NodeKind::File { stat, .. } = &node.kind {
             self.file(stat);
         }
     }

@@ -30,13 +30,13 @@ const MAX_PROBLEMS: usize = 20;
 pub(super) struct Node {
     /// Relative to the plugin's directory, with `/` between.
     pub(super) path: String,
-    pub(super) kind: Kind,
+    pub(super) kind: NodeKind,
     /// In seconds since 1970.
     pub(super) modified: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum NodeKind {
     Directory {
         mode: u32,
     },
@@ -53,8 +53,8 @@ pub(super) enum Kind {
 impl Node {
     pub(super) fn size(&self) -> u64 {
         match &self.kind {
-            Kind::File { stat, .. } => stat.size,
-            Kind::Directory { .. } | Kind::Link { .. } => 0,
+            NodeKind::File { stat, .. } => stat.size,
+            NodeKind::Directory { .. } | NodeKind::Link { .. } => 0,
         }
     }
 }
@@ -235,7 +235,7 @@ impl Walk<'_> {
             return None;
         }
         match self.node(path, entry, found) {
-            Ok(Some(node)) if matches!(node.kind, Kind::Directory { .. }) => {
+            Ok(Some(node)) if matches!(node.kind, NodeKind::Directory { .. }) => {
                 let only_if_needed = verdict == Verdict::LeaveButLookInto;
                 Some(Outcome::Directory(Directory { node, ruling, only_if_needed }))
             }
@@ -255,13 +255,13 @@ impl Walk<'_> {
         let absolute = || -> PathBuf { self.dir.join(&path) };
         let metadata = entry.metadata().map_err(|error| unreadable(&absolute(), &error))?;
         let kind = if metadata.is_dir() {
-            Kind::Directory { mode: mode_of(metadata.mode(), true) }
+            NodeKind::Directory { mode: mode_of(metadata.mode(), true) }
         } else if metadata.is_file() {
-            Kind::File { mode: mode_of(metadata.mode(), false), stat: Stat::from(&metadata) }
+            NodeKind::File { mode: mode_of(metadata.mode(), false), stat: Stat::from(&metadata) }
         } else if metadata.is_symlink() {
             let target = std::fs::read_link(absolute()).map_err(|error| unreadable(&absolute(), &error))?;
             match target.to_str().filter(|target| !target.chars().any(char::is_control)) {
-                Some(target) => Kind::Link { target: target.to_owned() },
+                Some(target) => NodeKind::Link { target: target.to_owned() },
                 None => {
                     let message = format!("`{path}`: found a link to {}", text::path(&target));
                     found.refuse(
@@ -323,7 +323,7 @@ fn check_links(nodes: &[Node], problems: &mut Vec<Problem>, warnings: &mut Vec<P
     let links: Links<'_> = nodes
         .iter()
         .filter_map(|node| match &node.kind {
-            Kind::Link { target } => Some((node.path.as_str(), target.as_str())),
+            NodeKind::Link { target } => Some((node.path.as_str(), target.as_str())),
             _ => None,
         })
         .collect();
@@ -355,12 +355,12 @@ fn check_limits(nodes: &[Node], limits: &Limits, problems: &mut Vec<Problem>) {
     let mut refuse = |message: String, hint: String| problems.push(Problem { message, hint: Some(hint) });
     let (mut bytes, mut names) = (0_u64, 0_usize);
     for node in nodes {
-        let slash = if matches!(node.kind, Kind::Directory { .. }) { "/" } else { "" };
+        let slash = if matches!(node.kind, NodeKind::Directory { .. }) { "/" } else { "" };
         if let Some(fault) = limits.path_fault(&format!("{ROOT}/{}{slash}", node.path)) {
             let shown: String = node.path.chars().take(300).collect();
             refuse(format!("`{shown}`: found {fault}"), LEAVE.to_owned());
         }
-        if let Kind::Link { target } = &node.kind {
+        if let NodeKind::Link { target } = &node.kind {
             names += target.len();
             if target.len() > limits.path {
                 let fault = format!("`{}`: found a link of more than {} bytes", node.path, limits.path);

@@ -3,7 +3,7 @@
 use super::Findings;
 use crate::plugin::config::Section;
 use crate::plugin::{ConfigProblem, Plugin};
-use crate::run::{CommandLine, Kind, Service, check_socket};
+use crate::run::{CommandLine, ServiceKind, Service, check_socket};
 use crate::shims;
 use crate::site::{Environment, Site};
 use crate::text;
@@ -13,11 +13,11 @@ const COMMAND: &str = "_cmd_and_args";
 pub(super) fn check(plugin: &Plugin, environment: &Environment, site: &Site) -> Findings {
     let mut findings = Findings::default();
     for (section, kind, service) in Service::sections(plugin, site) {
-        if kind == Kind::App && plugin.label.module.has_nginx() {
+        if kind == ServiceKind::App && plugin.label.module.has_nginx() {
             findings.warnings.extend(missing_directory(plugin, section));
         }
         match service {
-            None if kind == Kind::App && plugin.label.module.has_nginx() => {}
+            None if kind == ServiceKind::App && plugin.label.module.has_nginx() => {}
             None => findings.warnings.push(no_command(section)),
             Some(Err(error)) => {
                 findings.problems.extend(ConfigProblem::of_error(&section.origin.file, error));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::name::Name;
-use super::snapshot::{Kind, Snapshot};
+use super::snapshot::{FileKind, Snapshot};
 use crate::digest::{Digest, Hasher};
 use crate::error::Result;
 
@@ -46,7 +46,7 @@ pub enum Value {
     /// Counts and is not shown; `None` where it is not set.
     Hidden(Option<Digest>),
     Content(Digest),
-    File(Kind, Digest),
+    File(FileKind, Digest),
 }
 
 impl fmt::Display for Value {

@@ -59,7 +59,7 @@ pub use plan::Plan;
 pub use project::{Mode, Project, lock_directory, refuse_linked_state};
 pub use reason::{ChangedLine, Reason};
 pub use schedule::{Slots, build, build_all, explain};
-pub use snapshot::{Entry, Kind, Patterns, Snapshot};
+pub use snapshot::{Entry, FileKind, Patterns, Snapshot};
 pub use state::{STATE_DIR, State};
 pub use status::{Built, TaskStatus};
 pub use task::{Origin, Target, Task};

@@ -61,24 +61,24 @@ impl Entry {
     fn look(&self, root: &std::fs::File, dir: &Path) -> Result<Option<Stat>> {
         let stat = Stat::at(root, dir, self.name.as_path(), self.behind_link)?;
         Ok(match stat {
-            None if self.kind() == Kind::Dangling => Some(Stat::NOWHERE),
-            Some(stat) if stat.is_dir() && self.kind() != Kind::Directory => None,
+            None if self.kind() == FileKind::Dangling => Some(Stat::NOWHERE),
+            Some(stat) if stat.is_dir() && self.kind() != FileKind::Directory => None,
             other => other,
         })
     }
 
     /// What counts of the mode: the kind of file and whether it can be executed.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> FileKind {
         if self.stat == Stat::NOWHERE {
-            Kind::Dangling
+            FileKind::Dangling
         } else if self.stat.is_link() {
-            Kind::Link
+            FileKind::Link
         } else if self.stat.is_dir() {
-            Kind::Directory
+            FileKind::Directory
         } else if self.stat.is_executable() {
-            Kind::Executable
+            FileKind::Executable
         } else {
-            Kind::File
+            FileKind::File
         }
     }
 
@@ -92,7 +92,7 @@ impl Entry {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum FileKind {
     File,
     Executable,
     Link,
@@ -102,14 +102,14 @@ pub enum Kind {
     Dangling,
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for FileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::File => "file",
-            Kind::Executable => "executable",
-            Kind::Link => "link",
-            Kind::Directory => "empty directory",
-            Kind::Dangling => "nothing",
+            FileKind::File => "file",
+            FileKind::Executable => "executable",
+            FileKind::Link => "link",
+            FileKind::Directory => "empty directory",
+            FileKind::Dangling => "nothing",
         })
     }
 }
@@ -379,8 +379,8 @@ mod tests {
         crate::fs::symlink(Path::new("nowhere"), &dir.path().join("in/link.txt")).unwrap();
         let snapshot = take(dir.path(), None).snapshot;
         let behind = snapshot.entries.iter().find(|entry| entry.behind_link).unwrap();
-        assert_eq!((snapshot.entries.len(), behind.kind()), (3, Kind::Dangling));
-        assert_eq!(snapshot.get(Path::new("in/link.txt")).unwrap().kind(), Kind::Link);
+        assert_eq!((snapshot.entries.len(), behind.kind()), (3, FileKind::Dangling));
+        assert_eq!(snapshot.get(Path::new("in/link.txt")).unwrap().kind(), FileKind::Link);
         assert!(snapshot.get(odd).is_some());
     }
 }

@@ -18,7 +18,7 @@ pub struct Base {
     pub dir: PathBuf,
 }
 
-/// How an installed plugin stands.
+/// What is in the place of an installed plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InstallState {
     Installed(Box<Metadata>),

@@ -202,14 +202,14 @@ fn flag(value: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Kind;
+    use crate::run::ServiceKind;
     use crate::run::status::{PluginStatus, ServiceStatus};
 
     #[test]
     fn values_are_escaped_and_what_is_not_known_is_left_out() {
         let worker = WorkerStatus { cpu: Some(1.5), ..WorkerStatus::new(2) };
         let service = ServiceStatus {
-            kind: Kind::App,
+            kind: ServiceKind::App,
             name: "a\"b\\c\nd".to_owned(),
             workers: vec![worker],
             test: None,

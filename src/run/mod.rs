@@ -20,7 +20,7 @@ pub mod tail;
 pub use control::{Control, Reply, Request};
 pub use export::{Roster, Runner, Which, Worker, Written, circus, other_runner, systemd};
 pub use model::{
-    CommandLine, HealthTest, Kind, Limits, LogSettings, LogTarget, NginxSettings, Plan, Plans, Readiness,
+    CommandLine, HealthTest, ServiceKind, Limits, LogSettings, LogTarget, NginxSettings, Plan, Plans, Readiness,
     Service, ServiceId, Settings, Stop, check_socket, plan, plans, status,
 };
 pub use runner::UpModule;

@@ -41,7 +41,7 @@ pub use module_settings::{ModuleSettings, Setting, default_variables};
 pub use problem::ConfigProblem;
 pub use reader::{Document, Entry as WrittenEntry, Mistake, MistakeKind, Section as WrittenSection};
 pub use rewrite::NewValue;
-pub use schema::{KeySchema, Kind, Schema, SectionSchema};
+pub use schema::{KeySchema, ValueKind, Schema, SectionSchema};
 pub use templates::{TemplateMistake, Templates};
 pub use value::Value;
 pub(crate) use value::version_fault;

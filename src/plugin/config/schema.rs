@@ -35,7 +35,7 @@ pub struct SectionSchema {
 #[serde(deny_unknown_fields)]
 pub struct KeySchema {
     #[serde(rename = "type")]
-    pub kind: Kind,
+    pub kind: ValueKind,
     #[serde(default)]
     pub required: bool,
     /// As it would stand in `config.ini`.
@@ -56,7 +56,7 @@ pub struct KeySchema {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum ValueKind {
     Bool,
     AutoBool,
     Int,

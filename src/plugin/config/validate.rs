@@ -163,7 +163,7 @@ impl Validator<'_> {
         place: &super::problem::Place<'_>,
         findings: &mut Findings,
     ) {
-        use super::schema::Kind::{AutoBool, Bool, Float, Int};
+        use super::schema::ValueKind::{AutoBool, Bool, Float, Int};
         let Some(key) = key.filter(|key| matches!(key.kind, AutoBool | Bool | Float | Int)) else { return };
         let Some(name) = self.interpolator.undefined(written) else { return };
         let what = if matches!(key.kind, AutoBool | Bool) { "is taken as false" } else { "counts as 0" };

@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use serde::Serialize;
 
-use super::schema::{KeySchema, Kind};
+use super::schema::{KeySchema, ValueKind};
 use crate::text;
 
 /// A value with its type. Its text ([`Display`](fmt::Display)) is what environment variables hold.
@@ -94,38 +94,38 @@ pub(super) fn read(key: &KeySchema, text: &str, around: &Context<'_>) -> Result<
         return refuse("text without NUL characters is allowed");
     }
     Ok(match key.kind {
-        Kind::Bool => bool(text),
-        Kind::AutoBool if text == "AUTO" => {
+        ValueKind::Bool => bool(text),
+        ValueKind::AutoBool if text == "AUTO" => {
             Value::Bool(key.auto.as_deref().is_some_and(|variable| (around.auto)(variable))).into()
         }
-        Kind::AutoBool => bool(text),
-        Kind::Int => int(text),
-        Kind::Float => match float(text) {
+        ValueKind::AutoBool => bool(text),
+        ValueKind::Int => int(text),
+        ValueKind::Float => match float(text) {
             Some(number) => Value::Float(number).into(),
             None => return refuse("a number is allowed"),
         },
-        Kind::String if key.required && text.is_empty() => return refuse("some text is required"),
-        Kind::String if key.required => Value::Text(text.to_owned()).into(),
-        Kind::String => Value::Text(without_null(text).to_owned()).into(),
-        Kind::Enum if key.values.iter().any(|value| value == text) => Value::Text(text.to_owned()).into(),
-        Kind::Enum => {
+        ValueKind::String if key.required && text.is_empty() => return refuse("some text is required"),
+        ValueKind::String if key.required => Value::Text(text.to_owned()).into(),
+        ValueKind::String => Value::Text(without_null(text).to_owned()).into(),
+        ValueKind::Enum if key.values.iter().any(|value| value == text) => Value::Text(text.to_owned()).into(),
+        ValueKind::Enum => {
             let values: Vec<_> = key.values.iter().map(|value| format!("`{value}`")).collect();
             return refuse(&format!("{} are allowed", values.join(", ")));
         }
         _ if key.empty_is_default && text.is_empty() => return read(key, &key.default, around),
-        Kind::Version => match version_fault(text) {
+        ValueKind::Version => match version_fault(text) {
             None => Value::Text(text.to_owned()).into(),
             Some(allowed) => return refuse(allowed),
         },
-        Kind::FileOrNull => match file_fault(without_null(text), around.directory) {
+        ValueKind::FileOrNull => match file_fault(without_null(text), around.directory) {
             None => Value::Text(without_null(text).to_owned()).into(),
             Some(allowed) => return refuse(allowed),
         },
-        Kind::Routes => match routes(without_null(text)) {
+        ValueKind::Routes => match routes(without_null(text)) {
             Ok(routes) => Value::Text(routes).into(),
             Err(allowed) => return refuse(allowed),
         },
-        Kind::Vhosts => match vhosts(without_null(text)) {
+        ValueKind::Vhosts => match vhosts(without_null(text)) {
             Ok(vhosts) => Value::Text(vhosts).into(),
             Err(allowed) => return refuse(allowed),
         },
@@ -234,7 +234,7 @@ fn vhosts(list: &str) -> Result<String, &'static str> {
 mod tests {
     use super::*;
 
-    fn key(kind: Kind) -> KeySchema {
+    fn key(kind: ValueKind) -> KeySchema {
         KeySchema {
             kind,
             required: false,
@@ -246,19 +246,19 @@ mod tests {
         }
     }
 
-    fn read_as(kind: Kind, text: &str) -> Result<Read, Refusal> {
+    fn read_as(kind: ValueKind, text: &str) -> Result<Read, Refusal> {
         let around = Context { directory: Path::new("/"), auto: &|variable| variable == "X" };
         read(&key(kind), text, &around)
     }
 
-    fn value(kind: Kind, text: &str) -> Value {
+    fn value(kind: ValueKind, text: &str) -> Value {
         read_as(kind, text).unwrap().value
     }
 
     #[test]
     fn a_boolean_is_true_for_five_words_in_any_case() {
         for word in ["1", "true", "TRUE", "Yes", "y", "T"] {
-            assert_eq!(value(Kind::Bool, word), Value::Bool(true), "{word}");
+            assert_eq!(value(ValueKind::Bool, word), Value::Bool(true), "{word}");
         }
         for (word, is_odd) in [
             ("0", false),
@@ -269,68 +269,68 @@ mod tests {
             ("2", true),
             ("maybe", true),
         ] {
-            let read = read_as(Kind::Bool, word).unwrap();
+            let read = read_as(ValueKind::Bool, word).unwrap();
             assert_eq!((read.value, read.oddity.is_some()), (Value::Bool(false), is_odd), "{word}");
         }
-        assert_eq!(value(Kind::AutoBool, "AUTO"), Value::Bool(true));
-        assert_eq!(value(Kind::AutoBool, "0"), Value::Bool(false));
+        assert_eq!(value(ValueKind::AutoBool, "AUTO"), Value::Bool(true));
+        assert_eq!(value(ValueKind::AutoBool, "0"), Value::Bool(false));
     }
 
     #[test]
     fn an_integer_that_does_not_parse_counts_as_zero_with_a_warning() {
         for (text, number) in [("5", 5), ("-3", -3), ("+4", 4), ("1_000", 1000), ("", 0), ("null", 0)] {
-            let read = read_as(Kind::Int, text).unwrap();
+            let read = read_as(ValueKind::Int, text).unwrap();
             assert_eq!((read.value, read.oddity), (Value::Int(number), None), "{text}");
         }
         for text in ["x", "1.5", "1__0", "_1", "0x10", "- 1", "--1", "+", "1 000"] {
-            let read = read_as(Kind::Int, text).unwrap();
+            let read = read_as(ValueKind::Int, text).unwrap();
             assert_eq!(read.value, Value::Int(0), "{text}");
             assert!(read.oddity.is_some(), "{text}");
         }
-        assert_eq!(value(Kind::Int, "99999999999999999999"), Value::Int(i64::MAX));
-        assert_eq!(value(Kind::Float, "0.5"), Value::Float(0.5));
+        assert_eq!(value(ValueKind::Int, "99999999999999999999"), Value::Int(i64::MAX));
+        assert_eq!(value(ValueKind::Float, "0.5"), Value::Float(0.5));
         for text in ["inf", "nan", "ten", "1,5"] {
-            assert!(read_as(Kind::Float, text).is_err(), "{text}");
+            assert!(read_as(ValueKind::Float, text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn null_is_an_empty_string() {
-        assert_eq!(value(Kind::String, "null"), Value::Text(String::new()));
-        assert_eq!(value(Kind::FileOrNull, "null"), Value::Text(String::new()));
-        assert_eq!(value(Kind::Routes, "null"), Value::Text(String::new()));
+        assert_eq!(value(ValueKind::String, "null"), Value::Text(String::new()));
+        assert_eq!(value(ValueKind::FileOrNull, "null"), Value::Text(String::new()));
+        assert_eq!(value(ValueKind::Routes, "null"), Value::Text(String::new()));
     }
 
     #[test]
     fn a_version_cannot_leave_a_file_name_or_a_command_line() {
         for version in ["0.0.1", "1", "a-b_c.d", ".hidden"] {
-            assert!(read_as(Kind::Version, version).is_ok(), "{version}");
+            assert!(read_as(ValueKind::Version, version).is_ok(), "{version}");
         }
         for version in ["", "1 2", "1;rm", "$(x)", "`x`", "a/b", "..", ".", "-1", "1\n2", "A", "\u{e9}", "1'"]
         {
-            assert!(read_as(Kind::Version, version).is_err(), "{version}");
+            assert!(read_as(ValueKind::Version, version).is_err(), "{version}");
         }
     }
 
     #[test]
     fn routes_start_with_a_slash_and_do_not_end_with_one() {
         for routes in ["", "/", "/a", "/a;/b/c", "/a ; /b"] {
-            assert!(read_as(Kind::Routes, routes).is_ok(), "{routes}");
+            assert!(read_as(ValueKind::Routes, routes).is_ok(), "{routes}");
         }
         for routes in ["a", "/a/", "/a;b", "/a;", ";", "/a b", "/a{", "//"] {
-            assert!(read_as(Kind::Routes, routes).is_err(), "{routes}");
+            assert!(read_as(ValueKind::Routes, routes).is_err(), "{routes}");
         }
-        assert!(read_as(Kind::Vhosts, "a.example, *.b").is_ok());
-        assert!(read_as(Kind::Vhosts, "a b").is_err());
+        assert!(read_as(ValueKind::Vhosts, "a.example, *.b").is_ok());
+        assert!(read_as(ValueKind::Vhosts, "a b").is_err());
     }
 
     #[test]
     fn a_file_is_inside_the_plugin_and_exists() {
         for name in ["/etc/passwd", "../etc/passwd", "a/../../b", "absent-file", "etc"] {
-            assert!(read_as(Kind::FileOrNull, name).is_err(), "{name}");
+            assert!(read_as(ValueKind::FileOrNull, name).is_err(), "{name}");
         }
-        assert!(read_as(Kind::FileOrNull, "etc/passwd").is_ok());
-        assert!(read_as(Kind::Enum, "drop").unwrap_err().allowed.contains("`keep`, `move`"));
+        assert!(read_as(ValueKind::FileOrNull, "etc/passwd").is_ok());
+        assert!(read_as(ValueKind::Enum, "drop").unwrap_err().allowed.contains("`keep`, `move`"));
     }
 
     #[test]

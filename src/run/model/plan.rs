@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Kind, Service, Settings, Watched, watched};
+use super::{ServiceKind, Service, Settings, Watched, watched};
 use crate::env::{PluginEnvironment, Under, append_programs};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::installed::{Base, InstallState, Installed};
@@ -75,7 +75,7 @@ impl Plan {
         let mut environment = self.environment.clone();
         let debug = if service.debug { "1" } else { "0" };
         environment.set(format!("{}_CURRENT_APP_DEBUG", self.plugin.label.module.upper()), debug);
-        if service.id.kind == Kind::Step {
+        if service.id.kind == ServiceKind::Step {
             environment.set(
                 format!("{}_CURRENT_STEP_NAME", self.plugin.label.module.upper()),
                 service.id.name.as_str(),

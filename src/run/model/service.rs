@@ -21,7 +21,7 @@ use crate::text;
 /// What a service is to the module; decides the name of its logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum ServiceKind {
     App,
     Step,
     Extra,
@@ -29,24 +29,24 @@ pub enum Kind {
     Module,
 }
 
-impl Kind {
+impl ServiceKind {
     /// What sections of `config.ini` begin with, for those that have any.
     fn section_prefix(self) -> &'static str {
         match self {
-            Kind::App => "app_",
-            Kind::Step => "step_",
-            Kind::Extra => "extra_daemon_",
-            Kind::Module => "",
+            ServiceKind::App => "app_",
+            ServiceKind::Step => "step_",
+            ServiceKind::Extra => "extra_daemon_",
+            ServiceKind::Module => "",
         }
     }
 
     /// As in `app_hello_main.log`.
     pub fn word(self) -> &'static str {
         match self {
-            Kind::App => "app",
-            Kind::Step => "step",
-            Kind::Extra => "extra",
-            Kind::Module => "module",
+            ServiceKind::App => "app",
+            ServiceKind::Step => "step",
+            ServiceKind::Extra => "extra",
+            ServiceKind::Module => "module",
         }
     }
 }
@@ -55,7 +55,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ServiceId {
     pub plugin: String,
-    pub kind: Kind,
+    pub kind: ServiceKind,
     pub name: String,
 }
 
@@ -63,7 +63,7 @@ impl ServiceId {
     /// As files are named: `app_hello_main`.
     pub fn file_stem(&self) -> String {
         match self.kind {
-            Kind::Module => self.name.clone(),
+            ServiceKind::Module => self.name.clone(),
             kind => format!("{}_{}_{}", kind.word(), self.plugin, self.name),
         }
     }
@@ -71,7 +71,7 @@ impl ServiceId {
     /// The control group that it shares with the plugin's other services.
     pub fn group(&self) -> String {
         match self.kind {
-            Kind::Module => format!("module-{}", self.name),
+            ServiceKind::Module => format!("module-{}", self.name),
             _ => group_of(&self.plugin),
         }
     }
@@ -91,7 +91,7 @@ pub(in crate::run) fn group_of(plugin: &str) -> String {
 impl fmt::Display for ServiceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Module => f.write_str(&self.name),
+            ServiceKind::Module => f.write_str(&self.name),
             _ => write!(f, "{}/{}", self.plugin, self.name),
         }
     }
@@ -198,7 +198,7 @@ impl Service {
         for (section, kind, service) in Service::sections(plugin, site) {
             let Some(service) = service.transpose()? else { continue };
             let gives_back =
-                kind == Kind::Step && plugin.label.module == Module::Mfdata && retries::are_wanted(section);
+                kind == ServiceKind::Step && plugin.label.module == Module::Mfdata && retries::are_wanted(section);
             let retries = gives_back.then(|| retries::service_for(&service, plugin, section, site));
             for service in std::iter::once(service).chain(retries) {
                 if let Some(known) = services.iter().find(|known: &&Service| known.id == service.id) {
@@ -220,8 +220,8 @@ impl Service {
     pub fn sections<'p>(
         plugin: &'p Plugin,
         site: &Site,
-    ) -> Vec<(&'p Section, Kind, Option<Result<Service>>)> {
-        let kinds = [Kind::App, Kind::Step, Kind::Extra];
+    ) -> Vec<(&'p Section, ServiceKind, Option<Result<Service>>)> {
+        let kinds = [ServiceKind::App, ServiceKind::Step, ServiceKind::Extra];
         let mut found = Vec::new();
         for section in &plugin.config.sections {
             let kind = kinds.into_iter().find(|kind| section.name.starts_with(kind.section_prefix()));
@@ -236,7 +236,7 @@ impl Service {
     fn of_section(
         plugin: &Plugin,
         section: &Section,
-        kind: Kind,
+        kind: ServiceKind,
         name: &str,
         site: &Site,
     ) -> Result<Service> {
@@ -252,13 +252,13 @@ impl Service {
             ));
         }
         let debug = section.bool("debug");
-        let is_step = kind == Kind::Step && label.module == Module::Mfdata;
+        let is_step = kind == ServiceKind::Step && label.module == Module::Mfdata;
         let step = is_step.then(|| StepPlaceholders::new(plugin, section, name, site));
         let written = section.text("_cmd_and_args");
         let command = CommandLine::parse(written, name, plugin, section, step.as_ref())?;
         let seconds = |key: &str| Duration::from_secs(section.int(key).try_into().unwrap_or(0));
         let limit = |key: &str| u64::try_from(section.int(key)).ok().filter(|value| *value > 0);
-        let is_web_app = kind == Kind::App && label.module.has_nginx();
+        let is_web_app = kind == ServiceKind::App && label.module.has_nginx();
         let stop = if is_web_app {
             let signal = section.int("smart_stop_signal");
             if !(1..=LAST_SIGNAL).contains(&signal) {
@@ -273,7 +273,7 @@ impl Service {
         } else {
             // A step may work on a file as long as its time-out says.
             let own = seconds("timeout");
-            let delay = if kind == Kind::Step && !own.is_zero() { own } else { seconds("graceful_timeout") };
+            let delay = if kind == ServiceKind::Step && !own.is_zero() { own } else { seconds("graceful_timeout") };
             Stop { drain: Duration::ZERO, signal: 15, delay }
         };
         let readiness = if command.uses_socket() { Readiness::Socket } else { Readiness::AtOnce };
@@ -311,7 +311,7 @@ impl Service {
         readiness: Readiness,
     ) -> Service {
         Service {
-            id: ServiceId { plugin: String::new(), kind: Kind::Module, name: name.to_owned() },
+            id: ServiceId { plugin: String::new(), kind: ServiceKind::Module, name: name.to_owned() },
             home,
             command: CommandLine::of_words(words),
             workers: 1,

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::ServiceKind;
 use crate::text;
 
 /// How a worker is.
@@ -95,7 +95,7 @@ impl WorkerStatus {
 /// An app, a step or an extra daemon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceStatus {
-    pub kind: Kind,
+    pub kind: ServiceKind,
     pub name: String,
     pub workers: Vec<WorkerStatus>,
     /// What its `_http_test_endpoint` says; absent where there is none.

@@ -7,7 +7,7 @@ use super::fragment::{Fragment, Fragments};
 use crate::error::{Error, Problem, Result};
 use crate::plugin::Plugin;
 use crate::plugin::config::Section;
-use crate::run::{Kind, NginxSettings, Service, check_socket};
+use crate::run::{ServiceKind, NginxSettings, Service, check_socket};
 use crate::site::Site;
 use crate::text;
 
@@ -111,7 +111,7 @@ impl Reader<'_> {
         let count = config.apps().count();
         for section in config.apps() {
             let Some(name) = section.instance.as_deref() else { continue };
-            let service = services.iter().find(|it| it.id.kind == Kind::App && it.id.name == name);
+            let service = services.iter().find(|it| it.id.kind == ServiceKind::App && it.id.name == name);
             let sockets = self.sockets(service)?;
             let files = files(plugin, section, name, &mut candidate)?;
             candidate.apps.push(App {

@@ -16,7 +16,7 @@ use crate::plugin::Module;
 use crate::run::data::{self, Observer, Report, Task};
 use crate::run::model::{DataHome, RedisAddress, RedisSettings, Watched, queue_of};
 use crate::run::status::{State, WorkerStatus};
-use crate::run::{Kind, Readiness, Service, Settings, Stop};
+use crate::run::{ServiceKind, Readiness, Service, Settings, Stop};
 use crate::site::Site;
 
 /// How long redis may take to read what it has on disk before steps start without it.
@@ -150,7 +150,7 @@ impl DataFlow {
     pub(super) fn look_at_processes<'a>(&self, active: impl Iterator<Item = &'a Active>) {
         let Some(observer) = self.observer.borrow().clone() else { return };
         let services = active.flat_map(|active| &active.services);
-        let steps = services.filter(|service| service.id().kind == Kind::Step);
+        let steps = services.filter(|service| service.id().kind == ServiceKind::Step);
         let now: BTreeMap<String, Vec<ProcessId>> = steps
             .map(|step| {
                 let processes = step.slots().iter().filter_map(|slot| slot.serving_process());

@@ -180,10 +180,10 @@ fn is_below(name: &str, of: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Kind;
+    use crate::run::ServiceKind;
 
     fn id(name: &str) -> ServiceId {
-        ServiceId { plugin: "hello".to_owned(), kind: Kind::App, name: name.to_owned() }
+        ServiceId { plugin: "hello".to_owned(), kind: ServiceKind::App, name: name.to_owned() }
     }
 
     fn names(names: &[&str]) -> Vec<String> {

@@ -20,7 +20,7 @@ use crate::process::Birth;
 use crate::process::cgroup::{self, Groups};
 use crate::process::sockets::connections;
 use crate::run::nginx::running;
-use crate::run::{Kind, Limits, Service, Stop};
+use crate::run::{ServiceKind, Limits, Service, Stop};
 use crate::site::Environment;
 use crate::text;
 
@@ -111,7 +111,7 @@ impl Process {
         }
         logs.copy(from_out, &out, &last_output);
         // nginx, which has the connections of all, may have as many descriptors as we.
-        let open_files = if service.id.kind == Kind::Module { None } else { start.open_files };
+        let open_files = if service.id.kind == ServiceKind::Module { None } else { start.open_files };
         // Without one, the mark and the process group have to do.
         let name = format!("{}-{}-{}", service.id.file_stem(), start.worker, start.generation);
         let cgroup = start.groups.and_then(|groups| groups.group(&service.id.group(), &name).ok());

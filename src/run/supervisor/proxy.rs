@@ -15,7 +15,7 @@ use crate::plugin::{Module, Plugin};
 use crate::process::facts::children_of;
 use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure, running};
 use crate::run::status::{State, WorkerStatus};
-use crate::run::{Kind, LogSettings, Readiness, Service, ServiceId, Settings, Stop};
+use crate::run::{ServiceKind, LogSettings, Readiness, Service, ServiceId, Settings, Stop};
 use crate::site::Site;
 use crate::{text, threads};
 
@@ -342,12 +342,12 @@ fn collides(before: &BTreeSet<String>, after: &BTreeSet<String>) -> bool {
 
 /// What nginx is among the services of a module.
 pub(super) fn id() -> ServiceId {
-    ServiceId { plugin: String::new(), kind: Kind::Module, name: "nginx".to_owned() }
+    ServiceId { plugin: String::new(), kind: ServiceKind::Module, name: "nginx".to_owned() }
 }
 
 /// Where an app answers, as people type it.
 fn urls(app: &AppRoutes, settings: &Settings) -> (ServiceId, Vec<String>) {
-    let id = ServiceId { plugin: app.plugin.clone(), kind: Kind::App, name: app.app.clone() };
+    let id = ServiceId { plugin: app.plugin.clone(), kind: ServiceKind::App, name: app.app.clone() };
     let port = settings.nginx.port;
     let base = origin(settings);
     let slash = |path: &String| if path.ends_with('/') { path.clone() } else { format!("{path}/") };

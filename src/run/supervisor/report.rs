@@ -18,7 +18,7 @@ use crate::process::tree::Processes;
 use crate::run::data::Figures;
 use crate::run::model::{group_of, queue_of};
 use crate::run::status::{ModuleStatus, PluginStatus, QueueStatus, ServiceStatus, State, Test, WorkerStatus};
-use crate::run::{Kind, Plan, Service, ServiceId};
+use crate::run::{ServiceKind, Plan, Service, ServiceId};
 
 /// Between two looks whether everything has started, at most.
 const SETTLING: Duration = Duration::from_secs(2);
@@ -148,7 +148,7 @@ impl Supervisor {
             if id.plugin == name && !is_shown {
                 let (name, routes) = (id.name.clone(), urls.clone());
                 services.push(ServiceStatus {
-                    kind: Kind::App,
+                    kind: ServiceKind::App,
                     name,
                     workers: Vec::new(),
                     test: None,
@@ -216,7 +216,7 @@ impl Supervisor {
 /// What is known of their files, to the steps of mfdata.
 fn add_queues(plugins: &mut [PluginStatus], queues: &[Figures]) {
     for plugin in plugins {
-        for service in plugin.services.iter_mut().filter(|service| service.kind == Kind::Step) {
+        for service in plugin.services.iter_mut().filter(|service| service.kind == ServiceKind::Step) {
             let name = queue_of(&plugin.name, &service.name);
             let Some(found) = queues.iter().find(|queue| queue.queue == name) else { continue };
             plugin.problems.extend(found.problems.iter().cloned());
