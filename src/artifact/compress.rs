@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 use super::frame::{Encoder, Format, Frame};
 use super::frame_store::{FrameStore, Key};
 use super::group::{self, Group, PIECE};
-use super::manifest::{Entry, MemberKind};
+use super::manifest::{ManifestEntry, MemberKind};
 use super::metadata::hex;
 use super::record::{self, Records, Vouched};
 use super::source::Source;
 use super::spool::{Piece, Spool};
-use super::tree::{self, NodeKind, Node};
+use super::tree::{self, Node, NodeKind};
 use super::{header, secrets};
 use crate::error::{Error, Problem, Result};
 use crate::fs::{Instant, Stat};
@@ -34,7 +34,7 @@ pub(super) struct Compression<'a> {
 /// What the tree became, in the order of its members.
 #[derive(Default)]
 pub(super) struct Compressed {
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<ManifestEntry>,
     pub(super) pieces: Vec<Piece>,
     pub(super) warnings: Vec<Problem>,
     /// How many of the frames were in the store.
@@ -344,17 +344,17 @@ fn stat_of(node: &Node) -> Option<&Stat> {
     }
 }
 
-fn entry_of(node: &Node) -> Entry {
+fn entry_of(node: &Node) -> ManifestEntry {
     let kind = match &node.kind {
         NodeKind::Link { target } => MemberKind::Link { target: target.clone() },
         NodeKind::Directory { mode } | NodeKind::File { mode, .. } => MemberKind::directory(*mode),
     };
-    Entry { path: node.path.clone(), kind }
+    ManifestEntry { path: node.path.clone(), kind }
 }
 
-pub(super) fn file_entry(path: &str, mode: u32, size: u64, sha256: String) -> Entry {
+pub(super) fn file_entry(path: &str, mode: u32, size: u64, sha256: String) -> ManifestEntry {
     let mode = format!("{mode:04o}");
-    Entry { path: path.to_owned(), kind: MemberKind::File { size, mode, sha256 } }
+    ManifestEntry { path: path.to_owned(), kind: MemberKind::File { size, mode, sha256 } }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::header::BLOCK;
-use super::tree::{NodeKind, Node};
+use super::tree::{Node, NodeKind};
 
 const MEGABYTE: u64 = 1 << 20;
 /// Below this, zstd loses by starting afresh.

@@ -5,7 +5,7 @@
 use tar::{EntryType, Header};
 
 use super::ROOT;
-use super::tree::{NodeKind, Node};
+use super::tree::{Node, NodeKind};
 
 pub(super) const BLOCK: usize = 512;
 

@@ -10,11 +10,11 @@ use super::description::Description;
 use super::exclude::Exclusions;
 use super::head::{Head, refuse};
 use super::limits::Limits;
-use super::manifest::{Entry, MemberKind};
+use super::manifest::{ManifestEntry, MemberKind};
 use super::members::{Member, Members, Refusal, Type};
 use super::metadata::{Metadata, hex};
 use super::stream::{Extent, Stream};
-use super::tree::{NodeKind, Node, Tree};
+use super::tree::{Node, NodeKind, Tree};
 use super::{FILES, MANIFEST, METADATA, ROOT, describe};
 use crate::error::Result;
 use crate::{fs, text, threads};
@@ -25,7 +25,7 @@ const MOST_TEXT: u64 = 4 << 20;
 #[derive(Debug)]
 pub struct Inventory {
     /// Relative to the plugin's directory. As they are there: to be escaped when printed.
-    pub members: Vec<Entry>,
+    pub members: Vec<ManifestEntry>,
     pub metadata: Option<Metadata>,
     /// The contents that were asked for.
     pub texts: BTreeMap<String, String>,
@@ -47,7 +47,7 @@ impl Inventory {
     }
 
     /// Of a list of members alone, such as a manifest has.
-    pub fn of_members(mut members: Vec<Entry>) -> Inventory {
+    pub fn of_members(mut members: Vec<ManifestEntry>) -> Inventory {
         members.retain(|entry| !is_generated(&entry.path));
         Inventory { members, metadata: None, texts: BTreeMap::new() }
     }
@@ -83,9 +83,11 @@ impl Inventory {
         let nodes: Vec<Node> = [vec![tree.label], tree.nodes].concat();
         let member = |node: Node| match node.kind {
             NodeKind::Directory { mode } => {
-                Ok(vec![Entry { path: node.path, kind: MemberKind::directory(mode) }])
+                Ok(vec![ManifestEntry { path: node.path, kind: MemberKind::directory(mode) }])
             }
-            NodeKind::Link { target } => Ok(vec![Entry { path: node.path, kind: MemberKind::Link { target } }]),
+            NodeKind::Link { target } => {
+                Ok(vec![ManifestEntry { path: node.path, kind: MemberKind::Link { target } }])
+            }
             NodeKind::File { .. } => describe(dir, &node.path),
         };
         let members = threads::try_map(nodes, 1, member)?.concat();
@@ -96,13 +98,13 @@ impl Inventory {
 
 fn texts(
     dir: &Path,
-    members: &[Entry],
+    members: &[ManifestEntry],
     is_wanted: &dyn Fn(&str) -> bool,
 ) -> Result<BTreeMap<String, String>> {
-    let is_text = |entry: &&Entry| {
+    let is_text = |entry: &&ManifestEntry| {
         matches!(entry.kind, MemberKind::File { size, .. } if size <= MOST_TEXT) && is_wanted(&entry.path)
     };
-    let read = |entry: &Entry| {
+    let read = |entry: &ManifestEntry| {
         let content = fs::read(&dir.join(&entry.path))?;
         Ok((entry.path.clone(), String::from_utf8_lossy(&content).into_owned()))
     };
@@ -116,7 +118,7 @@ fn is_generated(path: &str) -> bool {
 struct Reading {
     members: Members<Stream>,
     head: Head,
-    entries: Vec<Entry>,
+    entries: Vec<ManifestEntry>,
     texts: BTreeMap<String, String>,
 }
 
@@ -132,12 +134,12 @@ impl Reading {
             if Head::wants(&path, &member)? {
                 let content = self.members.whole(member.size)?;
                 if !is_generated(&path) {
-                    self.entries.push(Entry { path: path.clone(), kind: file(&member, &content) });
+                    self.entries.push(ManifestEntry { path: path.clone(), kind: file(&member, &content) });
                 }
                 self.head.set(&path, content)?;
             } else if !path.is_empty() && !is_generated(&path) {
                 let kind = self.kind(&member, &path, is_wanted)?;
-                self.entries.push(Entry { path, kind });
+                self.entries.push(ManifestEntry { path, kind });
             }
         }
         Ok(())

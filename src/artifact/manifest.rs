@@ -19,12 +19,12 @@ const VERSION: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
     version: u32,
-    pub members: Vec<Entry>,
+    pub members: Vec<ManifestEntry>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written")]
-pub struct Entry {
+pub struct ManifestEntry {
     pub path: String,
     #[serde(flatten)]
     pub kind: MemberKind,
@@ -61,10 +61,10 @@ struct Written {
     target: Option<String>,
 }
 
-impl TryFrom<Written> for Entry {
+impl TryFrom<Written> for ManifestEntry {
     type Error = String;
 
-    fn try_from(written: Written) -> Result<Entry, String> {
+    fn try_from(written: Written) -> Result<ManifestEntry, String> {
         let Written { path, kind, mode, size, sha256, target } = written;
         let kind = match (kind.as_str(), mode, size, sha256, target) {
             ("directory", mode, ..) => MemberKind::Directory { mode },
@@ -72,7 +72,7 @@ impl TryFrom<Written> for Entry {
             ("link", _, _, _, Some(target)) => MemberKind::Link { target },
             _ => return Err(format!("an entry of the kind `{kind}` that is none")),
         };
-        Ok(Entry { path, kind })
+        Ok(ManifestEntry { path, kind })
     }
 }
 
@@ -127,14 +127,14 @@ impl MemberKind {
 impl Manifest {
     /// What the files add up to.
     pub(super) fn bytes(&self) -> u64 {
-        let size = |entry: &Entry| match entry.kind {
+        let size = |entry: &ManifestEntry| match entry.kind {
             MemberKind::File { size, .. } => size,
             MemberKind::Directory { .. } | MemberKind::Link { .. } => 0,
         };
         self.members.iter().map(size).fold(0, u64::saturating_add)
     }
 
-    pub(super) fn new(members: Vec<Entry>) -> Manifest {
+    pub(super) fn new(members: Vec<ManifestEntry>) -> Manifest {
         Manifest { version: VERSION, members }
     }
 
@@ -176,9 +176,9 @@ mod tests {
     fn a_manifest_has_one_member_per_line_and_is_read_back() {
         let file = MemberKind::File { size: 3, mode: "0644".to_owned(), sha256: "ab".to_owned() };
         let manifest = Manifest::new(vec![
-            Entry { path: "a".to_owned(), kind: MemberKind::Directory { mode: None } },
-            Entry { path: "a/b \"c\"".to_owned(), kind: file },
-            Entry { path: "l".to_owned(), kind: MemberKind::Link { target: "a".to_owned() } },
+            ManifestEntry { path: "a".to_owned(), kind: MemberKind::Directory { mode: None } },
+            ManifestEntry { path: "a/b \"c\"".to_owned(), kind: file },
+            ManifestEntry { path: "l".to_owned(), kind: MemberKind::Link { target: "a".to_owned() } },
         ]);
         let bytes = manifest.to_bytes().unwrap();
         assert_eq!(

@@ -63,7 +63,7 @@ pub use description::Description;
 pub use frame::Format;
 pub use inventory::Inventory;
 pub use limits::Limits;
-pub use manifest::{Entry, Manifest, MemberKind};
+pub use manifest::{Manifest, ManifestEntry, MemberKind};
 pub use metadata::Metadata;
 pub use node::DevPackages;
 pub use pack::{Inspection, Options, Packed, inspect, pack};

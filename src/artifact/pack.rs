@@ -20,11 +20,11 @@ use super::exclude::Exclusions;
 use super::frame::{Envelope, Format};
 use super::frame_store::FrameStore;
 use super::limits::Limits;
-use super::manifest::{Entry, Manifest};
+use super::manifest::{Manifest, ManifestEntry};
 use super::metadata::{Metadata, hex};
 use super::source::Source;
 use super::spool::{Piece, Spool};
-use super::tree::{NodeKind, Node, Survey, Tree};
+use super::tree::{Node, NodeKind, Survey, Tree};
 use super::{FILES, LABEL, MANIFEST, METADATA, ROOT, header, secrets};
 use crate::error::{At, Error, Problem, Result};
 use crate::fs::{self, AtomicFile, Instant};
@@ -124,7 +124,7 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    fn read_label(&self, node: &Node) -> Result<(Vec<u8>, Entry, Option<Problem>)> {
+    fn read_label(&self, node: &Node) -> Result<(Vec<u8>, ManifestEntry, Option<Problem>)> {
         let NodeKind::File { stat, .. } = &node.kind else {
             return Err(
                 Error::input(format!("`{LABEL}` is no file")).hint("put the label's one line in a file")

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::frame::Frame;
 use super::frame_store::{FrameStore, Key};
-use super::tree::{NodeKind, Node};
+use super::tree::{Node, NodeKind};
 use crate::error::Problem;
 use crate::fs::{Instant, Stat};
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::MANIFEST;
 use super::exclude;
-use super::manifest::{Entry, Manifest, MemberKind};
+use super::manifest::{Manifest, ManifestEntry, MemberKind};
 use super::metadata::hex;
 use crate::error::{At, Error, Result};
 use crate::fs;
@@ -57,7 +57,7 @@ impl fmt::Display for Damage {
 /// stands for all below.
 pub fn verify(
     home: &Path,
-    made: &[Entry],
+    made: &[ManifestEntry],
     made_after: &(dyn Fn(&Path) -> bool + Sync),
 ) -> Result<Vec<Damage>> {
     let file = home.join(MANIFEST);
@@ -70,9 +70,9 @@ pub fn verify(
     })?;
     let in_place: HashSet<&str> = made.iter().map(|entry| entry.path.as_str()).collect();
     let packed = manifest.members.iter().filter(|entry| !in_place.contains(entry.path.as_str()));
-    let members: Vec<&Entry> = packed.chain(made).collect();
+    let members: Vec<&ManifestEntry> = packed.chain(made).collect();
     let known: HashSet<&str> = members.iter().map(|entry| entry.path.as_str()).collect();
-    let members: Vec<&Entry> =
+    let members: Vec<&ManifestEntry> =
         members.into_iter().filter(|entry| !made_after(Path::new(&entry.path))).collect();
     let checked: Vec<Option<Damage>> = threads::try_map(members, 1, |entry| check(home, entry))?;
     let mut damages: Vec<Damage> = checked.into_iter().flatten().collect();
@@ -82,7 +82,7 @@ pub fn verify(
 }
 
 /// What is at `name` in `home`, as a manifest has it: a directory with all that is in it.
-pub fn describe(home: &Path, name: &str) -> Result<Vec<Entry>> {
+pub fn describe(home: &Path, name: &str) -> Result<Vec<ManifestEntry>> {
     let (mut entries, mut files) = (Vec::new(), Vec::new());
     let mut waiting = vec![name.to_owned()];
     while let Some(name) = waiting.pop() {
@@ -90,27 +90,27 @@ pub fn describe(home: &Path, name: &str) -> Result<Vec<Entry>> {
         let metadata = path.symlink_metadata().at("read", &path)?;
         if metadata.is_symlink() {
             let target = std::fs::read_link(&path).at("read", &path)?.to_string_lossy().into_owned();
-            entries.push(Entry { path: name, kind: MemberKind::Link { target } });
+            entries.push(ManifestEntry { path: name, kind: MemberKind::Link { target } });
         } else if metadata.is_dir() {
             for path in fs::list(&path)? {
                 let below = path.file_name().unwrap_or_default().to_string_lossy();
                 waiting.push(format!("{name}/{below}"));
             }
-            entries.push(Entry { path: name, kind: MemberKind::directory(metadata.mode()) });
+            entries.push(ManifestEntry { path: name, kind: MemberKind::directory(metadata.mode()) });
         } else {
             files.push((name, metadata.size(), format!("{:04o}", metadata.mode() & 0o7777)));
         }
     }
     let file = |(name, size, mode): (String, u64, String)| {
         let sha256 = digest(&home.join(&name))?;
-        Ok(Entry { path: name, kind: MemberKind::File { size, mode, sha256 } })
+        Ok(ManifestEntry { path: name, kind: MemberKind::File { size, mode, sha256 } })
     };
     entries.extend(threads::try_map(files, 1, file)?);
     entries.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(entries)
 }
 
-fn check(home: &Path, entry: &Entry) -> Result<Option<Damage>> {
+fn check(home: &Path, entry: &ManifestEntry) -> Result<Option<Damage>> {
     let path = home.join(&entry.path);
     let damage = |kind| Ok(Some(Damage { path: entry.path.clone(), kind }));
     let Ok(metadata) = path.symlink_metadata() else { return damage(DamageKind::Missing) };

@@ -3,7 +3,7 @@
 use super::Findings;
 use crate::plugin::config::Section;
 use crate::plugin::{ConfigProblem, Plugin};
-use crate::run::{CommandLine, ServiceKind, Service, check_socket};
+use crate::run::{CommandLine, Service, ServiceKind, check_socket};
 use crate::shims;
 use crate::site::{Environment, Site};
 use crate::text;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::Context;
 use super::annotations::{Level, annotate};
 use super::common::{Common, Places};
-use super::json::Entry;
+use super::json::ItemResult;
 use super::output::Output;
 use super::progress::Progress;
 use super::signals;
@@ -168,10 +168,10 @@ fn build_watched(
     let results: Vec<Result<Built>> = results.into_iter().map(|result| result.map(Built::from)).collect();
     if directories.len() > 1 && context.output.is_json() && results.iter().any(Result::is_err) {
         let entry = |(dir, result): (&PathBuf, &Result<Built>)| match result {
-            Ok(built) => Entry::Done(json!(built)),
-            Err(error) => Entry::failed(json!({"directory": dir.to_string_lossy()}), error),
+            Ok(built) => ItemResult::Done(json!(built)),
+            Err(error) => ItemResult::failed(json!({"directory": dir.to_string_lossy()}), error),
         };
-        let entries: Vec<Entry> = directories.iter().zip(&results).map(entry).collect();
+        let entries: Vec<ItemResult> = directories.iter().zip(&results).map(entry).collect();
         context.output.json(&entries);
     }
     all_or_problems(results)

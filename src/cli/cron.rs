@@ -8,7 +8,7 @@ use super::Context;
 use super::install::tell;
 use super::shells::Plugins;
 use super::signals;
-use crate::cron::{Entry, State};
+use crate::cron::{PluginJobs, State};
 use crate::env::enclosing_plugin;
 use crate::error::{Error, Fault, Problem, Result};
 use crate::install;
@@ -80,7 +80,7 @@ struct Shown<'a> {
 }
 
 fn show(arguments: &ShowArguments, context: &Context) -> Result<()> {
-    let mut found: Vec<(Module, Entry)> = Vec::new();
+    let mut found: Vec<(Module, PluginJobs)> = Vec::new();
     for module in modules(arguments.module.module.as_deref(), &context.site)? {
         let report = install::inspect_jobs(&module, &context.site, &mut |event| tell(context, event))?;
         report.warnings.iter().for_each(|warning| context.output.warnings(warning));
@@ -119,7 +119,7 @@ fn show(arguments: &ShowArguments, context: &Context) -> Result<()> {
 /// Every name has to be that of a plugin that is there.
 fn require(
     names: &[String],
-    found: &[(Module, Entry)],
+    found: &[(Module, PluginJobs)],
     arguments: &ShowArguments,
     context: &Context,
 ) -> Result<()> {
@@ -139,7 +139,7 @@ fn require(
     Ok(())
 }
 
-fn shown<'a>(module: &'a Module, entry: &'a Entry) -> Shown<'a> {
+fn shown<'a>(module: &'a Module, entry: &'a PluginJobs) -> Shown<'a> {
     let problems = entry.problem.iter().flat_map(|error| &error.problems);
     Shown {
         name: &entry.name,
@@ -158,7 +158,7 @@ fn shown<'a>(module: &'a Module, entry: &'a Entry) -> Shown<'a> {
 }
 
 /// What is wrong with a plugin's jobs, and that the crontab is not as it should be.
-fn problems(entry: &Entry) -> Vec<Problem> {
+fn problems(entry: &PluginJobs) -> Vec<Problem> {
     let mut problems = entry.problem.clone().map(|error| error.problems).unwrap_or_default();
     if matches!(entry.state, State::Missing | State::Different | State::Stale) {
         problems.push(Problem {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::Context;
-use crate::cron::{Ended, Job, Output};
+use crate::cron::{CronJob, Ended, Output};
 use crate::error::{At, Error, Result};
 use crate::plugin::Module;
 use crate::{exit, text};
@@ -90,7 +90,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     }
 }
 
-fn job(arguments: &Arguments, context: &Context) -> Result<Job> {
+fn job(arguments: &Arguments, context: &Context) -> Result<CronJob> {
     let site = &context.site;
     let module = site.module.clone().unwrap_or(Module::Mfserv);
     let runtime_home = site.runtime_home(&module);
@@ -99,7 +99,7 @@ fn job(arguments: &Arguments, context: &Context) -> Result<Job> {
         true => Some(user_path(&arguments.load_env_file, &site.home)?),
         false => None,
     };
-    Ok(Job {
+    Ok(CronJob {
         words: arguments.command.clone(),
         shell: arguments.shell.clone(),
         settings,

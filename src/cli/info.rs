@@ -11,7 +11,7 @@ use super::Context;
 use super::exec::BaseOption;
 use super::installed::find;
 use super::shells::Plugins;
-use crate::artifact::{self, Artifact, Entry, FILES, Limits, MANIFEST, Manifest, Metadata};
+use crate::artifact::{self, Artifact, FILES, Limits, MANIFEST, Manifest, ManifestEntry, Metadata};
 use crate::contents::{Contents, Ecosystem, PackageSize, Sizes};
 use crate::error::{Error, Result};
 use crate::fs;
@@ -60,7 +60,7 @@ struct Known {
     metadata: Metadata,
     files: Vec<String>,
     /// With sizes, where whoever packed it wrote them down.
-    members: Option<Vec<Entry>>,
+    members: Option<Vec<ManifestEntry>>,
     home: Option<PathBuf>,
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
-use super::json::Entry;
+use super::json::ItemResult;
 use crate::error::{Error, Fault, Result};
 use crate::plugin::Module;
 use crate::run::Control;
@@ -63,12 +63,12 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                 waiting += 1;
                 let shown = text::visible_bytes(path.as_os_str().as_encoded_bytes());
                 context.output.line(&shown);
-                entries.push(Entry::Done(json!({"file": file, "path": shown, "warnings": warnings})));
+                entries.push(ItemResult::Done(json!({"file": file, "path": shown, "warnings": warnings})));
                 warnings.iter().for_each(|warning| context.output.warning(warning));
             }
             Err(error) => {
                 fault = error.fault;
-                entries.push(Entry::failed(json!({"file": file}), &error));
+                entries.push(ItemResult::failed(json!({"file": file}), &error));
                 problems.extend(error.problems);
             }
         }
@@ -79,7 +79,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             if waiting == 1 { "the file waits" } else { "the files wait" }
         ));
     }
-    if context.output.is_json() && Entry::are_worth_a_list(&entries) {
+    if context.output.is_json() && ItemResult::are_worth_a_list(&entries) {
         context.output.json(&entries);
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Context;
 use super::exec::BaseOption;
 use super::in_service;
-use super::json::Entry;
+use super::json::ItemResult;
 use super::signals;
 use crate::artifact::Metadata;
 use crate::error::{Error, Fault, Result};
@@ -185,20 +185,20 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                     false => Ok(()),
                 };
                 entries.push(match &told {
-                    Ok(()) => Entry::Done(entry),
-                    Err(error) => Entry::failed(entry, error),
+                    Ok(()) => ItemResult::Done(entry),
+                    Err(error) => ItemResult::failed(entry, error),
                 });
                 problems.extend(told.err().into_iter().flat_map(|error| error.problems));
             }
             Err(error) if error.fault == Fault::Interrupted => return Err(error),
             Err(error) => {
                 fault = error.fault;
-                entries.push(Entry::failed(json!({"file": file.to_string_lossy()}), &error));
+                entries.push(ItemResult::failed(json!({"file": file.to_string_lossy()}), &error));
                 problems.extend(error.problems);
             }
         }
     }
-    if context.output.is_json() && Entry::are_worth_a_list(&entries) {
+    if context.output.is_json() && ItemResult::are_worth_a_list(&entries) {
         context.output.json(&entries);
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }
@@ -243,12 +243,14 @@ pub(super) fn provision(arguments: &ProvisionArguments, context: &Context) -> Re
                     let outcome = word(outcome);
                     (
                         outcome,
-                        Entry::Done(json!({"file": shown, "name": name.to_string(), "outcome": outcome})),
+                        ItemResult::Done(
+                            json!({"file": shown, "name": name.to_string(), "outcome": outcome}),
+                        ),
                     )
                 }
                 Err(error) => {
                     let what = json!({"file": shown, "name": null, "outcome": "failed"});
-                    let entry = Entry::failed(what, &error);
+                    let entry = ItemResult::failed(what, &error);
                     fault = error.fault;
                     problems.extend(error.problems);
                     ("failed", entry)

@@ -20,7 +20,7 @@ use super::style::Look;
 use super::table::{Cell, table};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::graph::{self, Target};
-use crate::install::{self, Event, Report};
+use crate::install::{self, Event, Verification};
 use crate::installed::{Base, Bases, InstallState, Installed};
 use crate::plugin::{Label, Module, PluginName};
 use crate::run::UpModule;
@@ -308,12 +308,12 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
     for (_, plugin) in &plugins {
         let shown = text::visible(&plugin.name);
         let (unchecked, by_postinstall, damages) = match install::verify(plugin, &context.site)? {
-            Report::Checked { damages, fault, by_postinstall } => {
+            Verification::Checked { damages, fault, by_postinstall } => {
                 let damages = damages.iter().map(ToString::to_string).chain(fault).collect();
                 (None, by_postinstall, damages)
             }
-            Report::Unchecked(reason) => (Some(reason), 0, Vec::new()),
-            Report::Corrupt(reason) => (None, 0, vec![reason]),
+            Verification::Unchecked(reason) => (Some(reason), 0, Vec::new()),
+            Verification::Corrupt(reason) => (None, 0, vec![reason]),
         };
         if !arguments.json && !arguments.quiet && damages.is_empty() {
             match unchecked {

@@ -97,7 +97,7 @@ fn has_events(matches: &ArgMatches) -> bool {
 /// One of several things that a command was to deal with, in its place among the others.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(super) enum Entry {
+pub(super) enum ItemResult {
     Done(Value),
     Failed {
         #[serde(flatten)]
@@ -107,14 +107,14 @@ pub(super) enum Entry {
     },
 }
 
-impl Entry {
-    pub(super) fn failed(what: Value, error: &Error) -> Entry {
-        Entry::Failed { what, failure: Failure::from(error) }
+impl ItemResult {
+    pub(super) fn failed(what: Value, error: &Error) -> ItemResult {
+        ItemResult::Failed { what, failure: Failure::from(error) }
     }
 
     /// Whether a list says more than the failure of the one thing there is.
-    pub(super) fn are_worth_a_list(entries: &[Entry]) -> bool {
-        !matches!(entries, [Entry::Failed { .. }])
+    pub(super) fn are_worth_a_list(entries: &[ItemResult]) -> bool {
+        !matches!(entries, [ItemResult::Failed { .. }])
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::packages::{Ecosystem, Package};
 use super::{CONFIGURATION, Contents};
-use crate::artifact::{Entry, MemberKind, Metadata};
+use crate::artifact::{ManifestEntry, MemberKind, Metadata};
 
 /// Something that is there in one, or not the same in both.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -65,7 +65,7 @@ fn sorted(contents: &Contents) -> Sorted {
 }
 
 /// What a file is, in a few words that differ where it does. Directories are told by what is in them.
-fn described(entry: &Entry) -> Option<String> {
+fn described(entry: &ManifestEntry) -> Option<String> {
     match &entry.kind {
         MemberKind::Directory { .. } => None,
         MemberKind::Link { target } => Some(format!("a link to {target}")),

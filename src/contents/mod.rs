@@ -11,7 +11,7 @@ pub use size::{Branch, PackageSize, Sizes};
 
 use std::path::Path;
 
-use crate::artifact::{Description, Entry, Inventory, Limits, Metadata};
+use crate::artifact::{Description, Inventory, Limits, ManifestEntry, Metadata};
 use crate::error::Result;
 use packages::{Owners, tells_of_package};
 
@@ -55,7 +55,7 @@ impl Contents {
     }
 
     /// Of a list of members alone: packages of Node.js are without their versions.
-    pub fn of_members(members: Vec<Entry>) -> Contents {
+    pub fn of_members(members: Vec<ManifestEntry>) -> Contents {
         Contents::new(Inventory::of_members(members))
     }
 

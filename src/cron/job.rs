@@ -26,7 +26,7 @@ use crate::threads;
 
 /// What to run, and how.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct CronJob {
     /// The words of a command; a single one that holds blanks is a line for the shell.
     pub words: Vec<OsString>,
     pub shell: PathBuf,
@@ -72,7 +72,7 @@ enum Event {
     Signal(i32),
 }
 
-impl Job {
+impl CronJob {
     /// Runs to the end. `warn` is told what does not keep the job from running.
     pub fn run(&self, warn: &dyn Fn(&Error)) -> Result<Ended> {
         std::thread::sleep(random_below(self.random_sleep));
@@ -234,7 +234,7 @@ mod tests {
             (vec!["tool", "--exec", "$HOME", "it's", ""], "tool --exec '$HOME' 'it'\\''s' ''"),
             (vec!["true;false"], "'true;false'"),
         ] {
-            let job = Job {
+            let job = CronJob {
                 words: words.into_iter().map(OsString::from).collect(),
                 shell: PathBuf::from("/bin/sh"),
                 settings: None,

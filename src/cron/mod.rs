@@ -1,4 +1,4 @@
-//! Jobs from cron: plugins' jobs in the user's crontab ([`sync`]), and one run of a job ([`Job`]): one command, alone
+//! Jobs from cron: plugins' jobs in the user's crontab ([`sync`]), and one run of a job ([`CronJob`]): one command, alone
 //! where it has to be, for so long and no longer, with its output in a log.
 
 mod blocks;
@@ -13,8 +13,8 @@ mod plugin;
 mod sync;
 mod variables;
 
-pub use job::{Ended, Job, Output};
-pub use sync::{Entry, Report, Scope, State, has_jobs, inspect, sync};
+pub use job::{CronJob, Ended, Output};
+pub use sync::{JobsReport, PluginJobs, Scope, State, has_jobs, inspect, sync};
 
 use std::path::Path;
 

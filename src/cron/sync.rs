@@ -49,7 +49,7 @@ pub enum State {
 
 /// One plugin.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct PluginJobs {
     pub name: String,
     /// As it was found.
     pub state: State,
@@ -59,7 +59,7 @@ pub struct Entry {
     pub problem: Option<Error>,
 }
 
-impl Entry {
+impl PluginJobs {
     /// How many of the lines are jobs, and no variables.
     pub fn jobs(&self) -> usize {
         self.lines.iter().filter(|line| variables::is_job(line)).count()
@@ -68,8 +68,8 @@ impl Entry {
 
 /// Every plugin that was looked at, by name.
 #[derive(Debug, Default)]
-pub struct Report {
-    pub entries: Vec<Entry>,
+pub struct JobsReport {
+    pub entries: Vec<PluginJobs>,
     pub warnings: Vec<Error>,
 }
 
@@ -87,7 +87,7 @@ pub fn has_jobs(home: &Path) -> bool {
 }
 
 /// Looks and changes nothing.
-pub fn inspect(scope: &Scope<'_>, site: &Site) -> Result<Report> {
+pub fn inspect(scope: &Scope<'_>, site: &Site) -> Result<JobsReport> {
     let mut expected = Expected::of(scope, site);
     let Some(crontab) = Crontab::find(site) else {
         expected.refuse_jobs_without_cron()?;
@@ -99,7 +99,7 @@ pub fn inspect(scope: &Scope<'_>, site: &Site) -> Result<Report> {
 }
 
 /// Makes the crontab what it should be; the report is on how it was before.
-pub fn sync(scope: &Scope<'_>, site: &Site, on_wait: &mut dyn FnMut(&str)) -> Result<Report> {
+pub fn sync(scope: &Scope<'_>, site: &Site, on_wait: &mut dyn FnMut(&str)) -> Result<JobsReport> {
     let mut expected = Expected::of(scope, site);
     let Some(crontab) = Crontab::find(site) else {
         expected.refuse_jobs_without_cron()?;
@@ -237,7 +237,7 @@ impl Expected {
         crontab: &Crontab<'_>,
         content: &[u8],
         error: Error,
-    ) -> Result<Report> {
+    ) -> Result<JobsReport> {
         let names = self.names_that_differ(content);
         let mut wanted = self.wanted.clone();
         for name in &names {
@@ -258,7 +258,7 @@ impl Expected {
         Ok(self.report(scope, content))
     }
 
-    fn report(&self, scope: &Scope<'_>, content: &[u8]) -> Report {
+    fn report(&self, scope: &Scope<'_>, content: &[u8]) -> JobsReport {
         let blocks = Blocks::parse(content);
         let is_named = |name: &str| scope.plugins.contains_key(name);
         let found: Vec<_> = blocks.of(&self.owner, &is_named).collect();
@@ -276,7 +276,7 @@ impl Expected {
                 [block] if block.is(content, &self.owner, &lines) => State::Present,
                 _ => State::Different,
             };
-            Entry { name: name.to_owned(), state, lines, problem: self.problems.get(name).cloned() }
+            PluginJobs { name: name.to_owned(), state, lines, problem: self.problems.get(name).cloned() }
         };
         let mut warnings = self.warnings.clone();
         let unfinished = blocks.unfinished.iter().filter(|found| found.module == self.owner.module);
@@ -288,7 +288,7 @@ impl Expected {
             ))
             .hint("remove that line, and the jobs behind it that are the plugin's, with `crontab -e`")
         }));
-        Report { entries: names.into_iter().map(entry).collect(), warnings }
+        JobsReport { entries: names.into_iter().map(entry).collect(), warnings }
     }
 }
 

@@ -173,7 +173,7 @@ pub struct Job<'a> {
     pub upgrade: &'a Upgrade,
     /// Everything that the tools write.
     pub log: Log,
-    pub report: Report<'a>,
+    pub report: Reporter<'a>,
 }
 
 impl Job<'_> {
@@ -186,13 +186,13 @@ impl Job<'_> {
 
 /// Where an action says what it is doing.
 #[derive(Clone, Copy)]
-pub struct Report<'a> {
+pub struct Reporter<'a> {
     pub(super) observer: &'a dyn Observer,
     pub(super) project: &'a Path,
     pub(super) task: &'a str,
 }
 
-impl Report<'_> {
+impl Reporter<'_> {
     /// The name of the task.
     pub fn task(&self) -> &str {
         self.task

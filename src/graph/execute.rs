@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::time::Instant as Clock;
 
-use super::action::{Job, Report};
+use super::action::{Job, Reporter};
 use super::decide::{Stale, whole_outputs};
 use super::observer::Event;
 use super::outputs::{self, Made, SetAside};
@@ -135,7 +135,7 @@ fn run(project: &Project<'_>, task: &Task, stale: &Stale, log: Log) -> Result<Ma
         offline: project.mode.offline,
         upgrade: &upgrade,
         log,
-        report: Report { observer: project.observer, project: &project.dir, task: &task.name },
+        report: Reporter { observer: project.observer, project: &project.dir, task: &task.name },
     };
     let result = if task.action.works_in_place() {
         run_in_place(project, task, stale, &mut job)

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::virtualenv::VIRTUALENV;
-use crate::artifact::{self, Entry, MemberKind};
+use crate::artifact::{self, ManifestEntry, MemberKind};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::python::{Interpreter, virtualenv};
@@ -21,7 +21,7 @@ const MADE_BY_US: &str = ".mwp_installed.json";
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Made {
     pub(super) python: Python,
-    members: Vec<Entry>,
+    members: Vec<ManifestEntry>,
 }
 
 /// The interpreter that a virtualenv belongs to.
@@ -104,7 +104,7 @@ impl MadeAfter {
     }
 
     /// What we made, as it has to be.
-    pub(super) fn members(&self) -> &[Entry] {
+    pub(super) fn members(&self) -> &[ManifestEntry] {
         self.made.as_ref().map_or(&[], |made| &made.members)
     }
 

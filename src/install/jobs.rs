@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Event;
-use crate::cron::{self, Report, Scope};
+use crate::cron::{self, JobsReport, Scope};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::fs;
 use crate::installed::{Base, InstallState};
@@ -101,7 +101,7 @@ pub(super) fn catch_up(base: &Base, site: &Site) {
 }
 
 /// Makes the user's crontab what the plugins in the module's own base say, and nothing more of that base.
-pub fn sync_jobs(module: &Module, site: &Site, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Report> {
+pub fn sync_jobs(module: &Module, site: &Site, on_event: &mut dyn FnMut(Event<'_>)) -> Result<JobsReport> {
     let base = Base::new(None, module, site);
     // Where nothing was ever installed, nothing is made.
     let _lock = if base.dir.exists() { Some(base.lock("cron sync", site, on_event)?) } else { None };
@@ -110,7 +110,7 @@ pub fn sync_jobs(module: &Module, site: &Site, on_event: &mut dyn FnMut(Event<'_
 }
 
 /// What should be in the user's crontab, and whether it is.
-pub fn inspect_jobs(module: &Module, site: &Site, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Report> {
+pub fn inspect_jobs(module: &Module, site: &Site, on_event: &mut dyn FnMut(Event<'_>)) -> Result<JobsReport> {
     let base = Base::new(None, module, site);
     base.settle(site, on_event)?;
     let scope = Scope { module, base: &base.dir, plugins: plugins(&base, module)?, all: true };

@@ -52,7 +52,7 @@ pub use repackage::repackage;
 pub use repair::repair;
 pub use runner::{NoRunner, Runner};
 pub use uninstall::uninstall;
-pub use verify::{Report, verify};
+pub use verify::{Verification, verify};
 
 use crate::error::Error;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Event;
 use super::home::MadeAfter;
-use super::verify::{Report, verify};
+use super::verify::{Verification, verify};
 use crate::artifact::{self, Damage, Description, Packed};
 use crate::error::{At, Error, Fault, Problem, Result};
 use crate::fs::{self, Staging};
@@ -51,7 +51,7 @@ pub fn repackage(
                 .hint("install it again from its .plugin file"));
         }
     }
-    if let Report::Checked { damages, .. } = verify(&installed, site)?
+    if let Verification::Checked { damages, .. } = verify(&installed, site)?
         && !damages.is_empty()
     {
         let damaged = |damage: &Damage| Problem {

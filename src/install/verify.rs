@@ -11,7 +11,7 @@ use crate::installed::{InstallState, Installed};
 use crate::site::Site;
 
 #[derive(Debug)]
-pub enum Report {
+pub enum Verification {
     Checked {
         damages: Vec<Damage>,
         /// Why its virtualenv cannot be used.
@@ -25,17 +25,20 @@ pub enum Report {
     Corrupt(String),
 }
 
-pub fn verify(installed: &Installed, site: &Site) -> Result<Report> {
+pub fn verify(installed: &Installed, site: &Site) -> Result<Verification> {
     match &installed.state {
-        InstallState::Devlink(_) => return Ok(Report::Unchecked("it is a devlink")),
+        InstallState::Devlink(_) => return Ok(Verification::Unchecked("it is a devlink")),
         InstallState::Broken(target) => {
-            return Ok(Report::Corrupt(format!("it is a link to nothing: {}", crate::text::path(target))));
+            return Ok(Verification::Corrupt(format!(
+                "it is a link to nothing: {}",
+                crate::text::path(target)
+            )));
         }
-        InstallState::Corrupt(reason) => return Ok(Report::Corrupt(reason.clone())),
+        InstallState::Corrupt(reason) => return Ok(Verification::Corrupt(reason.clone())),
         InstallState::Installed(_) => {}
     }
     if !fs::exists(&installed.home.join(artifact::MANIFEST)) {
-        return Ok(Report::Unchecked("it was packed by upstream's tools, without a manifest"));
+        return Ok(Verification::Unchecked("it was packed by upstream's tools, without a manifest"));
     }
     let made_after = MadeAfter::of(&installed.home)?;
     let mut damages =
@@ -43,5 +46,5 @@ pub fn verify(installed: &Installed, site: &Site) -> Result<Report> {
     damages.extend(bytecode::foreign(&installed.home, &|path| made_after.contains(path), site)?);
     damages.sort();
     let fault = env::virtualenv_fault(&installed.home.join(VIRTUALENV));
-    Ok(Report::Checked { damages, fault, by_postinstall: made_after.by_postinstall() })
+    Ok(Verification::Checked { damages, fault, by_postinstall: made_after.by_postinstall() })
 }

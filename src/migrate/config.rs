@@ -6,7 +6,7 @@ mod steps;
 use std::collections::BTreeMap;
 
 use super::ini::{Ini, Item, Key, Section};
-use super::{Facts, Report, variables};
+use super::{Facts, Findings, variables};
 use crate::plugin::config::Schema;
 
 /// Keys of `[general]` that have a `_` in front today.
@@ -61,7 +61,7 @@ impl Leftovers {
 }
 
 /// The whole file, in place.
-pub(super) fn migrate(ini: &mut Ini, facts: &Facts<'_>, report: &mut Report) -> Leftovers {
+pub(super) fn migrate(ini: &mut Ini, facts: &Facts<'_>, report: &mut Findings) -> Leftovers {
     for section in &mut ini.sections {
         for item in &mut section.items {
             if let Item::Key(key) = item {
@@ -112,7 +112,7 @@ fn instance(section: &str) -> &str {
     ["app_", "step_", "extra_daemon_"].iter().find_map(|kind| section.strip_prefix(kind)).unwrap_or(section)
 }
 
-fn rename_variables(key: &mut Key, facts: &Facts<'_>, report: &mut Report) {
+fn rename_variables(key: &mut Key, facts: &Facts<'_>, report: &mut Findings) {
     let value = key.value();
     let renamed = variables::renamed(&value).into_owned();
     if renamed != value {
@@ -140,7 +140,7 @@ fn rename_variables(key: &mut Key, facts: &Facts<'_>, report: &mut Report) {
 }
 
 /// Returns whether the plugin wants a redis of its own.
-fn general(section: &mut Section, facts: &Facts<'_>, report: &mut Report) -> bool {
+fn general(section: &mut Section, facts: &Facts<'_>, report: &mut Findings) -> bool {
     for key in PRIVATE {
         section.rename(key, &format!("_{key}"));
     }
@@ -186,7 +186,7 @@ fn general(section: &mut Section, facts: &Facts<'_>, report: &mut Report) -> boo
 }
 
 /// What `redis_service=1` started, as a daemon of the plugin.
-fn add_redis(ini: &mut Ini, facts: &Facts<'_>, report: &mut Report) {
+fn add_redis(ini: &mut Ini, facts: &Facts<'_>, report: &mut Findings) {
     let section = ini.section_or_new("extra_daemon_redis");
     let socket = format!("{{{{MFMODULE_RUNTIME_HOME}}}}/var/redis_{}.socket", facts.name);
     section.set("_cmd_and_args", &format!("redis-server --port 0 --save \"\" --unixsocket {socket}"));
@@ -207,7 +207,7 @@ fn unknown_keys(
     schema: &Schema,
     left: &mut Leftovers,
     facts: &Facts<'_>,
-    report: &mut Report,
+    report: &mut Findings,
 ) {
     let Some(known) = schema.section(&section.name) else { return };
     let unknown: Vec<String> =

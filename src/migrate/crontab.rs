@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Facts, Report, variables};
+use super::{Facts, Findings, variables};
 use crate::error::Result;
 
 const FILE: &str = "crontab";
@@ -13,7 +13,7 @@ static LAYER: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"layer_wrapper\s+--layers=plugin_([A-Za-z0-9_-]+)@[a-z0-9]+\s+--\s+").expect("a pattern")
 });
 
-pub(super) fn migrate(facts: &Facts<'_>, report: &mut Report) -> Result<()> {
+pub(super) fn migrate(facts: &Facts<'_>, report: &mut Findings) -> Result<()> {
     let Some(old) = facts.read(FILE)? else { return Ok(()) };
     let mut new = String::new();
     for (index, line) in old.lines().enumerate() {

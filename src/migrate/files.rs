@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Change, Facts, Report, variables};
+use super::{Change, Facts, Findings, variables};
 use crate::error::Result;
 use crate::fs;
 use crate::plugin::{LABEL_FILE, Module, PluginName};
@@ -28,7 +28,7 @@ const NO_CODE: [&str; 6] = ["node_modules", "local", SOURCES, SOURCES_2, "tmp_bu
 /// The largest file that is looked at.
 const LARGEST_CODE: u64 = 1 << 20;
 
-pub(super) fn migrate(facts: &Facts<'_>, site: &Site, report: &mut Report) -> Result<()> {
+pub(super) fn migrate(facts: &Facts<'_>, site: &Site, report: &mut Findings) -> Result<()> {
     if !fs::exists(&facts.dir.join(LABEL_FILE)) {
         report.write(LABEL_FILE, None, format!("plugin_{}@{}\n", facts.name, facts.module));
     }
@@ -41,7 +41,7 @@ pub(super) fn migrate(facts: &Facts<'_>, site: &Site, report: &mut Report) -> Re
     Ok(())
 }
 
-fn sources(facts: &Facts<'_>, report: &mut Report) -> Result<()> {
+fn sources(facts: &Facts<'_>, report: &mut Findings) -> Result<()> {
     let mut dir = SOURCES;
     if fs::exists(&facts.dir.join(SOURCES_2)) {
         if !facts.from_python2 {
@@ -83,7 +83,7 @@ fn has_wheels(dir: &Path) -> bool {
     files.iter().any(|path| path.extension().is_some_and(|extension| extension == "whl"))
 }
 
-fn layers(facts: &Facts<'_>, report: &mut Report) -> Result<()> {
+fn layers(facts: &Facts<'_>, report: &mut Findings) -> Result<()> {
     let Some(old) = facts.read(LAYERS)? else {
         let mut new = String::new();
         if fs::exists(&facts.dir.join(SOURCES)) || fs::exists(&facts.dir.join(SOURCES_2)) {
@@ -135,7 +135,7 @@ fn layers(facts: &Facts<'_>, report: &mut Report) -> Result<()> {
 }
 
 /// The module gives the socket of redis itself.
-fn extra_env(old: String, report: &mut Report) {
+fn extra_env(old: String, report: &mut Findings) {
     let is_redis = |line: &&str| line.to_ascii_uppercase().contains("REDIS") && line.contains("socket");
     let has_own = report.notes.iter().any(|note| note.text.contains("extra_daemon_redis"));
     let lines = old.lines().filter(|line| has_own || !is_redis(line));
@@ -147,7 +147,7 @@ fn extra_env(old: String, report: &mut Report) {
     }
 }
 
-fn makefile_and_ignored(facts: &Facts<'_>, site: &Site, report: &mut Report) -> Result<()> {
+fn makefile_and_ignored(facts: &Facts<'_>, site: &Site, report: &mut Findings) -> Result<()> {
     static OLD: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"\$[({](?:MFCOM_HOME[)}]/share|MFEXT_HOME[)}]/opt/misc/share)/plugin\.mk")
             .expect("a pattern")
@@ -220,7 +220,7 @@ pub(super) fn of_code(dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// Variables of another name in code: told, and changed on request. In fragments of nginx they are changed at once.
-pub(super) fn code(facts: &Facts<'_>, report: &mut Report) -> Result<()> {
+pub(super) fn code(facts: &Facts<'_>, report: &mut Findings) -> Result<()> {
     for path in of_code(facts.dir)? {
         let relative = path.strip_prefix(facts.dir).unwrap_or(&path).to_owned();
         let is_known = report

@@ -104,13 +104,13 @@ impl Facts<'_> {
 
 /// What the parts found.
 #[derive(Debug, Default)]
-struct Report {
+struct Findings {
     changes: Vec<Change>,
     notes: Vec<Note>,
     problems: Vec<Problem>,
 }
 
-impl Report {
+impl Findings {
     /// Line 0 is none.
     fn note(&mut self, file: impl Into<PathBuf>, line: usize, text: String) {
         self.notes.push(Note { file: file.into(), line: (line > 0).then_some(line), text });
@@ -145,7 +145,7 @@ pub fn plan(request: &Request<'_>, site: &Site) -> Result<Migration> {
         return Err(Error::input(format!("{} is no plugin: it has no `{CONFIG_FILE}`", text::path(dir)))
             .hint("go to the directory of a plugin, or name it: `mwp migrate DIR`"));
     };
-    let mut report = Report::default();
+    let mut report = Findings::default();
     if fs::exists(&dir.join(FORMAT_VERSION_FILE)) {
         return code_alone(request, report);
     }
@@ -177,12 +177,12 @@ pub fn plan(request: &Request<'_>, site: &Site) -> Result<Migration> {
         return Err(Error::many(Fault::Input, report.problems));
     }
     report.write(FORMAT_VERSION_FILE, None, "1.0.0\n".to_owned());
-    let Report { changes, notes, .. } = report;
+    let Findings { changes, notes, .. } = report;
     Ok(Migration { changes, notes })
 }
 
 /// What is left to change in a plugin that is current.
-fn code_alone(request: &Request<'_>, mut report: Report) -> Result<Migration> {
+fn code_alone(request: &Request<'_>, mut report: Findings) -> Result<Migration> {
     if request.code {
         let label = crate::plugin::Label::read(request.dir)?;
         let facts = Facts {
@@ -196,7 +196,7 @@ fn code_alone(request: &Request<'_>, mut report: Report) -> Result<Migration> {
         };
         files::code(&facts, &mut report)?;
     }
-    let Report { changes, notes, .. } = report;
+    let Findings { changes, notes, .. } = report;
     Ok(Migration { changes, notes })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Facts, Report, files};
+use super::{Facts, Findings, files};
 use crate::site::Site;
 use crate::tools::Tools;
 
@@ -27,7 +27,7 @@ for path in sys.argv[1:]:
 "#;
 
 /// Without a python3 there is nobody to ask.
-pub(super) fn check(facts: &Facts<'_>, site: &Site, report: &mut Report) {
+pub(super) fn check(facts: &Facts<'_>, site: &Site, report: &mut Findings) {
     let tools = Tools::new(site, facts.dir);
     let Some(python) = tools.find("python3") else { return };
     let files = files::of_code(facts.dir).unwrap_or_default();

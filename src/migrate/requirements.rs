@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Change, Facts, Report};
+use super::{Change, Facts, Findings};
 use crate::error::Result;
 use crate::fs;
 
@@ -19,7 +19,7 @@ pub fn distribution_of(module: &str) -> &str {
 }
 
 /// `of_config`: what the configuration of today needs.
-pub(super) fn migrate(of_config: &[String], facts: &Facts<'_>, report: &mut Report) -> Result<()> {
+pub(super) fn migrate(of_config: &[String], facts: &Facts<'_>, report: &mut Findings) -> Result<()> {
     let is_renamed = report
         .changes
         .iter()

@@ -20,8 +20,8 @@ pub mod tail;
 pub use control::{Control, Reply, Request};
 pub use export::{Roster, Runner, Which, Worker, Written, circus, other_runner, systemd};
 pub use model::{
-    CommandLine, HealthTest, ServiceKind, Limits, LogSettings, LogTarget, NginxSettings, Plan, Plans, Readiness,
-    Service, ServiceId, Settings, Stop, check_socket, plan, plans, status,
+    CommandLine, HealthTest, Limits, LogSettings, LogTarget, NginxSettings, Plan, Plans, Readiness, Service,
+    ServiceId, ServiceKind, Settings, Stop, check_socket, plan, plans, status,
 };
 pub use runner::UpModule;
 pub use supervisor::guard;

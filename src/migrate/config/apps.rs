@@ -2,7 +2,7 @@
 
 use super::Leftovers;
 use crate::migrate::ini::{Item, Key, Section};
-use crate::migrate::{Facts, Report};
+use crate::migrate::{Facts, Findings};
 
 /// Whether the section stays.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) fn migrate(
     section: &mut Section,
     facts: &Facts<'_>,
     left: &mut Leftovers,
-    report: &mut Report,
+    report: &mut Findings,
 ) -> Kept {
     let is_of_old = section.keys().all(|key| !key.name.starts_with('_'));
     if let Some(kind) = section.take("type").first() {

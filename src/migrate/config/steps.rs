@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::Leftovers;
-use crate::migrate::Report;
+use crate::migrate::Findings;
 use crate::migrate::ini::{Key, Section};
 
 /// Keys that have no effect any more.
@@ -14,7 +14,7 @@ const DROPPED: [&str; 2] = ["max_age_variance", "__before_start"];
 const DROPPED_ARGUMENTS: [&str; 3] =
     ["redis-unix-socket-path", "failure-policy-move-keep-tags", "failure-policy-move-keep-tags-suffix"];
 
-pub(super) fn migrate(section: &mut Section, left: &mut Leftovers, report: &mut Report) {
+pub(super) fn migrate(section: &mut Section, left: &mut Leftovers, report: &mut Findings) {
     let is_of_old = section.get("cmd").is_some();
     if is_of_old {
         let arguments = arguments(section, left);
@@ -91,7 +91,7 @@ fn word(section: &Section, left: &mut Leftovers, name: &str, value: &str) -> Str
 }
 
 /// The condition of a switch plugin as a rule.
-fn switch(section: &mut Section, left: &mut Leftovers, report: &mut Report) {
+fn switch(section: &mut Section, left: &mut Leftovers, report: &mut Findings) {
     let hardlink = section
         .take("switch_use_hardlink")
         .first()

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use super::Origin;
 use super::problem::{ConfigProblem, Findings, Place};
-use super::reader::{Document, Entry, MistakeKind, Section};
+use super::reader::{Document, MistakeKind, Section, WrittenEntry};
 use super::schema::Schema;
 use super::variant::{Fit, Key};
 use crate::text;
@@ -45,7 +45,7 @@ impl GivenSection<'_> {
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     pub(super) name: &'a str,
-    pub(super) entry: &'a Entry,
+    pub(super) entry: &'a WrittenEntry,
     pub(super) source: &'a Source,
     fit: Fit,
 }
@@ -67,7 +67,7 @@ impl Source {
     }
 
     /// Where a value begins; its key, where it has none.
-    pub(super) fn origin(&self, entry: &Entry) -> Origin {
+    pub(super) fn origin(&self, entry: &WrittenEntry) -> Origin {
         let start = if entry.value.is_empty() { entry.key_span.start } else { entry.value_span.start };
         Origin { file: self.path.clone(), line: entry.line, column: self.document.column(start) }
     }
@@ -172,7 +172,7 @@ fn is_overridable(
     if section.name == "general" {
         let keys = schema.section("general").map(|general| &general.keys);
         let public = |key: &str| !key.starts_with('_') && keys.is_some_and(|keys| keys.contains_key(key));
-        let is_operators = |entry: &Entry| public(Key::parse(&entry.key).name);
+        let is_operators = |entry: &WrittenEntry| public(Key::parse(&entry.key).name);
         if section.entries.iter().all(is_operators) {
             return true;
         }
@@ -202,7 +202,7 @@ fn not_overridable(place: &Place<'_>) -> ConfigProblem {
 
 fn add<'a>(
     section: &mut GivenSection<'a>,
-    entry: &'a Entry,
+    entry: &'a WrittenEntry,
     key: Key<'a>,
     source: &'a Source,
     configuration_name: &str,

@@ -39,9 +39,9 @@ use value::Context;
 
 pub use module_settings::{ModuleSettings, Setting, default_variables};
 pub use problem::ConfigProblem;
-pub use reader::{Document, Entry as WrittenEntry, Mistake, MistakeKind, Section as WrittenSection};
+pub use reader::{Document, Mistake, MistakeKind, Section as WrittenSection, WrittenEntry};
 pub use rewrite::NewValue;
-pub use schema::{KeySchema, ValueKind, Schema, SectionSchema};
+pub use schema::{KeySchema, Schema, SectionSchema, ValueKind};
 pub use templates::{TemplateMistake, Templates};
 pub use value::Value;
 pub(crate) use value::version_fault;
@@ -79,11 +79,11 @@ pub struct Section {
     /// Of its heading.
     pub origin: Origin,
     /// The given keys in the order of the files, then the defaults.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<CheckedKey>,
 }
 
 #[derive(Debug, Clone, Serialize)]
-pub struct Entry {
+pub struct CheckedKey {
     /// Without its variant.
     pub key: String,
     pub value: Value,
@@ -132,7 +132,7 @@ impl Config {
 }
 
 impl Section {
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&CheckedKey> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 

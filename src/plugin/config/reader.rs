@@ -30,12 +30,12 @@ pub struct Section {
     pub line: usize,
     /// The name without the brackets.
     pub name_span: Range<usize>,
-    pub entries: Vec<Entry>,
+    pub entries: Vec<WrittenEntry>,
 }
 
 /// A key with its value.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct WrittenEntry {
     /// As written, with its variant: `debug[DEV]`.
     pub key: String,
     pub line: usize,
@@ -118,7 +118,7 @@ impl Document {
 }
 
 impl Section {
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&WrittenEntry> {
         self.entries.iter().find(|entry| entry.key == key)
     }
 }
@@ -255,7 +255,7 @@ impl Parser {
         let value_start = offset + before.len() + 1 + leading;
         let entries = &mut self.sections[section].entries;
         self.open_entry = (!key.is_empty()).then_some(entries.len());
-        entries.push(Entry {
+        entries.push(WrittenEntry {
             key: key.to_owned(),
             line: number,
             key_span: offset..offset + key.len(),

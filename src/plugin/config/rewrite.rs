@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::reader::{Document, Entry, is_space};
+use super::reader::{Document, WrittenEntry, is_space};
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -85,7 +85,7 @@ impl Document {
 
 impl Document {
     /// The white space in front of a key.
-    fn indentation(&self, entry: &Entry) -> &str {
+    fn indentation(&self, entry: &WrittenEntry) -> &str {
         let before = &self.text[..entry.key_span.start];
         &before[before.rfind(['\n', '\r']).map_or(0, |end| end + 1)..]
     }

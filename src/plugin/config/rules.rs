@@ -1,7 +1,7 @@
 //! Rules that tie several keys together: what must fit, and what one key forces upon others.
 
 use super::problem::{ConfigProblem, Findings};
-use super::{Entry, Section};
+use super::{CheckedKey, Section};
 use crate::plugin::Module;
 use crate::site::Site;
 
@@ -58,7 +58,7 @@ fn step(section: &Section, findings: &mut Findings) {
     }
 }
 
-fn report(section: &Section, entry: &Entry, reason: &str, hint: &str, findings: &mut Findings) {
+fn report(section: &Section, entry: &CheckedKey, reason: &str, hint: &str, findings: &mut Findings) {
     let Some(origin) = &entry.origin else { return };
     let problem = ConfigProblem::at(origin, &section.name, Some(&entry.key), reason);
     findings.problem(problem.found(entry.value.to_string()).hint(hint));

@@ -8,7 +8,7 @@ use super::problem::{ConfigProblem, Findings};
 use super::schema::{KeySchema, Schema, SectionSchema};
 use super::value::{self, Context, Value};
 use super::variant::Key;
-use super::{Entry, Origin, Section};
+use super::{CheckedKey, Origin, Section};
 use crate::text;
 
 pub(super) struct Validator<'a> {
@@ -62,7 +62,7 @@ impl Validator<'_> {
             );
             findings.problem(ConfigProblem::new(&place, &reason).hint("choose a shorter name"));
         }
-        let mut entries: Vec<Entry> =
+        let mut entries: Vec<CheckedKey> =
             given.keys.iter().filter_map(|key| self.entry(given, schema, key, findings)).collect();
         for (name, key) in &schema.keys {
             if given.has(name) {
@@ -73,7 +73,7 @@ impl Validator<'_> {
                 let hint = format!("add `{name} = …` below `[{}]`", given.name);
                 findings.problem(ConfigProblem::new(&place, &reason).allowed(name.clone()).hint(hint));
             } else if let Ok(read) = value::read(key, &key.default, &self.surroundings) {
-                entries.push(Entry { key: name.clone(), value: read.value, origin: None });
+                entries.push(CheckedKey { key: name.clone(), value: read.value, origin: None });
             }
         }
         if !schema.free {
@@ -93,7 +93,7 @@ impl Validator<'_> {
         schema: &SectionSchema,
         given: &Given<'_>,
         findings: &mut Findings,
-    ) -> Option<Entry> {
+    ) -> Option<CheckedKey> {
         let place = given.source.place(given.entry.line, section.name, Some(&given.entry.key));
         let key = schema.keys.get(given.name);
         if key.is_none() && !schema.free {
@@ -115,7 +115,7 @@ impl Validator<'_> {
         };
         let value = self.value(key, &rendered, written, &place, findings)?;
         self.warn_of_the_undefined(key, written, &value, &place, findings);
-        Some(Entry { key: given.name.to_owned(), value, origin: Some(origin) })
+        Some(CheckedKey { key: given.name.to_owned(), value, origin: Some(origin) })
     }
 
     fn value(

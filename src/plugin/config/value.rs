@@ -107,7 +107,9 @@ pub(super) fn read(key: &KeySchema, text: &str, around: &Context<'_>) -> Result<
         ValueKind::String if key.required && text.is_empty() => return refuse("some text is required"),
         ValueKind::String if key.required => Value::Text(text.to_owned()).into(),
         ValueKind::String => Value::Text(without_null(text).to_owned()).into(),
-        ValueKind::Enum if key.values.iter().any(|value| value == text) => Value::Text(text.to_owned()).into(),
+        ValueKind::Enum if key.values.iter().any(|value| value == text) => {
+            Value::Text(text.to_owned()).into()
+        }
         ValueKind::Enum => {
             let values: Vec<_> = key.values.iter().map(|value| format!("`{value}`")).collect();
             return refuse(&format!("{} are allowed", values.join(", ")));

@@ -15,7 +15,7 @@ mod observer;
 mod queue;
 mod server;
 
-pub use observer::{Figures, Observer, Report, Task};
+pub use observer::{Figures, Observer, QueueReport, Task};
 pub use server::{arguments, check, find};
 
 /// How many files a list tells of at most.

@@ -65,7 +65,7 @@ pub struct Figures {
 
 /// All that is known.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Report {
+pub struct QueueReport {
     pub queues: Vec<Figures>,
     /// Why redis takes nothing.
     pub redis: Option<String>,
@@ -73,10 +73,10 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-impl Report {
+impl QueueReport {
     /// There is none, for this reason.
-    pub fn out_of_order(reason: &str) -> Report {
-        Report { redis: Some(reason.to_owned()), ..Report::default() }
+    pub fn out_of_order(reason: &str) -> QueueReport {
+        QueueReport { redis: Some(reason.to_owned()), ..QueueReport::default() }
     }
 }
 
@@ -85,7 +85,7 @@ enum Message {
     Follow(Task, oneshot::Sender<()>),
     /// A process of the step has started: what another had read the news of is told again.
     Started(Vec<String>),
-    Report(oneshot::Sender<Report>),
+    Report(oneshot::Sender<QueueReport>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -111,7 +111,7 @@ impl Observer {
         let _ = self.orders.send(Message::Started(queues));
     }
 
-    pub async fn report(&self) -> Option<Report> {
+    pub async fn report(&self) -> Option<QueueReport> {
         let (sender, report) = oneshot::channel();
         self.orders.send(Message::Report(sender)).ok()?;
         report.await.ok()
@@ -497,7 +497,7 @@ impl Thread {
         Some(format!("{problem}: files wait in their directories"))
     }
 
-    fn report(&mut self) -> Report {
+    fn report(&mut self) -> QueueReport {
         let counters = self.read_counters();
         self.note_redis(counters.clone().map(|_| None));
         let counters = counters.ok();
@@ -532,7 +532,7 @@ impl Thread {
         }
         let is_late = self.directories.values().any(|known| known.watch.is_none() && known.problem.is_none());
         let why = self.watcher_problem.as_ref().filter(|_| is_late);
-        Report {
+        QueueReport {
             queues: queues.into_values().collect(),
             redis: self.redis_problem(),
             warnings: why

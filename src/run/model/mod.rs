@@ -18,7 +18,7 @@ pub(super) use data_home::{UNFINISHED, is_unfinished, queue_of};
 pub use plan::{Plan, Plans, plan, plans};
 pub use redis_address::RedisAddress;
 pub(super) use service::group_of;
-pub use service::{HealthTest, ServiceKind, Limits, Readiness, Service, ServiceId, Stop, check_socket};
+pub use service::{HealthTest, Limits, Readiness, Service, ServiceId, ServiceKind, Stop, check_socket};
 pub use settings::{
     DataSettings, GUESS_FILE_TYPE, InternalPlugins, Kept, LogSettings, LogTarget, NginxSettings,
     RedisSettings, SWITCH, Settings, SupervisorSettings, Workload,

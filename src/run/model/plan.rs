@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{ServiceKind, Service, Settings, Watched, watched};
+use super::{Service, ServiceKind, Settings, Watched, watched};
 use crate::env::{PluginEnvironment, Under, append_programs};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::installed::{Base, InstallState, Installed};

@@ -197,8 +197,9 @@ impl Service {
         let mut services = Vec::new();
         for (section, kind, service) in Service::sections(plugin, site) {
             let Some(service) = service.transpose()? else { continue };
-            let gives_back =
-                kind == ServiceKind::Step && plugin.label.module == Module::Mfdata && retries::are_wanted(section);
+            let gives_back = kind == ServiceKind::Step
+                && plugin.label.module == Module::Mfdata
+                && retries::are_wanted(section);
             let retries = gives_back.then(|| retries::service_for(&service, plugin, section, site));
             for service in std::iter::once(service).chain(retries) {
                 if let Some(known) = services.iter().find(|known: &&Service| known.id == service.id) {
@@ -273,7 +274,8 @@ impl Service {
         } else {
             // A step may work on a file as long as its time-out says.
             let own = seconds("timeout");
-            let delay = if kind == ServiceKind::Step && !own.is_zero() { own } else { seconds("graceful_timeout") };
+            let delay =
+                if kind == ServiceKind::Step && !own.is_zero() { own } else { seconds("graceful_timeout") };
             Stop { drain: Duration::ZERO, signal: 15, delay }
         };
         let readiness = if command.uses_socket() { Readiness::Socket } else { Readiness::AtOnce };

@@ -7,7 +7,7 @@ use super::fragment::{Fragment, Fragments};
 use crate::error::{Error, Problem, Result};
 use crate::plugin::Plugin;
 use crate::plugin::config::Section;
-use crate::run::{ServiceKind, NginxSettings, Service, check_socket};
+use crate::run::{NginxSettings, Service, ServiceKind, check_socket};
 use crate::site::Site;
 use crate::text;
 

@@ -10,13 +10,13 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::reconcile::Active;
 use super::service::stop_all;
-use super::slot::{Context, Job, ProcessId, Slot};
+use super::slot::{Context, ProcessId, ProcessSpec, Slot};
 use crate::error::{Error, Result};
 use crate::plugin::Module;
-use crate::run::data::{self, Observer, Report, Task};
+use crate::run::data::{self, Observer, QueueReport, Task};
 use crate::run::model::{DataHome, RedisAddress, RedisSettings, Watched, queue_of};
 use crate::run::status::{State, WorkerStatus};
-use crate::run::{ServiceKind, Readiness, Service, Settings, Stop};
+use crate::run::{Readiness, Service, ServiceKind, Settings, Stop};
 use crate::site::Site;
 
 /// How long redis may take to read what it has on disk before steps start without it.
@@ -40,7 +40,7 @@ pub(super) struct DataFlow {
 
 struct Redis {
     slot: Rc<Slot>,
-    job: Rc<Job>,
+    spec: Rc<ProcessSpec>,
     settings: RedisSettings,
 }
 
@@ -104,11 +104,11 @@ impl DataFlow {
         if is_known {
             return Ok(());
         }
-        let job = self.job(settings, site)?;
-        let slot = slot.unwrap_or_else(|| Slot::new(1, Rc::clone(&job), &self.around));
-        slot.replace(Rc::clone(&job));
+        let spec = self.spec(settings, site)?;
+        let slot = slot.unwrap_or_else(|| Slot::new(1, Rc::clone(&spec), &self.around));
+        slot.replace(Rc::clone(&spec));
         *self.redis.borrow_mut() =
-            Some(Redis { slot: Rc::clone(&slot), job, settings: settings.redis.clone() });
+            Some(Redis { slot: Rc::clone(&slot), spec, settings: settings.redis.clone() });
         self.wait_until_it_answers(&slot).await;
         Ok(())
     }
@@ -128,7 +128,7 @@ impl DataFlow {
         self.around.var.parent().unwrap_or(&self.around.var).to_owned()
     }
 
-    fn job(&self, settings: &Settings, site: &Site) -> Result<Rc<Job>> {
+    fn spec(&self, settings: &Settings, site: &Site) -> Result<Rc<ProcessSpec>> {
         let socket = self.around.var.join("redis.socket");
         data::check(&socket)?;
         let program = data::find(site)?;
@@ -138,7 +138,7 @@ impl DataFlow {
         let service = Service::of_module("redis", self.home(), words, stop, Readiness::AtOnce);
         let mut environment = site.environment.clone();
         environment.set(super::children::VAR, self.around.var.as_os_str());
-        Ok(Rc::new(Job {
+        Ok(Rc::new(ProcessSpec {
             service,
             environment,
             start_timeout: settings.supervisor.start_timeout,
@@ -168,12 +168,12 @@ impl DataFlow {
         }
     }
 
-    pub(super) async fn report(&self) -> Report {
-        let Some(observer) = self.observer.borrow().clone() else { return Report::default() };
+    pub(super) async fn report(&self) -> QueueReport {
+        let Some(observer) = self.observer.borrow().clone() else { return QueueReport::default() };
         match tokio::time::timeout(PATIENCE, observer.report()).await {
             Ok(Some(report)) => report,
-            Ok(None) => Report::out_of_order("the observer has ended: files are not noticed"),
-            Err(_) => Report::out_of_order("the observer is busy: how many files wait is not known"),
+            Ok(None) => QueueReport::out_of_order("the observer has ended: files are not noticed"),
+            Err(_) => QueueReport::out_of_order("the observer is busy: how many files wait is not known"),
         }
     }
 
@@ -191,7 +191,7 @@ impl DataFlow {
             return Err(Error::input(format!("{} has no redis of its own", self.module))
                 .hint("`mwp status` says why, if it should have one"));
         };
-        redis.slot.replace(Rc::clone(&redis.job));
+        redis.slot.replace(Rc::clone(&redis.spec));
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Supervisor;
 use super::desired::name_of;
 use super::service::{Supervised, stop_all};
-use super::slot::{Job, Slot};
+use super::slot::{ProcessSpec, Slot};
 use super::swap::served_anew;
 use crate::error::{Error, Result};
 use crate::text;
@@ -21,7 +21,7 @@ struct Found {
     names: Vec<String>,
     /// Every worker of the plugin.
     workers: Vec<String>,
-    slots: Vec<(Rc<Job>, Rc<Slot>)>,
+    slots: Vec<(Rc<ProcessSpec>, Rc<Slot>)>,
 }
 
 impl Supervisor {
@@ -47,8 +47,8 @@ impl Supervisor {
         let found = self.find(name)?;
         self.desired.start(&found.names, &found.workers)?;
         let before: Vec<_> = found.slots.iter().map(|(_, slot)| slot.serving_process()).collect();
-        for (job, slot) in &found.slots {
-            slot.replace(Rc::clone(job));
+        for (spec, slot) in &found.slots {
+            slot.replace(Rc::clone(spec));
         }
         let outcome = if wait { served_anew(&found.slots, &before).await } else { Ok(()) };
         drop(busy);
@@ -123,8 +123,9 @@ impl Supervisor {
             });
             return Err(unknown(what, known.collect()));
         }
-        let of_worker =
-            |(job, slot): (Rc<Job>, Rc<Slot>)| format!("{}/{}", name_of(&job.service.id), slot.worker);
+        let of_worker = |(spec, slot): (Rc<ProcessSpec>, Rc<Slot>)| {
+            format!("{}/{}", name_of(&spec.service.id), slot.worker)
+        };
         let names = match (service, worker) {
             (None, _) => vec![plugin.to_owned()],
             (Some(_), None) => services.iter().map(|service| name_of(service.id())).collect(),

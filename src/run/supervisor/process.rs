@@ -20,7 +20,7 @@ use crate::process::Birth;
 use crate::process::cgroup::{self, Groups};
 use crate::process::sockets::connections;
 use crate::run::nginx::running;
-use crate::run::{ServiceKind, Limits, Service, Stop};
+use crate::run::{Limits, Service, ServiceKind, Stop};
 use crate::site::Environment;
 use crate::text;
 

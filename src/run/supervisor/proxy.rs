@@ -8,14 +8,14 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::service::stop_all;
-use super::slot::{Context, Job, Slot};
+use super::slot::{Context, ProcessSpec, Slot};
 use crate::error::{Error, Problem, Result};
 use crate::fs::{self, put_aside_when_due};
 use crate::plugin::{Module, Plugin};
 use crate::process::facts::children_of;
 use crate::run::nginx::{AppRoutes, Configured, Inputs, Nginx, configure, running};
 use crate::run::status::{State, WorkerStatus};
-use crate::run::{ServiceKind, LogSettings, Readiness, Service, ServiceId, Settings, Stop};
+use crate::run::{LogSettings, Readiness, Service, ServiceId, ServiceKind, Settings, Stop};
 use crate::site::Site;
 use crate::{text, threads};
 
@@ -57,7 +57,7 @@ impl OldWorkers {
 #[derive(Default)]
 struct Front {
     slot: Option<Rc<Slot>>,
-    job: Option<Rc<Job>>,
+    spec: Option<Rc<ProcessSpec>>,
     /// What nginx has read.
     text: String,
     /// Where it listens by that.
@@ -185,14 +185,14 @@ impl Proxy {
         match slot {
             Some(slot) if is_running && !collides(&before, &addresses) => self.reload(&slot).await,
             Some(slot) => {
-                let job = self.job(nginx, &conf, settings, site);
-                slot.replace(job);
+                let spec = self.spec(nginx, &conf, settings, site);
+                slot.replace(spec);
                 Ok(OldWorkers::default())
             }
             None => {
-                let job = self.job(nginx, &conf, settings, site);
-                let slot = Slot::new(1, Rc::clone(&job), &self.around);
-                slot.replace(job);
+                let spec = self.spec(nginx, &conf, settings, site);
+                let slot = Slot::new(1, Rc::clone(&spec), &self.around);
+                slot.replace(spec);
                 self.state.borrow_mut().slot = Some(slot);
                 Ok(OldWorkers::default())
             }
@@ -207,7 +207,7 @@ impl Proxy {
         }
     }
 
-    fn job(&self, nginx: &Nginx, conf: &Path, settings: &Settings, site: &Site) -> Rc<Job> {
+    fn spec(&self, nginx: &Nginx, conf: &Path, settings: &Settings, site: &Site) -> Rc<ProcessSpec> {
         let arguments = nginx.arguments(conf, &self.prefix());
         let words = std::iter::once(nginx.program.clone().into_os_string()).chain(arguments);
         let words = words.map(|word| word.to_string_lossy().into_owned()).collect();
@@ -215,14 +215,14 @@ impl Proxy {
         let stop = Stop { drain: Duration::ZERO, signal: running::QUIT, delay };
         // It has workers once it listens.
         let service = Service::of_module("nginx", self.prefix(), words, stop, Readiness::Children);
-        let job = Rc::new(Job {
+        let spec = Rc::new(ProcessSpec {
             service,
             environment: site.environment.clone(),
             start_timeout: settings.supervisor.start_timeout,
             longest_wait: settings.supervisor.backoff_max,
         });
-        self.state.borrow_mut().job = Some(Rc::clone(&job));
-        job
+        self.state.borrow_mut().spec = Some(Rc::clone(&spec));
+        spec
     }
 
     /// Has nginx read its configuration, and waits until it has taken it.
@@ -253,11 +253,11 @@ impl Proxy {
     }
 
     pub(super) async fn restart(&self) -> Result<()> {
-        let (slot, job) = {
+        let (slot, spec) = {
             let state = self.state.borrow();
-            (state.slot.clone(), state.job.clone())
+            (state.slot.clone(), state.spec.clone())
         };
-        let (Some(slot), Some(job)) = (slot, job) else {
+        let (Some(slot), Some(spec)) = (slot, spec) else {
             return Err(Error::input(format!("{} has no nginx", self.module))
                 .hint("`mwp status` says why, if it should have one"));
         };
@@ -265,7 +265,7 @@ impl Proxy {
             // New workers take over from old ones without a gap; the ports stay open.
             return self.reload(&slot).await.map(drop);
         }
-        slot.replace(job);
+        slot.replace(spec);
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::proxy::OldWorkers;
 use super::service::{Supervised, stop_all};
-use super::slot::{Job, Slot};
+use super::slot::{ProcessSpec, Slot};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::process::GroupLimits;
 use crate::run::model::group_of;
@@ -33,19 +33,19 @@ impl Active {
 
 impl Supervisor {
     /// What the services of a plan are started with.
-    pub(super) fn jobs(&self, plan: &Plan) -> Vec<Rc<Job>> {
+    pub(super) fn specs(&self, plan: &Plan) -> Vec<Rc<ProcessSpec>> {
         let settings = self.settings.borrow();
-        let job = |service: &crate::run::Service| {
+        let spec = |service: &crate::run::Service| {
             let mut environment = plan.environment_of(service);
             environment.set(super::children::VAR, self.around.var.as_os_str());
-            Rc::new(Job {
+            Rc::new(ProcessSpec {
                 service: service.clone(),
                 environment,
                 start_timeout: service.start_timeout.unwrap_or(settings.supervisor.start_timeout),
                 longest_wait: settings.supervisor.backoff_max,
             })
         };
-        plan.services.iter().map(job).collect()
+        plan.services.iter().map(spec).collect()
     }
 
     /// Looks at everything whenever somebody asks for it; requests that come meanwhile are one.
@@ -198,15 +198,15 @@ impl Supervisor {
         }
         let mut old = active.remove(plan.name()).map(|active| active.services).unwrap_or_default();
         let (mut services, mut surplus) = (Vec::new(), Vec::new());
-        for job in self.jobs(plan) {
-            let mut service = match take(&mut old, &job) {
+        for spec in self.specs(plan) {
+            let mut service = match take(&mut old, &spec) {
                 Some(known) => known,
-                None => Supervised::new(Rc::clone(&job), &self.around),
+                None => Supervised::new(Rc::clone(&spec), &self.around),
             };
-            surplus.extend(service.fit(Rc::clone(&job), &self.around));
+            surplus.extend(service.fit(Rc::clone(&spec), &self.around));
             for slot in service.slots() {
-                if !self.desired.is_stopped(&job.service.id, slot.worker) {
-                    slot.replace(Rc::clone(&job));
+                if !self.desired.is_stopped(&spec.service.id, slot.worker) {
+                    slot.replace(Rc::clone(&spec));
                 }
             }
             services.push(service);
@@ -280,9 +280,9 @@ impl Supervisor {
     }
 }
 
-/// The service of this job, out of those that are known.
-pub(super) fn take(known: &mut Vec<Supervised>, job: &Job) -> Option<Supervised> {
-    let at = known.iter().position(|service| *service.id() == job.service.id)?;
+/// The service of this spec, out of those that are known.
+pub(super) fn take(known: &mut Vec<Supervised>, spec: &ProcessSpec) -> Option<Supervised> {
+    let at = known.iter().position(|service| *service.id() == spec.service.id)?;
     Some(known.swap_remove(at))
 }
 

@@ -18,7 +18,7 @@ use crate::process::tree::Processes;
 use crate::run::data::Figures;
 use crate::run::model::{group_of, queue_of};
 use crate::run::status::{ModuleStatus, PluginStatus, QueueStatus, ServiceStatus, State, Test, WorkerStatus};
-use crate::run::{ServiceKind, Plan, Service, ServiceId};
+use crate::run::{Plan, Service, ServiceId, ServiceKind};
 
 /// Between two looks whether everything has started, at most.
 const SETTLING: Duration = Duration::from_secs(2);

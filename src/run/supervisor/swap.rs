@@ -11,7 +11,7 @@ use super::Supervisor;
 use super::desired::Busy;
 use super::reconcile::{Active, stop_once_unused, take};
 use super::service::{Supervised, prepare, stop_all};
-use super::slot::{Job, Outcome, ProcessId, Slot};
+use super::slot::{Outcome, ProcessId, ProcessSpec, Slot};
 use crate::error::{Error, Result};
 use crate::run::Plan;
 use crate::run::status::State;
@@ -21,9 +21,9 @@ use crate::text;
 const GRACE: Duration = Duration::from_millis(700);
 
 /// A service of a new version, with a slot for each of its workers.
-type Room = (Rc<Job>, Vec<Rc<Slot>>);
+type Room = (Rc<ProcessSpec>, Vec<Rc<Slot>>);
 /// A slot, and what is to serve in it.
-type Pair = (Rc<Job>, Rc<Slot>);
+type Pair = (Rc<ProcessSpec>, Rc<Slot>);
 
 impl Supervisor {
     /// Puts what is in the plugin's home into service in place of what runs. All of it is in service when this returns
@@ -77,7 +77,7 @@ impl Supervisor {
         let refused = match self.proxy_accepts(&plan).await {
             // While nginx was asked one of them may have died.
             Ok(()) => {
-                pairs.iter().find_map(|(job, slot)| slot.is_ready().err().map(|why| place(job, slot, &why)))
+                pairs.iter().find_map(|(spec, slot)| slot.is_ready().err().map(|why| place(spec, slot, &why)))
             }
             Err(reason) => Some(reason),
         };
@@ -88,11 +88,11 @@ impl Supervisor {
             return Err(self.call_off(name, pairs, &reason).await);
         }
         self.note(&format!("{name}: the new version takes over"));
-        for (job, slot) in &pairs {
+        for (spec, slot) in &pairs {
             if let Err(reason) = slot.commit() {
                 // Out of service as soon as it was in it: it starts again, and is waited for below.
-                self.note(&format!("{name}: {}", place(job, slot, &reason)));
-                slot.replace(Rc::clone(job));
+                self.note(&format!("{name}: {}", place(spec, slot, &reason)));
+                slot.replace(Rc::clone(spec));
             }
         }
         let surplus = self.adopt(&plan, services);
@@ -126,14 +126,14 @@ impl Supervisor {
         let active = self.active.borrow();
         let old = active.get(plan.name()).map(|active| active.services.as_slice()).unwrap_or_default();
         let (mut services, mut pairs) = (Vec::new(), Vec::new());
-        for job in self.jobs(plan) {
-            let slots = match old.iter().find(|service| *service.id() == job.service.id) {
-                Some(service) => service.slots_for(&job, &self.around),
-                None => Supervised::new(Rc::clone(&job), &self.around).into_slots(),
+        for spec in self.specs(plan) {
+            let slots = match old.iter().find(|service| *service.id() == spec.service.id) {
+                Some(service) => service.slots_for(&spec, &self.around),
+                None => Supervised::new(Rc::clone(&spec), &self.around).into_slots(),
             };
-            let is_wanted = |slot: &&Rc<Slot>| !self.desired.is_stopped(&job.service.id, slot.worker);
-            pairs.extend(slots.iter().filter(is_wanted).map(|slot| (Rc::clone(&job), Rc::clone(slot))));
-            services.push((job, slots));
+            let is_wanted = |slot: &&Rc<Slot>| !self.desired.is_stopped(&spec.service.id, slot.worker);
+            pairs.extend(slots.iter().filter(is_wanted).map(|slot| (Rc::clone(&spec), Rc::clone(slot))));
+            services.push((spec, slots));
         }
         (services, pairs)
     }
@@ -167,9 +167,9 @@ impl Supervisor {
         let mut active = self.active.borrow_mut();
         let mut old = active.remove(plan.name()).map(|active| active.services).unwrap_or_default();
         let (mut new, mut surplus) = (Vec::new(), Vec::new());
-        for (job, slots) in services {
-            let mut service = take(&mut old, &job).unwrap_or_else(|| Supervised::empty(Rc::clone(&job)));
-            surplus.extend(service.adopt(job, slots));
+        for (spec, slots) in services {
+            let mut service = take(&mut old, &spec).unwrap_or_else(|| Supervised::empty(Rc::clone(&spec)));
+            surplus.extend(service.adopt(spec, slots));
             new.push(service);
         }
         surplus.extend(old.into_iter().flat_map(Supervised::into_slots));
@@ -182,8 +182,10 @@ impl Supervisor {
         let active = self.active.borrow();
         let services = active.get(name).into_iter().flat_map(|active| &active.services);
         services
-            .flat_map(|service| service.slots().iter().map(|slot| (Rc::clone(&service.job), Rc::clone(slot))))
-            .filter(|(job, slot)| !self.desired.is_stopped(&job.service.id, slot.worker))
+            .flat_map(|service| {
+                service.slots().iter().map(|slot| (Rc::clone(&service.spec), Rc::clone(slot)))
+            })
+            .filter(|(spec, slot)| !self.desired.is_stopped(&spec.service.id, slot.worker))
             .collect()
     }
 
@@ -215,19 +217,19 @@ fn not_well(name: &str, reason: &str) -> Error {
         .hint(format!("the old one goes on; `mwp logs {name}` shows what the new one said"))
 }
 
-fn place(job: &Job, slot: &Slot, reason: &str) -> String {
-    format!("{} {}: {reason}", job.service.id, slot.worker)
+fn place(spec: &ProcessSpec, slot: &Slot, reason: &str) -> String {
+    format!("{} {}: {reason}", spec.service.id, slot.worker)
 }
 
 /// Those that can run beside their predecessors first: until they are all well nothing has happened to what serves.
 async fn prepare_in_turn(pairs: &[Pair]) -> Outcome {
     let (beside, instead): (Vec<Pair>, Vec<Pair>) =
-        pairs.iter().cloned().partition(|(job, _)| job.service.readiness == crate::run::Readiness::Socket);
+        pairs.iter().cloned().partition(|(spec, _)| spec.service.readiness == crate::run::Readiness::Socket);
     prepare(&beside).await?;
     prepare(&instead).await
 }
 
-/// Waits until each slot has its job in service; else says why one has not.
+/// Waits until each slot has its spec in service; else says why one has not.
 async fn served(pairs: &[Pair]) -> Outcome {
     served_anew(pairs, &vec![None; pairs.len()]).await
 }
@@ -235,14 +237,14 @@ async fn served(pairs: &[Pair]) -> Outcome {
 /// As [`served`], by another process than before.
 pub(super) async fn served_anew(pairs: &[Pair], before: &[Option<ProcessId>]) -> Outcome {
     let begun = Instant::now();
-    for ((job, slot), before) in pairs.iter().zip(before) {
+    for ((spec, slot), before) in pairs.iter().zip(before) {
         let is_anew = || before.is_none() || slot.serving_process() != *before;
-        while !(slot.serving().is_some_and(|serving| serving == *job) && is_anew()) {
+        while !(slot.serving().is_some_and(|serving| serving == *spec) && is_anew()) {
             let status = slot.status();
             let failed = status.state == State::Waiting || status.outdated || status.state == State::Stopped;
-            if failed || begun.elapsed() > job.start_timeout {
+            if failed || begun.elapsed() > spec.start_timeout {
                 let reason = status.last_error.unwrap_or_else(|| "it has not started".to_owned());
-                return Err(place(job, slot, &reason));
+                return Err(place(spec, slot, &reason));
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }

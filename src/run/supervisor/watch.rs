@@ -457,7 +457,7 @@ impl Supervisor {
             for service in &active.services {
                 for slot in service.slots() {
                     if !self.desired.is_stopped(service.id(), slot.worker) {
-                        slot.replace(Rc::clone(&service.job));
+                        slot.replace(Rc::clone(&service.spec));
                     }
                 }
             }

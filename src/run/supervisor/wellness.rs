@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Supervisor;
 use super::health::{self, Failure};
 use super::service::Supervised;
-use super::slot::{Job, Slot};
+use super::slot::{ProcessSpec, Slot};
 use crate::run::Readiness;
 
 /// So many questions in a row that get no answer mean that a worker hangs.
@@ -30,11 +30,11 @@ pub(super) struct Wellness {
 impl Supervisor {
     /// Has each worker replaced that nobody can reach any more.
     pub(super) async fn replace_unreachable(&self) {
-        let reached = self.serving_slots().into_iter().map(|(job, slot)| async move {
-            if job.service.readiness != Readiness::Socket {
+        let reached = self.serving_slots().into_iter().map(|(spec, slot)| async move {
+            if spec.service.readiness != Readiness::Socket {
                 return;
             }
-            let socket = job.service.socket(slot.worker, &self.around.var);
+            let socket = spec.service.socket(slot.worker, &self.around.var);
             let connecting = tokio::time::timeout(CONNECTING, UnixStream::connect(&socket)).await;
             if let Ok(Err(error)) = connecting
                 && matches!(
@@ -61,15 +61,15 @@ impl Supervisor {
             return;
         }
         self.wellness.borrow_mut().next = Some(Instant::now() + interval);
-        let asked = self.serving_slots().into_iter().filter(|(job, _)| {
-            job.service.readiness == Readiness::Socket
-                && job.service.speaks_http
-                && job.service.health.is_some()
+        let asked = self.serving_slots().into_iter().filter(|(spec, _)| {
+            spec.service.readiness == Readiness::Socket
+                && spec.service.speaks_http
+                && spec.service.health.is_some()
         });
-        let asked: Vec<(Rc<Job>, Rc<Slot>)> = asked.collect();
-        let outcomes = join_all(asked.iter().map(|(job, slot)| async move {
-            let socket = job.service.socket(slot.worker, &self.around.var);
-            health::ask(&socket, job.service.health.as_ref(), "/").await
+        let asked: Vec<(Rc<ProcessSpec>, Rc<Slot>)> = asked.collect();
+        let outcomes = join_all(asked.iter().map(|(spec, slot)| async move {
+            let socket = spec.service.socket(slot.worker, &self.around.var);
+            health::ask(&socket, spec.service.health.as_ref(), "/").await
         }))
         .await;
         let mut silent = BTreeMap::new();
@@ -85,7 +85,7 @@ impl Supervisor {
         self.wellness.borrow_mut().silent = silent;
     }
 
-    fn serving_slots(&self) -> Vec<(Rc<Job>, Rc<Slot>)> {
+    fn serving_slots(&self) -> Vec<(Rc<ProcessSpec>, Rc<Slot>)> {
         let active = self.active.borrow();
         let services = active.values().flat_map(|active| &active.services);
         services

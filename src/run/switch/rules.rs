@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::plugin::config::{Entry, Origin, Section};
+use crate::plugin::config::{CheckedKey, Origin, Section};
 use crate::plugin::{ConfigProblem, Module, Plugin, PluginName};
 use crate::text;
 
@@ -154,7 +154,12 @@ impl Heading {
         Some(Ok(Heading { switch: switch.to_owned(), test, is_python }))
     }
 
-    fn rule(&self, section: &Section, entry: &Entry, plugin: &Plugin) -> Result<Rule, Box<ConfigProblem>> {
+    fn rule(
+        &self,
+        section: &Section,
+        entry: &CheckedKey,
+        plugin: &Plugin,
+    ) -> Result<Rule, Box<ConfigProblem>> {
         let origin = entry.origin.as_ref().unwrap_or(&section.origin);
         let problem =
             |reason: &str| ConfigProblem::at(origin, &section.name, Some(entry.key.as_str()), reason);

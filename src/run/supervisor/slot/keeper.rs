@@ -11,7 +11,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
 use super::machine::{End, Event, ProcessId};
-use super::{Job, Slot};
+use super::{ProcessSpec, Slot};
 use crate::process::facts::children_of;
 use crate::run::Readiness;
 use crate::run::supervisor::health;
@@ -32,13 +32,13 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn start(slot: Weak<Slot>, id: ProcessId, job: Rc<Job>, process: Process) -> Keeper {
+    pub(super) fn start(slot: Weak<Slot>, id: ProcessId, spec: Rc<ProcessSpec>, process: Process) -> Keeper {
         let (orders, inbox) = unbounded_channel();
-        tokio::task::spawn_local(keep(slot, id, job, process, inbox));
+        tokio::task::spawn_local(keep(slot, id, spec, process, inbox));
         Keeper { orders, leaves: Cell::new(false) }
     }
 
-    /// Gracefully, as its own job says.
+    /// Gracefully, as its own spec says.
     pub(super) fn retire(&self) {
         self.leaves.set(true);
         let _ = self.orders.send(Order::Retire);
@@ -61,18 +61,18 @@ impl Keeper {
 async fn keep(
     slot: Weak<Slot>,
     id: ProcessId,
-    job: Rc<Job>,
+    spec: Rc<ProcessSpec>,
     mut process: Process,
     mut inbox: UnboundedReceiver<Order>,
 ) {
-    let mut look = Some(Instant::now()).filter(|_| job.service.readiness != Readiness::AtOnce);
+    let mut look = Some(Instant::now()).filter(|_| spec.service.readiness != Readiness::AtOnce);
     let how = loop {
         tokio::select! {
             how = process.ended() => break how,
             order = inbox.recv() => match order {
                 Some(Order::Signal(signal)) => process.signal(signal),
                 Some(Order::Retire) => {
-                    let retiring = process.retire(job.service.stop);
+                    let retiring = process.retire(spec.service.stop);
                     tokio::select! {
                         () = retiring => {}
                         () = killed(&mut inbox) => {}
@@ -87,7 +87,7 @@ async fn keep(
                 }
             },
             () = super::sleep_until(look.map(Instant::into_std)) => {
-                if is_ready(job.service.readiness, &process).await {
+                if is_ready(spec.service.readiness, &process).await {
                     look = None;
                     tell(&slot, Event::Listens(id));
                 } else {
@@ -105,7 +105,7 @@ async fn keep(
     }
 }
 
-fn tell(slot: &Weak<Slot>, event: Event<Rc<Job>>) {
+fn tell(slot: &Weak<Slot>, event: Event<Rc<ProcessSpec>>) {
     if let Some(slot) = slot.upgrade() {
         slot.feed(event);
     }
@@ -138,9 +138,9 @@ fn is_from_outside(how: &Ended) -> bool {
 }
 
 /// Asks a process that listens and is not in service yet whether it is well.
-pub(super) fn check(slot: Weak<Slot>, id: ProcessId, job: Rc<Job>, bound: PathBuf) {
+pub(super) fn check(slot: Weak<Slot>, id: ProcessId, spec: Rc<ProcessSpec>, bound: PathBuf) {
     tokio::task::spawn_local(async move {
-        let service = &job.service;
+        let service = &spec.service;
         let path = format!("/{}/{}/", service.id.plugin, service.id.name);
         let outcome = match service.speaks_http {
             true => health::check(&bound, service.health.as_ref(), &path).await,

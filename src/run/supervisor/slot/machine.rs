@@ -37,7 +37,7 @@ const SLOW: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 struct Process<J> {
     id: ProcessId,
-    job: J,
+    spec: J,
     begun: Instant,
     /// When a candidate has failed.
     give_up: Option<Instant>,
@@ -62,7 +62,7 @@ enum Life<J> {
 
 #[derive(Debug, Clone)]
 struct Held<J> {
-    job: J,
+    spec: J,
     /// None while its predecessor is leaving.
     process: Option<Process<J>>,
     stage: Stage,
@@ -82,7 +82,7 @@ enum Stage {
 #[derive(Debug)]
 pub(super) struct Machine<J> {
     /// What is to run.
-    job: J,
+    spec: J,
     life: Life<J>,
     held: Option<Held<J>>,
     /// Why there is nothing held any more, though there was.
@@ -103,9 +103,9 @@ pub(super) struct Machine<J> {
 
 impl<J: Terms> Machine<J> {
     /// Nothing runs before an order says so.
-    pub(super) fn new(job: J) -> Machine<J> {
+    pub(super) fn new(spec: J) -> Machine<J> {
         Machine {
-            job,
+            spec,
             life: Life::Stopped,
             held: None,
             held_failed: None,
@@ -121,8 +121,8 @@ impl<J: Terms> Machine<J> {
     }
 
     /// What is to run, in service or on its way.
-    pub(super) fn job(&self) -> &J {
-        &self.job
+    pub(super) fn spec(&self) -> &J {
+        &self.spec
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -148,10 +148,10 @@ impl<J: Terms> Machine<J> {
         }
     }
 
-    /// The process in service and its job.
+    /// The process in service and its spec.
     pub(super) fn serving(&self) -> Option<(ProcessId, &J)> {
         match &self.life {
-            Life::Serving(process) | Life::Replacing(process, _) => Some((process.id, &process.job)),
+            Life::Serving(process) | Life::Replacing(process, _) => Some((process.id, &process.spec)),
             _ => None,
         }
     }
@@ -172,7 +172,7 @@ impl<J: Terms> Machine<J> {
     /// When time alone is an event.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let of_life = match &self.life {
-            Life::Waiting(at) => Some(*at).filter(|_| self.may_start(&self.job)),
+            Life::Waiting(at) => Some(*at).filter(|_| self.may_start(&self.spec)),
             Life::Starting(process) => {
                 let slow = (self.last_error.is_none()).then(|| process.begun + SLOW);
                 [process.give_up, slow].into_iter().flatten().min()
@@ -189,16 +189,16 @@ impl<J: Terms> Machine<J> {
     pub(super) fn step(&mut self, event: Event<J>, now: Instant) -> Vec<Effect<J>> {
         let mut effects = Vec::new();
         match event {
-            Event::Prepare(job, ticket) => self.prepare(job, ticket, &mut effects),
+            Event::Prepare(spec, ticket) => self.prepare(spec, ticket, &mut effects),
             Event::Commit(ticket) => self.commit(ticket, &mut effects),
             Event::Abort => {
                 self.abort("it was called off", &mut effects);
                 self.bring_back(now);
             }
-            Event::Replace(job) => {
+            Event::Replace(spec) => {
                 self.abort("another one is to start", &mut effects);
                 self.bring_back(now);
-                self.replace(job, now, &mut effects);
+                self.replace(spec, now, &mut effects);
             }
             Event::Stop(ticket) => self.stop(ticket, &mut effects),
             Event::Signal(signal) => {
@@ -218,15 +218,15 @@ impl<J: Terms> Machine<J> {
         effects
     }
 
-    fn prepare(&mut self, job: J, ticket: Ticket, effects: &mut Vec<Effect<J>>) {
+    fn prepare(&mut self, spec: J, ticket: Ticket, effects: &mut Vec<Effect<J>>) {
         self.abort("another one is to start", effects);
         self.held_failed = None;
-        if !job.overlaps() || !self.job.overlaps() {
+        if !spec.overlaps() || !self.spec.overlaps() {
             let back = !matches!(self.life, Life::Stopped | Life::Displaced { back: false });
             let life = std::mem::replace(&mut self.life, Life::Displaced { back });
             self.dismiss(life, effects);
         }
-        self.held = Some(Held { job, process: None, stage: Stage::Starting, ticket: Some(ticket) });
+        self.held = Some(Held { spec, process: None, stage: Stage::Starting, ticket: Some(ticket) });
     }
 
     fn commit(&mut self, ticket: Ticket, effects: &mut Vec<Effect<J>>) {
@@ -268,18 +268,18 @@ impl<J: Terms> Machine<J> {
         }
     }
 
-    fn replace(&mut self, job: J, now: Instant, effects: &mut Vec<Effect<J>>) {
+    fn replace(&mut self, spec: J, now: Instant, effects: &mut Vec<Effect<J>>) {
         self.failures = 0;
-        let overlaps = job.overlaps() && self.job.overlaps();
+        let overlaps = spec.overlaps() && self.spec.overlaps();
         let life = std::mem::replace(&mut self.life, Life::Stopped);
         self.life = match life {
             Life::Serving(old) if overlaps => {
-                let candidate = self.start(job.clone(), now, effects);
+                let candidate = self.start(spec.clone(), now, effects);
                 Life::Replacing(old, candidate)
             }
             Life::Replacing(old, candidate) if overlaps => {
                 self.kill(candidate.id, effects);
-                let candidate = self.start(job.clone(), now, effects);
+                let candidate = self.start(spec.clone(), now, effects);
                 Life::Replacing(old, candidate)
             }
             other => {
@@ -290,7 +290,7 @@ impl<J: Terms> Machine<J> {
                 Life::Waiting(now)
             }
         };
-        self.job = job;
+        self.spec = spec;
     }
 
     fn stop(&mut self, ticket: Ticket, effects: &mut Vec<Effect<J>>) {
@@ -340,10 +340,10 @@ impl<J: Terms> Machine<J> {
             ..process
         };
         if self.held.as_ref().is_some_and(|held| held.is(id)) {
-            let Some(Held { job, process: Some(process), stage, .. }) = self.held.take() else { return };
+            let Some(Held { spec, process: Some(process), stage, .. }) = self.held.take() else { return };
             let old = std::mem::replace(&mut self.life, Life::Serving(in_service(process)));
             self.dismiss(old, effects);
-            self.job = job;
+            self.spec = spec;
             self.failures = 0;
             self.took_over();
             if let Stage::Entering(ticket) = stage {
@@ -373,7 +373,7 @@ impl<J: Terms> Machine<J> {
 
     fn on_unwell(&mut self, id: ProcessId, reason: String, now: Instant, effects: &mut Vec<Effect<J>>) {
         if matches!(&self.life, Life::Serving(process) if process.id == id) {
-            self.replace(self.job.clone(), now, effects);
+            self.replace(self.spec.clone(), now, effects);
             self.last_error = Some(reason);
         }
     }
@@ -442,14 +442,14 @@ impl<J: Terms> Machine<J> {
     /// The next start: at once after a long life or where somebody else ended it, later and later after short ones.
     fn wait_after(&mut self, process: &Process<J>, end: &End, now: Instant) -> Life<J> {
         let age = now.saturating_duration_since(process.begun);
-        let has_started = !process.job.serves_at_once() || age >= TRIAL;
+        let has_started = !process.spec.serves_at_once() || age >= TRIAL;
         if age >= STABLE || (end.is_from_outside && has_started) {
             self.failures = 0;
             return Life::Waiting(now);
         }
         let wait = SHORTEST_WAIT.saturating_mul(2u32.saturating_pow(self.failures.min(16)));
         self.failures += 1;
-        Life::Waiting(now + wait.min(process.job.longest_wait()))
+        Life::Waiting(now + wait.min(process.spec.longest_wait()))
     }
 
     fn on_tick(&mut self, now: Instant, effects: &mut Vec<Effect<J>>) {
@@ -457,7 +457,7 @@ impl<J: Terms> Machine<J> {
             && let Some(process) = &held.process
             && process.give_up.is_some_and(|at| at <= now)
         {
-            if held.job.serves_at_once() {
+            if held.spec.serves_at_once() {
                 held.become_ready(effects);
             } else if held.stage == Stage::Starting {
                 let reason = not_listening(process, now);
@@ -477,46 +477,46 @@ impl<J: Terms> Machine<J> {
             }
             Life::Serving(process) if self.held.is_none() && process.too_old.is_some_and(|at| at <= now) => {
                 process.too_old = None;
-                self.replace(self.job.clone(), now, effects);
+                self.replace(self.spec.clone(), now, effects);
             }
             _ => {}
         }
     }
 
-    fn may_start(&self, job: &J) -> bool {
-        job.overlaps() || self.leaving.is_empty()
+    fn may_start(&self, spec: &J) -> bool {
+        spec.overlaps() || self.leaving.is_empty()
     }
 
     fn start_what_is_due(&mut self, now: Instant, effects: &mut Vec<Effect<J>>) {
-        if let Some(Held { process: None, job, .. }) = &self.held
-            && self.may_start(job)
+        if let Some(Held { process: None, spec, .. }) = &self.held
+            && self.may_start(spec)
         {
-            let job = job.clone();
-            let mut process = self.start(job, now, effects);
-            if process.job.serves_at_once() {
+            let spec = spec.clone();
+            let mut process = self.start(spec, now, effects);
+            if process.spec.serves_at_once() {
                 process.give_up = Some(now + TRIAL);
             }
             if let Some(held) = &mut self.held {
                 held.process = Some(process);
             }
         }
-        if matches!(self.life, Life::Waiting(at) if at <= now) && self.may_start(&self.job) {
-            let mut process = self.start(self.job.clone(), now, effects);
+        if matches!(self.life, Life::Waiting(at) if at <= now) && self.may_start(&self.spec) {
+            let mut process = self.start(self.spec.clone(), now, effects);
             // Nobody waits for it, and nothing is lost while it takes its time.
             process.give_up = None;
-            if process.job.serves_at_once() {
+            if process.spec.serves_at_once() {
                 effects.push(Effect::Enter(process.id));
             }
             self.life = Life::Starting(process);
         }
     }
 
-    fn start(&mut self, job: J, now: Instant, effects: &mut Vec<Effect<J>>) -> Process<J> {
+    fn start(&mut self, spec: J, now: Instant, effects: &mut Vec<Effect<J>>) -> Process<J> {
         self.last_id += 1;
         let id = self.last_id;
-        effects.push(Effect::Start(id, job.clone()));
-        let give_up = Some(now + job.start_timeout());
-        Process { id, job, begun: now, give_up, too_old: None }
+        effects.push(Effect::Start(id, spec.clone()));
+        let give_up = Some(now + spec.start_timeout());
+        Process { id, spec, begun: now, give_up, too_old: None }
     }
 
     /// Has everything of a life leave.

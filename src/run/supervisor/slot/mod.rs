@@ -33,14 +33,14 @@ use crate::site::Environment;
 
 /// A service, with what its processes are started with.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Job {
+pub(super) struct ProcessSpec {
     pub(super) service: Service,
     pub(super) environment: Environment,
     pub(super) start_timeout: Duration,
     pub(super) longest_wait: Duration,
 }
 
-impl Terms for Rc<Job> {
+impl Terms for Rc<ProcessSpec> {
     fn overlaps(&self) -> bool {
         self.service.readiness == Readiness::Socket
     }
@@ -104,10 +104,10 @@ fn raise_open_files() -> Option<u64> {
 pub(super) struct Slot {
     pub(super) worker: u32,
     around: Rc<Context>,
-    machine: RefCell<Machine<Rc<Job>>>,
+    machine: RefCell<Machine<Rc<ProcessSpec>>>,
     processes: RefCell<BTreeMap<ProcessId, Running>>,
     /// What has happened and is still to be told to the machine.
-    events: RefCell<VecDeque<Event<Rc<Job>>>>,
+    events: RefCell<VecDeque<Event<Rc<ProcessSpec>>>>,
     is_busy: Cell<bool>,
     waiting: RefCell<BTreeMap<Ticket, oneshot::Sender<Outcome>>>,
     last_ticket: Cell<Ticket>,
@@ -120,7 +120,7 @@ pub(super) struct Slot {
 #[derive(Debug)]
 struct Running {
     keeper: Keeper,
-    job: Rc<Job>,
+    spec: Rc<ProcessSpec>,
     pid: u32,
     started: Instant,
     started_at: SystemTime,
@@ -131,11 +131,11 @@ struct Running {
 
 impl Slot {
     /// Waits for orders.
-    pub(super) fn new(worker: u32, job: Rc<Job>, around: &Rc<Context>) -> Rc<Slot> {
+    pub(super) fn new(worker: u32, spec: Rc<ProcessSpec>, around: &Rc<Context>) -> Rc<Slot> {
         let slot = Rc::new(Slot {
             worker,
             around: Rc::clone(around),
-            machine: RefCell::new(Machine::new(job)),
+            machine: RefCell::new(Machine::new(spec)),
             processes: RefCell::default(),
             events: RefCell::default(),
             is_busy: Cell::new(false),
@@ -148,10 +148,10 @@ impl Slot {
         slot
     }
 
-    /// Starts a process of the job beside what runs; returns when it is ready to enter service, or why it is not.
-    pub(super) async fn prepare(self: &Rc<Self>, job: Rc<Job>) -> Outcome {
+    /// Starts a process of the spec beside what runs; returns when it is ready to enter service, or why it is not.
+    pub(super) async fn prepare(self: &Rc<Self>, spec: Rc<ProcessSpec>) -> Outcome {
         let (ticket, outcome) = self.ticket();
-        self.feed(Event::Prepare(job, ticket));
+        self.feed(Event::Prepare(spec, ticket));
         outcome.await.unwrap_or_else(|_| Err("it was stopped".to_owned()))
     }
 
@@ -178,8 +178,8 @@ impl Slot {
     }
 
     /// Starts, or replaces what runs as soon as its successor listens.
-    pub(super) fn replace(self: &Rc<Self>, job: Rc<Job>) {
-        self.feed(Event::Replace(job));
+    pub(super) fn replace(self: &Rc<Self>, spec: Rc<ProcessSpec>) {
+        self.feed(Event::Replace(spec));
     }
 
     /// Returns when everything has ended.
@@ -209,9 +209,9 @@ impl Slot {
         }
     }
 
-    /// The job of the process that is in service.
-    pub(super) fn serving(&self) -> Option<Rc<Job>> {
-        self.machine.borrow().serving().map(|(_, job)| Rc::clone(job))
+    /// The spec of the process that is in service.
+    pub(super) fn serving(&self) -> Option<Rc<ProcessSpec>> {
+        self.machine.borrow().serving().map(|(_, spec)| Rc::clone(spec))
     }
 
     /// Which process is in service.
@@ -228,7 +228,7 @@ impl Slot {
     }
 
     /// Tells the machine, and does what follows; what that brings about is told in its turn.
-    fn feed(self: &Rc<Self>, event: Event<Rc<Job>>) {
+    fn feed(self: &Rc<Self>, event: Event<Rc<ProcessSpec>>) {
         self.events.borrow_mut().push_back(event);
         if self.is_busy.replace(true) {
             return;
@@ -245,13 +245,13 @@ impl Slot {
         self.report();
     }
 
-    fn carry_out(self: &Rc<Self>, effect: Effect<Rc<Job>>) {
+    fn carry_out(self: &Rc<Self>, effect: Effect<Rc<ProcessSpec>>) {
         match effect {
-            Effect::Start(id, job) => self.start(id, job),
+            Effect::Start(id, spec) => self.start(id, spec),
             Effect::Check(id) => {
                 let processes = self.processes.borrow();
-                if let Some(Running { job, bound: Some(bound), .. }) = processes.get(&id) {
-                    keeper::check(Rc::downgrade(self), id, Rc::clone(job), bound.clone());
+                if let Some(Running { spec, bound: Some(bound), .. }) = processes.get(&id) {
+                    keeper::check(Rc::downgrade(self), id, Rc::clone(spec), bound.clone());
                 }
             }
             Effect::Enter(id) => self.enter(id),
@@ -272,10 +272,10 @@ impl Slot {
         }
     }
 
-    fn start(self: &Rc<Self>, id: ProcessId, job: Rc<Job>) {
+    fn start(self: &Rc<Self>, id: ProcessId, spec: Rc<ProcessSpec>) {
         let start = Start {
-            service: &job.service,
-            environment: &job.environment,
+            service: &spec.service,
+            environment: &spec.environment,
             worker: self.worker,
             generation: self.around.next_generation(),
             var: &self.around.var,
@@ -291,8 +291,8 @@ impl Slot {
                     started_at: process.started_at,
                     last_output: Arc::clone(&process.last_output),
                     bound: process.bound.clone(),
-                    keeper: Keeper::start(Rc::downgrade(self), id, Rc::clone(&job), process),
-                    job,
+                    keeper: Keeper::start(Rc::downgrade(self), id, Rc::clone(&spec), process),
+                    spec,
                 };
                 self.processes.borrow_mut().insert(id, running);
             }
@@ -305,7 +305,7 @@ impl Slot {
     fn enter(&self, id: ProcessId) {
         let processes = self.processes.borrow();
         let Some(process) = processes.get(&id) else { return };
-        let service = &process.job.service;
+        let service = &process.spec.service;
         let moved = match &process.bound {
             Some(bound) => put_in_service(bound, &service.socket(self.worker, &self.around.var)),
             None => Ok(()),
@@ -371,7 +371,7 @@ impl Slot {
         let pid = status.pid.map_or_else(String::new, |pid| format!(", process {pid}"));
         let error = now.1.filter(|error| before.1.as_ref() != Some(error));
         let error = error.map_or_else(String::new, |error| format!(": {error}"));
-        let id = self.machine.borrow().job().service.id.clone();
+        let id = self.machine.borrow().spec().service.id.clone();
         self.around.own_log.note(&format!("{id} {}: {}{pid}{error}", self.worker, now.0.word()));
     }
 }

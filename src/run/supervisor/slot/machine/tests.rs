@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A job of a version: a worker that listens, or a daemon.
+/// A spec of a version: a worker that listens, or a daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Work {
     version: u32,
@@ -473,7 +473,7 @@ impl World {
                 return is_daemon;
             }
             Happening::Commit => {
-                let held = self.machine.held.as_ref().map(|held| held.job);
+                let held = self.machine.held.as_ref().map(|held| held.spec);
                 if self.commit().is_ok() {
                     assert_eq!(
                         self.serving().map(|(_, process)| process.work),
@@ -561,7 +561,7 @@ proptest! {
         prop_assert_eq!(world.serving().is_none(), is_stopped);
         if let Some((_, process)) = world.serving() {
             let is_told = world.machine.outdated;
-            prop_assert!(is_told || process.work == *world.machine.job(), "another job serves than should");
+            prop_assert!(is_told || process.work == *world.machine.spec(), "another spec serves than should");
         }
     }
 }

@@ -7,7 +7,7 @@ pub(crate) type ProcessId = u64;
 /// Who waits for the outcome of an order.
 pub(in crate::run::supervisor::slot) type Ticket = u64;
 
-/// What the machine has to know of a job.
+/// What the machine has to know of a spec.
 pub(in crate::run::supervisor::slot) trait Terms: Clone {
     /// Whether a process may run beside its successor.
     fn overlaps(&self) -> bool;
