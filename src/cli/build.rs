@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
     pub(super) common: Common,
 }
 
-/// `mwp build`, where directories may be named as well.
+/// Bring plugins up to date: locks, wheels, virtualenv, node_modules, their own tasks
 #[derive(Debug, Args)]
 #[command(after_help = "Example: mwp build shop blog -j 4")]
 pub(super) struct BuildArguments {
