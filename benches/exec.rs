@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use support::{finish, median, report_limit};
+use support::{finish, median, report_limit, rounds};
 
 const ROUNDS: usize = 201;
 
@@ -41,13 +41,13 @@ fn main() {
         command.args(arguments).env("HOME", root.path()).env("MFMODULE_PLUGINS_BASE_DIR", &base);
         command
     };
-    let bare = median(ROUNDS, || command(Path::new("true"), &[]));
+    let bare = median(rounds(ROUNDS), || command(Path::new("true"), &[]));
     let mut results = Vec::new();
     for (program, arguments) in [
         (Path::new(env!("CARGO_BIN_EXE_mwp")), ["exec", "plugin-7", "--", "true"].as_slice()),
         (&wrapper, ["plugin-7", "--", "true"].as_slice()),
     ] {
-        let wrapped = median(ROUNDS, || command(program, arguments));
+        let wrapped = median(rounds(ROUNDS), || command(program, arguments));
         let what = format!("{} over the bare command", program.file_name().unwrap().display());
         results.push(report_limit(&what, wrapped.saturating_sub(bare), Duration::from_millis(5)));
     }

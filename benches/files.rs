@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use running::{Module, Processes, listens, of_status, wait_for};
-use support::{finish, report, report_limit};
+use support::{finish, report, report_limit, scaled};
 
 const FILES: usize = 10_000;
 const CONFIG: &str = "[general]\n_version=1\n_summary=s\n_license=l\n_url=u\n_maintainer=m\n_vendor=v\n";
@@ -97,7 +97,7 @@ impl Files {
     fn prepared(&self) -> PathBuf {
         let aside = self.0.path("home/var/aside");
         fs::create_dir_all(&aside).unwrap();
-        for number in 0..FILES {
+        for number in 0..scaled(FILES) {
             fs::write(aside.join(number.to_string()), number.to_string()).unwrap();
         }
         aside
@@ -137,11 +137,17 @@ fn throughput() -> bool {
         let aside = files.prepared();
         let begun = Instant::now();
         move_all(&aside, &files.input("step.filter.main"));
-        files.until_done(FILES);
+        files.until_done(scaled(FILES));
         begun.elapsed()
     };
     let by_hand = by_hand();
-    report(&format!("{FILES} files through switch and step"), ours, "lists filled by hand", by_hand, 1.0)
+    report(
+        &format!("{} files through switch and step", scaled(FILES)),
+        ours,
+        "lists filled by hand",
+        by_hand,
+        1.0,
+    )
 }
 
 fn by_hand() -> Duration {
@@ -172,11 +178,11 @@ fn by_hand() -> Duration {
     let begun = Instant::now();
     move_all(&aside, &files.input("step.filter.main"));
     fill(&files, "step.filter.main", &socket);
-    while fs::read_dir(files.input("step.work.main")).unwrap().count() < FILES {
+    while fs::read_dir(files.input("step.work.main")).unwrap().count() < scaled(FILES) {
         std::thread::sleep(Duration::from_millis(20));
     }
     fill(&files, "step.work.main", &socket);
-    files.until_done(FILES);
+    files.until_done(scaled(FILES));
     begun.elapsed()
 }
 
@@ -229,7 +235,7 @@ fn memory() -> bool {
     for round in 1..=3 {
         let aside = files.prepared();
         move_all(&aside, &files.input("step.work.main"));
-        files.until_done(round * FILES);
+        files.until_done(round * scaled(FILES));
         after.push(megabytes());
     }
     println!("memory of the supervisor after 10,000, 20,000, 30,000 files: {after:.1?} MB");
@@ -238,7 +244,7 @@ fn memory() -> bool {
     for round in 0..5 {
         let aside = files.prepared();
         let inbox = files.input("step.idle.main");
-        for number in 0..FILES {
+        for number in 0..scaled(FILES) {
             fs::rename(aside.join(number.to_string()), inbox.join(format!("{round}.{number}"))).unwrap();
         }
     }

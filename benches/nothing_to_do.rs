@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use support::{finish, median, mwp, report, report_limit};
+use support::{finish, median, mwp, report, report_limit, rounds, scaled};
 
 const ROUNDS: usize = 41;
 const DIRECTORIES: usize = 500;
@@ -26,9 +26,9 @@ fn main() {
         median(1, || mwp(&cache, root, &create));
         let plugin = root.join(template);
         median(2, || mwp(&cache, &plugin, &["build"]));
-        let build = median(ROUNDS, || mwp(&cache, &plugin, &["build"]));
+        let build = median(rounds(ROUNDS), || mwp(&cache, &plugin, &["build"]));
         results.push(report_limit(&format!("build, template {template}"), build, Duration::from_millis(10)));
-        let check = median(ROUNDS, || mwp(&cache, &plugin, &["check"]));
+        let check = median(rounds(ROUNDS), || mwp(&cache, &plugin, &["check"]));
         results.push(report_limit(&format!("check, template {template}"), check, Duration::from_millis(5)));
     }
 
@@ -41,9 +41,15 @@ fn main() {
         command
     };
     median(2, ninja);
-    let ours = median(ROUNDS, || mwp(&cache, &plugin, &["build"]));
-    let theirs = median(ROUNDS, ninja);
-    results.push(report(&format!("build over {} inputs", DIRECTORIES * FILES), ours, "ninja", theirs, 1.0));
+    let ours = median(rounds(ROUNDS), || mwp(&cache, &plugin, &["build"]));
+    let theirs = median(rounds(ROUNDS), ninja);
+    results.push(report(
+        &format!("build over {} inputs", scaled(DIRECTORIES) * FILES),
+        ours,
+        "ninja",
+        theirs,
+        1.0,
+    ));
     finish(&results);
 }
 
@@ -56,7 +62,7 @@ fn many_inputs(template: &Path, plugin: &Path) {
     let config = "[general]\n_version=1\n_summary=s\n_license=l\n_url=u\n_maintainer=m\n_vendor=v\n";
     fs::write(plugin.join("config.ini"), config).unwrap();
     let mut ninja = "rule list\n  command = ls in > $out\nbuild listed-by-ninja: list".to_owned();
-    for directory in 0..DIRECTORIES {
+    for directory in 0..scaled(DIRECTORIES) {
         fs::create_dir_all(plugin.join(format!("in/{directory:03}"))).unwrap();
         for file in 0..FILES {
             let name = format!("in/{directory:03}/{file:03}.txt");

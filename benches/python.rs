@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use support::{finish, median, mwp, report};
+use support::{finish, median, mwp, report, rounds};
 
 const ROUNDS: usize = 5;
 
@@ -38,7 +38,7 @@ fn main() {
     let wanted = plugin.join("python3_virtualenv_sources/requirements-to-freeze.txt");
 
     let by_hand = |steps: &[&str; 3]| {
-        median(ROUNDS, || {
+        median(rounds(ROUNDS), || {
             let dir = root.join("by-hand");
             let _ = fs::remove_dir_all(&dir);
             fs::create_dir(&dir).unwrap();
@@ -62,7 +62,7 @@ fn main() {
             command
         };
         median(1, build);
-        median(ROUNDS, build)
+        median(rounds(ROUNDS), build)
     };
     let with_pip = from_scratch(None);
     let with_uv = from_scratch(Some(&uv));

@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use running::{Counted, Load, Module, PYTHON_SERVER};
-use support::finish;
+use support::{finish, scaled};
 
 const RELOADS: usize = 40;
 const REQUESTS: usize = 60_000;
@@ -42,8 +42,11 @@ fn main() {
     let theirs = over_reloads(bare.port, |round| bare.reload(100 + round % 2));
     for (who, counted) in [("mwp", ours), ("bare nginx", theirs)] {
         println!(
-            "{RELOADS} reloads, {who}: {} answered, {} lost, {} asked again on a new connection",
-            counted.answered, counted.lost, counted.repeated
+            "{} reloads, {who}: {} answered, {} lost, {} asked again on a new connection",
+            scaled(RELOADS),
+            counted.answered,
+            counted.lost,
+            counted.repeated
         );
     }
     finish(&[ours.lost <= theirs.lost]);
@@ -52,11 +55,11 @@ fn main() {
 /// Clients ask so many times, and the reloads are spread over that.
 fn over_reloads(port: u16, mut reload: impl FnMut(usize)) -> Counted {
     let load = Load::start(port, "/app/", true, CLIENTS);
-    for round in 0..RELOADS {
-        wait_until(|| load.answered() >= REQUESTS / (RELOADS + 1) * (round + 1));
+    for round in 0..scaled(RELOADS) {
+        wait_until(|| load.answered() >= scaled(REQUESTS) / (scaled(RELOADS) + 1) * (round + 1));
         reload(round);
     }
-    wait_until(|| load.answered() >= REQUESTS);
+    wait_until(|| load.answered() >= scaled(REQUESTS));
     load.stop()
 }
 

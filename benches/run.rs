@@ -16,7 +16,7 @@ use running::{
     Load, Module, PYTHON_APP, PYTHON_SERVER, Processes, middle, of_status, processor_time,
     requests_per_second, wait_for,
 };
-use support::{finish, report, report_limit};
+use support::{finish, is_short, report, report_limit, rounds, scaled};
 
 const APPS: usize = 100;
 const ROUNDS: usize = 3;
@@ -48,12 +48,12 @@ fn main() {
 
 fn start() -> bool {
     let module = Module::new();
-    let names: Vec<String> = (0..APPS).map(|number| format!("plugin-{number}")).collect();
+    let names: Vec<String> = (0..scaled(APPS)).map(|number| format!("plugin-{number}")).collect();
     for name in &names {
         module.installed(name, &PYTHON_APP.replace("WORKERS", "1"), PYTHON_SERVER);
     }
     let (mut ours, mut by_hand) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds(ROUNDS) {
         by_hand.push(start_by_hand(&module, &names));
         let begun = Instant::now();
         // It returns sooner, and with a complaint, where this machine takes long for so many.
@@ -63,9 +63,15 @@ fn start() -> bool {
         ours.push(begun.elapsed());
         module.down();
     }
-    let single = middle((0..ROUNDS).map(|_| start_by_hand(&module, &names[..1])).collect());
+    let single = middle((0..rounds(ROUNDS)).map(|_| start_by_hand(&module, &names[..1])).collect());
     println!("one app by hand: {:.0} ms", single.as_secs_f64() * 1e3);
-    report(&format!("up, {APPS} apps"), middle(ours), "all of them started by hand", middle(by_hand), 1.2)
+    report(
+        &format!("up, {} apps", names.len()),
+        middle(ours),
+        "all of them started by hand",
+        middle(by_hand),
+        1.2,
+    )
 }
 
 /// The same commands at once, until all of them listen.
@@ -84,20 +90,20 @@ fn start_by_hand(module: &Module, names: &[String]) -> Duration {
 
 fn idle() -> [bool; 2] {
     let module = Module::new();
-    let daemon = format!(
-        "[extra_daemon_d]\n_cmd_and_args=sleep 100000\nnumprocesses={PROCESSES}\ngraceful_timeout=1\n"
-    );
+    let (number, while_idle) = (scaled(PROCESSES), if is_short() { IDLE / 20 } else { IDLE });
+    let daemon =
+        format!("[extra_daemon_d]\n_cmd_and_args=sleep 100000\nnumprocesses={number}\ngraceful_timeout=1\n");
     module.installed("sleepers", &daemon, "");
     module.up();
     std::thread::sleep(Duration::from_secs(2));
     let processes = module.processes();
     let taken = || -> Duration { processes.into_iter().map(processor_time).sum() };
     let before = taken();
-    std::thread::sleep(IDLE);
-    let share = (taken() - before).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
+    std::thread::sleep(while_idle);
+    let share = (taken() - before).as_secs_f64() / while_idle.as_secs_f64() * 100.0;
     let memory: u32 = processes.into_iter().map(|pid| of_status(pid, "VmRSS:")).sum();
     let memory = f64::from(memory) * 1024.0 / 1e6;
-    let what = format!("supervisor and guardian, {PROCESSES} processes, {} s idle", IDLE.as_secs());
+    let what = format!("supervisor and guardian, {number} processes, {} s idle", while_idle.as_secs());
     [at_most(&what, "% of a processor", share, 0.1), at_most(&what, "MB of memory", memory, 30.0)]
 }
 
@@ -122,7 +128,7 @@ fn requests() -> Vec<bool> {
                 let theirs = requests_per_second(port, path, keep_alive, SECONDS);
                 (requests_per_second(module.port, path, keep_alive, SECONDS), theirs)
             };
-            let rounds = (0..REQUEST_ROUNDS).map(round).collect();
+            let rounds = (0..rounds(REQUEST_ROUNDS)).map(round).collect();
             results.push(report_rate(&format!("requests, {worker}, {kind}"), rounds, bound));
         }
     }

@@ -1,8 +1,8 @@
 //! `mwp help`: the commands in groups, a command, or a topic.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
-use super::{CommandLine, Context};
+use super::{Context, described};
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -77,8 +77,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         context.output.line(text.trim_end());
         return Ok(());
     }
-    let mut command = CommandLine::command();
-    command.build();
+    let mut command = described();
     for name in &arguments.names {
         command = match command.find_subcommand(name) {
             Some(found) => found.clone(),
@@ -90,7 +89,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
 }
 
 fn unknown(name: &str) -> Error {
-    let root = CommandLine::command();
+    let root = described();
     let commands = root.get_subcommands().map(clap::Command::get_name);
     let known = commands.chain(TOPICS.iter().map(|(topic, _)| *topic));
     let error = Error::usage(format!("there is no command or topic `{}`", text::visible(name)));
@@ -105,6 +104,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::cli::CommandLine;
 
     #[test]
     fn the_first_page_has_each_command_once_and_at_most_forty_lines_of_eighty_columns() {
@@ -113,7 +113,7 @@ mod tests {
         let rows = OVERVIEW.lines().filter_map(|line| line.strip_prefix("  ")?.get(..22));
         let mut named: Vec<&str> = rows.flat_map(|names| names.split(',')).map(str::trim).collect();
         named.sort_unstable();
-        let root = CommandLine::command();
+        let root = described();
         let commands = root.get_subcommands().filter(|command| !command.is_hide_set());
         let mut known: Vec<&str> = commands.map(clap::Command::get_name).collect();
         known.sort_unstable();
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn each_command_shows_an_example_of_itself_that_is_allowed() {
-        let commands = commands(&CommandLine::command(), "mwp");
+        let commands = commands(&described(), "mwp");
         assert!(commands.iter().any(|(name, _)| name == "mwp cache prune"), "{commands:?}");
         for (name, command) in commands {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();

@@ -149,6 +149,13 @@ enum Command {
     Shims(shims::Arguments),
 }
 
+/// Every command with all of its options.
+fn described() -> clap::Command {
+    let mut root = CommandLine::command();
+    root.build();
+    root
+}
+
 /// What every command gets beside its own arguments.
 struct Context {
     site: Site,

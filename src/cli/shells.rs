@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, ValueEnum};
 use clap_complete::engine::{CompletionCandidate, ValueCandidates};
 use clap_complete::env::{Bash, EnvCompleter, Fish, Zsh};
 
-use super::{CommandLine, Context};
+use super::{Context, described};
 use crate::error::{Error, Result};
 use crate::installed::{Base, modules};
 use crate::plugin::Module;
@@ -54,8 +54,7 @@ pub(super) fn completions(arguments: &CompletionArguments, context: &Context) ->
 }
 
 pub(super) fn man(arguments: &ManArguments, context: &Context) -> Result<()> {
-    let mut root = CommandLine::command();
-    root.build();
+    let root = described();
     let mut pages = Vec::new();
     collect(&root, "mwp", &mut pages);
     fs::create_dir_all(&arguments.directory)?;

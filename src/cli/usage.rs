@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 
+use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory};
 
 use super::output::Output;
-use super::{Command as Verb, CommandLine};
+use super::{Command as Verb, described};
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -44,9 +44,8 @@ pub(super) fn in_order(words: &[OsString]) -> Vec<OsString> {
             () => break,
         };
     }
-    let names: Vec<String> = commands().iter().map(|command| command.get_name().to_owned()).collect();
     match words.get(at) {
-        Some(command) if at > 1 && names.iter().any(|name| command == name.as_str()) => {
+        Some(command) if at > 1 && commands().iter().any(|known| command == known.get_name()) => {
             let before = words[1..at].iter();
             [&words[0], command].into_iter().chain(before).chain(&words[at + 1..]).cloned().collect()
         }
@@ -81,7 +80,7 @@ pub(super) fn refuse_json(command: Option<&Verb>, output: &Output) -> Result<()>
 }
 
 fn commands() -> Vec<Command> {
-    CommandLine::command().get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect()
+    described().get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect()
 }
 
 /// The error for what clap refuses.
