@@ -50,7 +50,7 @@ fn locked(sandbox: &Sandbox, index: &Index) {
     sandbox.python_plugin("p", &format!("{}alpha\nbeta\n", index.option()));
     run(sandbox, &["lock", "-C", "p"]).succeeded();
     assert!(sandbox.read(FILES).contains("sha256"), "{}", sandbox.read(FILES));
-    index.forget();
+    index.begin();
 }
 
 fn wheels(sandbox: &Sandbox) -> Vec<String> {
@@ -67,14 +67,14 @@ fn files_are_fetched_side_by_side() {
     // Neither of the files comes before both were asked for.
     let index = Index::start(&offered(&sandbox), "together", None);
     locked(&sandbox, &index);
-    run(&sandbox, &["build", "-C", "p"]).succeeded().says("2 of 2");
+    run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
     assert_eq!(wheels(&sandbox), ["alpha-1.0-py3-none-any.whl", "beta-1.0-py3-none-any.whl"]);
     assert!(index.requests().len() == 2 && index.requests().iter().all(is_by_us), "{:?}", index.requests());
     // What was fetched is kept for other plugins.
     fs::remove_dir_all(sandbox.path("home/.cache/mwp/tasks-v2")).unwrap();
-    run(&sandbox, &["superclean", "-C", "p"]).succeeded();
-    index.forget();
-    run(&sandbox, &["build", "-C", "p"]).succeeded();
+    fs::remove_dir_all(sandbox.work().join(SOURCES).join("src")).unwrap();
+    index.begin();
+    run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
     assert_eq!(index.requests(), [""; 0]);
 }
 
@@ -85,7 +85,7 @@ fn a_file_that_changed_is_refused_and_nothing_is_left() {
     let index = Index::start(&directory, "plain", None);
     locked(&sandbox, &index);
     wheel(&directory, "beta", "1.0", "evil", &[]);
-    run(&sandbox, &["build", "-C", "p"])
+    run(&sandbox, &["build", "--locked", "-C", "p"])
         .exited(1)
         .says("error: the file of `beta-1.0-py3-none-any.whl` has sha256 ")
         .says("; the lock allows ")
@@ -101,7 +101,7 @@ fn a_server_that_stops_in_the_middle_is_asked_again() {
     let sandbox = Sandbox::new();
     let index = Index::start(&offered(&sandbox), "cut", None);
     locked(&sandbox, &index);
-    run(&sandbox, &["build", "-C", "p"]).succeeded();
+    run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
     assert_eq!(wheels(&sandbox).len(), 2);
     assert!(index.requests().len() == 4 && index.requests().iter().all(is_by_us), "{:?}", index.requests());
 }
@@ -114,7 +114,7 @@ fn a_password_comes_from_netrc_and_follows_to_no_other_server() {
     let index = Index::start(&directory, "authorized=Basic bWU6c2VjcmV0", None);
     locked(&sandbox, &index);
     fs::write(sandbox.path("home/.netrc"), "machine 127.0.0.1 login me password secret\n").unwrap();
-    run(&sandbox, &["build", "-C", "p"]).succeeded();
+    run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
     assert!(index.requests().len() == 2 && index.requests().iter().all(is_by_us), "{:?}", index.requests());
 
     let sandbox = Sandbox::new();
@@ -122,7 +122,7 @@ fn a_password_comes_from_netrc_and_follows_to_no_other_server() {
     let index = Index::start(&directory, &format!("redirect=http://localhost:{}", other.port), None);
     locked(&sandbox, &index);
     fs::write(sandbox.path("home/.netrc"), "machine 127.0.0.1 login me password secret\n").unwrap();
-    run(&sandbox, &["build", "-C", "p"]).succeeded();
+    run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
     assert!(
         index.requests().iter().all(|line| line.ends_with(" mwp Basic bWU6c2VjcmV0")),
         "{:?}",
@@ -141,9 +141,9 @@ fn a_proxy_leads_to_the_server() {
         "p",
         "--index-url http://index.invalid/simple\n--trusted-host index.invalid\nalpha\nbeta\n",
     );
-    for arguments in [["lock", "-C", "p"], ["build", "-C", "p"]] {
-        proxy.forget();
-        let mut command = mwp(&sandbox, &arguments);
+    for arguments in [["lock", "-C", "p"].as_slice(), &["build", "--locked", "-C", "p"]] {
+        proxy.begin();
+        let mut command = mwp(&sandbox, arguments);
         command.env("http_proxy", format!("http://127.0.0.1:{}", proxy.port));
         Done::of(&mut command).succeeded();
     }
@@ -168,23 +168,23 @@ fn a_server_with_a_certificate_of_ones_own_is_believed_where_pip_is_told_so() {
         Done::of(mwp(&sandbox, arguments).env(name, value).env("PIP_RETRIES", "0"))
     };
     with(&["lock", "-C", "p"], "PIP_CERT", authority.to_str().unwrap()).succeeded();
-    with(&["build", "-C", "p"], "PIP_RETRIES", "0").exited(1);
+    with(&["build", "--locked", "-C", "p"], "PIP_RETRIES", "0").exited(1);
     let is_trusted = format!("localhost:{}", index.port);
     for (name, value) in [
         ("PIP_CERT", authority.to_str().unwrap()),
         ("REQUESTS_CA_BUNDLE", authority.to_str().unwrap()),
         ("PIP_TRUSTED_HOST", &is_trusted),
     ] {
-        fs::remove_dir_all(sandbox.path("home/.cache/mwp")).unwrap();
-        index.forget();
-        with(&["build", "-C", "p"], name, value).succeeded();
+        let _ = fs::remove_dir_all(sandbox.path("home/.cache/mwp"));
+        let _ = fs::remove_dir_all(sandbox.work().join(SOURCES).join("src"));
+        index.begin();
+        with(&["build", "--locked", "-C", "p"], name, value).succeeded();
         assert_eq!(wheels(&sandbox).len(), 2);
         assert!(
             index.requests().len() == 2 && index.requests().iter().all(is_by_us),
             "{:?}",
             index.requests()
         );
-        run(&sandbox, &["superclean", "-C", "p"]).succeeded();
     }
 }
 
@@ -193,7 +193,7 @@ fn what_cannot_be_fetched_is_left_to_pip() {
     let sandbox = Sandbox::new();
     let index = Index::start(&offered(&sandbox), "refuse", None);
     locked(&sandbox, &index);
-    run(&sandbox, &["build", "-C", "p"]).succeeded().never_says("403");
+    run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded().never_says("403");
     assert_eq!(wheels(&sandbox).len(), 2);
     let requests = index.requests();
     assert_eq!(
@@ -216,7 +216,7 @@ fn the_index_that_is_set_is_the_only_one_that_is_asked() {
     // The lock names addresses that this machine is not to ask.
     let lock = sandbox.read(FILES).replace(&index.port.to_string(), &other.port.to_string());
     sandbox.write(FILES, lock);
-    run(&sandbox, &["build", "-C", "p"]).succeeded();
+    run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
     assert_eq!((index.requests().len(), other.all_requests().as_str()), (2, ""));
 }
 
@@ -226,8 +226,10 @@ fn offline_nobody_is_asked_and_a_directory_of_links_serves() {
     let directory = offered(&sandbox);
     let index = Index::start(&directory, "plain", None);
     locked(&sandbox, &index);
-    run(&sandbox, &["build", "--offline", "-C", "p"]).exited(3).says("hint: run it once without --offline");
-    let mut build = mwp(&sandbox, &["build", "--offline", "-C", "p"]);
+    run(&sandbox, &["build", "--locked", "--offline", "-C", "p"])
+        .exited(3)
+        .says("hint: run it once without --offline");
+    let mut build = mwp(&sandbox, &["build", "--locked", "--offline", "-C", "p"]);
     Done::of(build.env("PIP_FIND_LINKS", &directory)).succeeded();
     assert_eq!(wheels(&sandbox).len(), 2);
     assert_eq!(index.all_requests(), "");
@@ -243,18 +245,29 @@ fn packages_are_compiled_at_the_same_time() {
     for (name, other) in [("one", "two"), ("two", "one")] {
         let dir = sandbox.work().join(SOURCES).join(name);
         project(&dir, name, name);
-        // Its build ends when the other has begun.
+        // Its build ends when the other has begun, once the lock is made.
         let backend = fs::read_to_string(dir.join("backend.py")).unwrap();
         let meeting = format!(
-            "    import time\n    open('{0}/{name}', 'w').close()\n    end = time.time() + 60\n    \
+            "    import time\n    open('{0}/{name}', 'w').close()\n    end = time.time() + 60 * os.path.exists('{0}/begun')\n    \
              while not os.path.exists('{0}/{other}') and time.time() < end: time.sleep(0.01)\n    \
-             assert os.path.exists('{0}/{other}'), 'alone'\n    print('built with {other}')\n",
+             assert os.path.exists('{0}/{other}') or not os.path.exists('{0}/begun'), 'alone'\n",
             sandbox.work().display()
         );
         let (head, body) = backend.split_once("metadata_directory=None):\n").unwrap();
         fs::write(dir.join("backend.py"), format!("{head}metadata_directory=None):\n{meeting}{body}"))
             .unwrap();
     }
-    run(&sandbox, &["build", "-C", "p"]).succeeded().says("one: ").says("two: ");
+    run(&sandbox, &["lock", "-C", "p"]).succeeded();
+    for name in ["one", "two"] {
+        fs::remove_file(sandbox.work().join(name)).unwrap();
+    }
+    sandbox.write("begun", "");
+    run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
     assert_eq!(wheels(&sandbox), ["one-1.0-py3-none-any.whl", "two-1.0-py3-none-any.whl"]);
+    // What the two pips say stands one after the other.
+    let log = sandbox.read("p/.mwp/log/wheels.log");
+    let mut starts =
+        log.lines().filter(|line| line.starts_with("$ ") || line.starts_with("Successfully built"));
+    let shown: Vec<bool> = starts.by_ref().map(|line| line.starts_with("$ ")).collect();
+    assert_eq!(shown, [true, false, true, false], "{log}");
 }

@@ -1,6 +1,6 @@
 """A package index on the loopback, and a proxy that leads everything to it: index.py DIRECTORY BEHAVIOUR [CERTIFICATE]
 
-Prints its port. Of each request it writes a line to DIRECTORY/requests: path, who asks, what is authorised. It ends with
+Prints its port. It behaves that way once there is a file DIRECTORY/begun; until then it just answers. Of each request it writes a line to DIRECTORY/requests: path, who asks, what is authorised. It ends with
 its standard input.
 """
 import hashlib, os, socket, ssl, sys, threading
@@ -43,7 +43,7 @@ class Index(BaseHTTPRequestHandler):
         return '\n'.join(links).encode()
 
     def file(self, path, agent, authorization, content):
-        kind, *words = behaviour
+        kind, *words = behaviour if os.path.exists(os.path.join(directory, 'begun')) else ['plain']
         if kind == 'together':
             try:
                 together.wait(20)

@@ -12,7 +12,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// Offers the files of a directory; what it does with requests, and with what certificate, is told in `index.py`.
+    /// Offers the files of a directory. What it does with requests after [`begin`](Index::begin), and with what
+    /// certificate, is told in `index.py`.
     pub fn start(directory: &Path, behaviour: &str, certificate: Option<&Path>) -> Index {
         let mut command = Command::new("python3");
         command.args(["-c", include_str!("index.py")]).arg(directory).arg(behaviour).args(certificate);
@@ -33,9 +34,10 @@ impl Index {
         log.lines().filter(|line| line.starts_with("/files/")).map(str::to_owned).collect()
     }
 
-    /// Forgets the requests so far.
-    pub fn forget(&self) {
+    /// Forgets the requests so far, and behaves from now on.
+    pub fn begin(&self) {
         let _ = fs::remove_file(self.directory.join("requests"));
+        fs::write(self.directory.join("begun"), "").unwrap();
     }
 
     /// Every request, of whatever kind.
