@@ -89,7 +89,7 @@ impl Bench {
     fn wheels(&self, links: Option<&Path>) -> Duration {
         let sources = self.plugin.join("python3_virtualenv_sources");
         let _ = fs::remove_dir_all(sources.join("src"));
-        let mut command = self.mwp(&["build", "--json=events"]);
+        let mut command = self.mwp(&["build", "--locked", "--json=events"]);
         command.envs(links.map(|links| ("PIP_FIND_LINKS", links)));
         let output = command.stderr(Stdio::inherit()).output().unwrap();
         assert!(output.status.success(), "{command:?}");
