@@ -57,7 +57,7 @@ fn wheels(sandbox: &Sandbox) -> Vec<String> {
     tree(&sandbox.work().join(SOURCES).join("src"))
 }
 
-fn is_by_us(request: &String) -> bool {
+fn is_by_us(request: &str) -> bool {
     request.split(' ').nth(1) == Some("mwp")
 }
 
@@ -69,7 +69,11 @@ fn files_are_fetched_side_by_side() {
     locked(&sandbox, &index);
     run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
     assert_eq!(wheels(&sandbox), ["alpha-1.0-py3-none-any.whl", "beta-1.0-py3-none-any.whl"]);
-    assert!(index.requests().len() == 2 && index.requests().iter().all(is_by_us), "{:?}", index.requests());
+    assert!(
+        index.requests().len() == 2 && index.requests().iter().all(|line| is_by_us(line)),
+        "{:?}",
+        index.requests()
+    );
     // What was fetched is kept for other plugins.
     fs::remove_dir_all(sandbox.path("home/.cache/mwp/tasks-v2")).unwrap();
     fs::remove_dir_all(sandbox.work().join(SOURCES).join("src")).unwrap();
@@ -93,7 +97,7 @@ fn a_file_that_changed_is_refused_and_nothing_is_left() {
     assert!(!sandbox.work().join(SOURCES).join("src").exists());
     assert!(!tree(&sandbox.work()).iter().any(|path| path.ends_with(".whl")), "{:?}", tree(&sandbox.work()));
     // pip is not asked for a second opinion.
-    assert!(index.requests().iter().all(is_by_us), "{:?}", index.requests());
+    assert!(index.requests().iter().all(|line| is_by_us(line)), "{:?}", index.requests());
 }
 
 #[test]
@@ -103,7 +107,11 @@ fn a_server_that_stops_in_the_middle_is_asked_again() {
     locked(&sandbox, &index);
     run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
     assert_eq!(wheels(&sandbox).len(), 2);
-    assert!(index.requests().len() == 4 && index.requests().iter().all(is_by_us), "{:?}", index.requests());
+    assert!(
+        index.requests().len() == 4 && index.requests().iter().all(|line| is_by_us(line)),
+        "{:?}",
+        index.requests()
+    );
 }
 
 #[test]
@@ -115,7 +123,11 @@ fn a_password_comes_from_netrc_and_follows_to_no_other_server() {
     locked(&sandbox, &index);
     fs::write(sandbox.path("home/.netrc"), "machine 127.0.0.1 login me password secret\n").unwrap();
     run(&sandbox, &["build", "--locked", "-C", "p"]).succeeded();
-    assert!(index.requests().len() == 2 && index.requests().iter().all(is_by_us), "{:?}", index.requests());
+    assert!(
+        index.requests().len() == 2 && index.requests().iter().all(|line| is_by_us(line)),
+        "{:?}",
+        index.requests()
+    );
 
     let sandbox = Sandbox::new();
     let other = Index::start(&offered(&sandbox), "plain", None);
@@ -148,7 +160,11 @@ fn a_proxy_leads_to_the_server() {
         Done::of(&mut command).succeeded();
     }
     assert_eq!(wheels(&sandbox).len(), 2);
-    assert!(proxy.requests().len() == 2 && proxy.requests().iter().all(is_by_us), "{:?}", proxy.requests());
+    assert!(
+        proxy.requests().len() == 2 && proxy.requests().iter().all(|line| is_by_us(line)),
+        "{:?}",
+        proxy.requests()
+    );
 }
 
 #[test]
@@ -181,7 +197,7 @@ fn a_server_with_a_certificate_of_ones_own_is_believed_where_pip_is_told_so() {
         with(&["build", "--locked", "-C", "p"], name, value).succeeded();
         assert_eq!(wheels(&sandbox).len(), 2);
         assert!(
-            index.requests().len() == 2 && index.requests().iter().all(is_by_us),
+            index.requests().len() == 2 && index.requests().iter().all(|line| is_by_us(line)),
             "{:?}",
             index.requests()
         );
