@@ -322,6 +322,11 @@ impl Log {
         self.bytes(format!("{line}\n").as_bytes())
     }
 
+    /// Adds what another log holds, where several were written at the same time.
+    pub fn add(&mut self, other: &Log) -> Result<()> {
+        self.bytes(&other.content)
+    }
+
     fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all(bytes).at("write", &self.path)?;
         self.content.extend_from_slice(bytes);

@@ -1,4 +1,5 @@
-//! From pins to wheels: from the store, from an index, or compiled, each checked against the lock.
+//! From pins to wheels: from the store, as a file that the lock knows, by pip from an index, or compiled; each is checked
+//! against the lock.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::fs;
 use crate::process::Log;
 use crate::store::{Bucket, Names, Store};
-use crate::text;
+use crate::threads;
 
 /// Raised when the same key gives another wheel.
 const VERSION: u32 = 2;
@@ -74,14 +75,14 @@ pub struct Fetch<'a> {
 }
 
 /// A line of the lock, ready to be fetched.
-struct Item {
-    line: Line,
-    pin: Option<Pin>,
+pub(super) struct Item {
+    pub(super) line: Line,
+    pub(super) pin: Option<Pin>,
     /// The whole line for pip, with hashes.
-    text: String,
+    pub(super) text: String,
     /// `sha256:…` of the files that it may be; empty where any is allowed.
-    hashes: Vec<String>,
-    is_compiled: bool,
+    pub(super) hashes: Vec<String>,
+    pub(super) is_compiled: bool,
     key: Option<Digest>,
 }
 
@@ -93,13 +94,12 @@ impl Resolver<'_> {
                 .into_iter()
                 .partition(|stated| stated.line.as_option().is_some());
         let sources = Sources::new(self.site, &self.directory, &options);
-        let mut missing = Vec::new();
-        for stated in &lines {
-            let item = self.item(fetch, &sources, stated)?;
-            if !restore(fetch, &item)? {
-                missing.push(item);
-            }
-        }
+        let items: Vec<Item> =
+            lines.iter().map(|stated| self.item(fetch, &sources, stated)).collect::<Result<_>>()?;
+        let (store, into) = (fetch.store, fetch.into);
+        let items = threads::try_map(items, 1, |item| Ok((restore(store, into, &item)?, item)))?;
+        let missing = items.into_iter().filter(|(is_restored, _)| !is_restored).map(|(_, item)| item);
+        let missing = self.take_ready(fetch, &sources, missing.collect(), log)?;
         let options: Vec<String> = moved(&options, &self.directory)
             .into_iter()
             .filter(|line| !line.starts_with("--require-hashes"))
@@ -111,19 +111,12 @@ impl Resolver<'_> {
                 .filter(|item| item.hashes.is_empty() != is_hashed && !item.is_compiled && item.pin.is_some())
                 .collect();
             if !ready.is_empty() {
-                let said = self.make(fetch, &sources, &options, &ready, None, log)?;
+                let said = self.make(fetch, &sources, &options, &ready, log)?;
                 self.keep(fetch, &ready, &said)?;
             }
         }
-        for item in missing.iter().filter(|item| item.is_compiled || item.pin.is_none()) {
-            let name = item.line.name().filter(|_| item.is_compiled);
-            match (&item.pin, &name) {
-                (Some(pin), Some(_)) => (fetch.on_line)(&format!("compiling {} {}", pin.name, pin.version)),
-                _ => (fetch.on_line)(&format!("building {}", text::visible(item.line.bare()))),
-            }
-            let said = self.make(fetch, &sources, &options, &[item], name.as_deref(), log)?;
-            self.keep(fetch, &[item], &said)?;
-        }
+        let compiled = missing.iter().filter(|item| item.is_compiled || item.pin.is_none());
+        self.compile(fetch, &sources, &options, &compiled.collect::<Vec<_>>(), log)?;
         let made = Wheel::in_dir(fetch.into)?;
         for pin in lines.iter().filter_map(|stated| Pin::of(&stated.line)) {
             if !made.iter().any(|wheel| wheel.name == pin.name && wheel.is_version(&pin.version)) {
@@ -217,29 +210,29 @@ impl Resolver<'_> {
         Ok(Digest::of(key.as_bytes()))
     }
 
+    /// By one pip, those that come ready-made.
     fn make(
         &self,
         fetch: &Fetch<'_>,
         sources: &Sources,
         options: &[String],
         items: &[&Item],
-        compiled: Option<&str>,
         log: &mut Log,
     ) -> Result<String> {
         let lines = options.iter().cloned().chain(items.iter().map(|item| item.text.clone())).collect();
-        let making = Making { lines, compiled, build_constraint: fetch.build_constraint };
+        let making = Making { lines, compiled: None, build_constraint: fetch.build_constraint };
         let on_line = |line: &str| match building(line) {
-            Some(name) if compiled.is_none() => (fetch.on_line)(&format!("compiling {name}")),
-            Some(_) => {}
+            Some(name) => (fetch.on_line)(&format!("compiling {name}")),
             None => (fetch.on_line)(line),
         };
         pip::wheels(self, sources, &making, fetch.into, log, &on_line)
     }
 
     /// Keeps what was made in the store, for other plugins and later builds.
-    fn keep(&self, fetch: &Fetch<'_>, items: &[&Item], said: &str) -> Result<()> {
+    pub(super) fn keep(&self, fetch: &Fetch<'_>, items: &[&Item], said: &str) -> Result<()> {
         let made = Wheel::in_dir(fetch.into)?;
         let built: Vec<String> = said.lines().filter_map(building).map(super::canonical_name).collect();
+        let mut kept = Vec::new();
         for item in items {
             let (Some(pin), Some(key)) = (&item.pin, &item.key) else { continue };
             // Its key does not hold the compiler's flags: it was expected to come ready-made.
@@ -247,30 +240,32 @@ impl Resolver<'_> {
                 continue;
             }
             let wheel = made.iter().find(|wheel| wheel.name == pin.name && wheel.is_version(&pin.version));
-            let Some(file) = wheel.and_then(|wheel| wheel.path.file_name()) else { continue };
-            // The wheel is there; a cache that cannot be written costs the next build time.
-            if let Err(error) =
-                fetch.store.keep(Bucket::Wheels, key, fetch.into, &Names::Whole(vec![Path::new(file)]))
-            {
-                (fetch.on_warning)(&format!("the wheels were not kept in the cache: {error}"));
-                break;
-            }
+            let file = wheel.and_then(|wheel| wheel.path.file_name());
+            kept.extend(file.map(|file| (key, Path::new(file))));
+        }
+        let (store, into) = (fetch.store, fetch.into);
+        let kept = threads::try_map(kept, 1, |(key, file)| {
+            store.keep(Bucket::Wheels, key, into, &Names::Whole(vec![file]))
+        });
+        // The wheels are there; a cache that cannot be written costs the next build time.
+        if let Err(error) = kept {
+            (fetch.on_warning)(&format!("the wheels were not kept in the cache: {error}"));
         }
         Ok(())
     }
 }
 
 /// Takes the wheel from the store. One that is ready-made is compared with the lock, whoever put it there.
-fn restore(fetch: &Fetch<'_>, item: &Item) -> Result<bool> {
+fn restore(store: &Store, into: &Path, item: &Item) -> Result<bool> {
     let (Some(key), Some(pin)) = (&item.key, &item.pin) else { return Ok(false) };
-    if !fetch.store.restore(Bucket::Wheels, key, fetch.into) {
+    if !store.restore(Bucket::Wheels, key, into) {
         return Ok(false);
     }
     let sha256: Vec<&str> = item.hashes.iter().filter_map(|hash| hash.strip_prefix("sha256:")).collect();
     if item.is_compiled || sha256.is_empty() {
         return Ok(item.is_compiled || item.hashes.is_empty());
     }
-    for wheel in Wheel::in_dir(fetch.into)?.iter().filter(|wheel| wheel.name == pin.name) {
+    for wheel in Wheel::in_dir(into)?.iter().filter(|wheel| wheel.name == pin.name) {
         if !sha256.contains(&Digest::of_file(&wheel.path)?.to_string().as_str()) {
             // The index has to say what it offers now, and pip to compare.
             fs::remove_file(&wheel.path)?;
@@ -281,7 +276,7 @@ fn restore(fetch: &Fetch<'_>, item: &Item) -> Result<bool> {
 }
 
 /// `Building wheel for NAME (pyproject.toml): started`
-fn building(line: &str) -> Option<&str> {
+pub(super) fn building(line: &str) -> Option<&str> {
     line.trim().strip_prefix("Building wheel for ")?.split_once(" (").map(|(name, _)| name)
 }
 

@@ -107,6 +107,36 @@ impl Interpreter {
         Err(format!("is made for {}; this machine is {here}", wheel.platform_tags.join(".")))
     }
 
+    /// How well a wheel fits that is accepted; of several, pip takes the greatest: what is made for this very Python before
+    /// what is made for many, then the newest glibc.
+    pub(super) fn fitness(&self, wheel: &Wheel) -> Option<Fitness> {
+        let minor = self.minor();
+        let platforms = wheel.platform_tags.iter().filter(|platform| self.runs_on(platform));
+        let platform = platforms.map(|platform| platform_rank(platform, &self.machine)).max()?;
+        let is_anywhere = platform == PlatformRank::default();
+        let of_tags = |python: &str, abi: &str| match (cpython_minor(python), abi) {
+            (Some(own), "abi3") if own == minor => Some((4, own)),
+            (Some(own), "abi3") if own < minor => Some((2, own)),
+            (Some(own), "none") if own == minor => Some(if is_anywhere { (0, u32::MAX) } else { (3, own) }),
+            (Some(own), abi) if own == minor && abi == format!("cp3{minor}") => Some((5, own)),
+            (None, "none") => {
+                let own = python.strip_prefix("py3")?;
+                // `py311`, then `py3`, then `py310`.
+                let version = match own.parse::<u32>() {
+                    Ok(own) if own > minor => return None,
+                    Ok(own) if own == minor => own + 2,
+                    Ok(own) => own,
+                    Err(_) => minor + 1,
+                };
+                Some((u32::from(!is_anywhere), version))
+            }
+            _ => None,
+        };
+        let tags =
+            wheel.python_tags.iter().flat_map(|python| wheel.abi_tags.iter().map(move |abi| (python, abi)));
+        tags.filter_map(|(python, abi)| of_tags(python, abi)).max().map(|kind| (kind, platform))
+    }
+
     fn minor(&self) -> u32 {
         self.short_version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap_or(0)
     }
@@ -122,6 +152,20 @@ impl Interpreter {
             Some(needed) => self.glibc.is_some_and(|glibc| glibc >= needed),
             None => system.starts_with("musllinux_") && self.glibc.is_none(),
         }
+    }
+}
+
+/// The kind of tags and their version; the platform.
+pub(super) type Fitness = ((u32, u32), PlatformRank);
+
+/// `any`, `linux_…`, and those that name a C library, by its version.
+type PlatformRank = (u32, (u32, u32));
+
+fn platform_rank(platform: &str, machine: &str) -> PlatformRank {
+    match platform.strip_suffix(machine).map(|system| system.trim_end_matches('_')) {
+        None => PlatformRank::default(),
+        Some("linux") => (1, (0, 0)),
+        Some(system) => (2, glibc_of(&system.replace("musllinux", "manylinux")).unwrap_or_default()),
     }
 }
 
@@ -173,6 +217,34 @@ pub(super) fn markers() -> MarkerEnvironment {
 mod tests {
     use super::*;
     use std::path::Path;
+
+    #[test]
+    fn of_several_wheels_the_one_that_pip_would_take_fits_best() {
+        let interpreter = Interpreter::stand_in(Path::new("/usr/bin/python3.11"));
+        // In the order of pip's tags.
+        let tags = [
+            "cp311-cp311-manylinux_2_35_x86_64",
+            "cp311-cp311-manylinux2014_x86_64.manylinux_2_17_x86_64",
+            "cp311-cp311-linux_x86_64",
+            "cp311-abi3-manylinux2014_x86_64",
+            "cp311-none-manylinux2014_x86_64",
+            "cp310-abi3-manylinux2014_x86_64",
+            "cp37-abi3-manylinux_2_28_x86_64",
+            "py3-none-manylinux2014_x86_64",
+            "cp311-none-any",
+            "py311-none-any",
+            "py2.py3-none-any",
+            "py37-none-any",
+        ];
+        let fitness = |tags: &str| {
+            let wheel = Wheel::of(Path::new(&format!("a-1-{tags}.whl"))).unwrap();
+            interpreter.accepts(&wheel).unwrap();
+            interpreter.fitness(&wheel).unwrap()
+        };
+        for pair in tags.windows(2) {
+            assert!(fitness(pair[0]) > fitness(pair[1]), "{pair:?}");
+        }
+    }
 
     #[test]
     fn a_wheel_for_another_python_or_another_machine_is_refused() {

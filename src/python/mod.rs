@@ -3,8 +3,10 @@
 //! Nothing here knows of tasks or plugins' files; the build stage makes locks and wheels with it, the install stage
 //! makes virtualenvs from wheels without any tool but a bare interpreter.
 
+mod compile;
 mod contents;
 mod decode;
+mod download;
 pub mod edit;
 mod fetch;
 mod freeze;
@@ -17,6 +19,7 @@ mod needs;
 mod pip;
 mod plan;
 pub mod pylock;
+mod ready;
 mod record;
 mod requirements;
 mod resolver;

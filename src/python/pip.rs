@@ -125,9 +125,7 @@ pub(super) fn wheels(
         return Ok(finished.output);
     }
     if let Some(mismatch) = mismatch(&finished.output) {
-        return Err(Error::input(mismatch).hint(
-            "nothing was installed; find out who changed the file, or take the new one with `mwp lock --upgrade-package NAME`",
-        ));
+        return Err(mismatch);
     }
     let hint = match making.compiled {
         None => {
@@ -396,7 +394,7 @@ fn names_in_conflict(output: &str) -> BTreeSet<String> {
 }
 
 /// A file that is another one than the lock allows, in pip's words made short.
-fn mismatch(output: &str) -> Option<String> {
+fn mismatch(output: &str) -> Option<Error> {
     let (_, rest) = output.split_once("DO NOT MATCH THE HASHES")?;
     let mut lines = rest.lines().map(str::trim);
     let name = lines.find(|line| line.contains(" from ") || line.ends_with(':'))?;
@@ -410,12 +408,15 @@ fn mismatch(output: &str) -> Option<String> {
             .collect()
     };
     let (allowed, found) = ([digest("Expected"), digest("or")].concat(), digest("Got"));
-    Some(format!(
-        "the file of `{}` has sha256 {}; the lock allows {}",
-        text::visible(name),
-        found.first().map(|digest| text::visible(digest)).unwrap_or_default(),
-        text::visible(&allowed.join(" or "))
-    ))
+    Some(changed(name, found.first().unwrap_or(&""), &allowed.join(" or ")))
+}
+
+/// A file that is another one than the lock allows.
+pub(super) fn changed(name: &str, found: &str, allowed: &str) -> Error {
+    let [name, found, allowed] = [name, found, allowed].map(text::visible);
+    Error::input(format!("the file of `{name}` has sha256 {found}; the lock allows {allowed}")).hint(
+        "nothing was installed; find out who changed the file, or take the new one with `mwp lock --upgrade-package NAME`",
+    )
 }
 
 /// pip says why in `ERROR:` lines; the first names what was looked for and what there is.
@@ -479,10 +480,10 @@ mod tests {
     fn a_wrong_hash_is_named_with_what_is_allowed() {
         let output = "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you …\n    beta==1.0 from file:///v/beta.whl (from -r x (line 1)):\n        Expected sha256 00\n             or        11\n             Got        ab\n\n";
         assert_eq!(
-            mismatch(output).unwrap(),
+            mismatch(output).unwrap().to_string(),
             "the file of `beta==1.0` has sha256 ab; the lock allows 00 or 11"
         );
-        assert_eq!(mismatch("ERROR: x"), None);
+        assert!(mismatch("ERROR: x").is_none());
     }
 
     #[test]

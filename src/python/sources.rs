@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ini::{Ini, ParseOption};
+use url::Url;
 
 use super::canonical_name;
 use super::requirements::{expand, options, plain};
@@ -129,7 +130,33 @@ impl Sources {
         self.local_links().chain(self.constraint_files()).map(Path::to_owned).collect()
     }
 
-    fn local_links(&self) -> impl Iterator<Item = &Path> {
+    /// Addresses of indexes and of pages of links.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = &str> {
+        let all = self.index_url.iter().chain(&self.extra_index_urls).chain(&self.find_links);
+        all.filter(|link| link.contains("://")).map(String::as_str)
+    }
+
+    pub(super) fn trusted_hosts(&self) -> impl Iterator<Item = &str> {
+        self.trusted_hosts.iter().map(String::as_str)
+    }
+
+    /// Whether a wheel of `name` may come ready-made.
+    pub(super) fn allows_wheels_of(&self, name: &str) -> bool {
+        !self.no_binary.iter().any(|given| given == ":all:" || canonical_name(given) == name)
+    }
+
+    /// Whether a file at this address, which a lock says to be of `index`, comes from where packages come from here.
+    /// Where an index is set, it may be the only one that this machine is to ask.
+    pub(super) fn offer(&self, address: &Url, index: Option<&str>) -> bool {
+        let is_same = |given: &str| {
+            let plain = |index: &str| without_password(index).trim_end_matches('/').to_owned();
+            index.is_some_and(|index| plain(index) == plain(given))
+                || Url::parse(given).is_ok_and(|given| given.origin() == address.origin())
+        };
+        !self.no_index && (self.index_url.is_none() || self.addresses().any(is_same))
+    }
+
+    pub(super) fn local_links(&self) -> impl Iterator<Item = &Path> {
         self.find_links.iter().filter(|link| !link.contains("://")).map(Path::new)
     }
 
@@ -335,7 +362,7 @@ fn is_of_project(file: &str, name: &str) -> bool {
 }
 
 /// What pip and uv are set up with on this machine, in pip's words; pip's own settings are the stronger ones.
-fn machine_options(site: &Site) -> BTreeMap<String, String> {
+pub(super) fn machine_options(site: &Site) -> BTreeMap<String, String> {
     let environment = &site.environment;
     let mut options = BTreeMap::new();
     let urls = |value: &str| {

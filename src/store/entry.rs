@@ -22,7 +22,7 @@ const MAGIC: &[u8; 12] = b"mwp-entry-2\n";
 /// Magic, key, digest of the rest.
 const HEAD: usize = MAGIC.len() + 32 + 32;
 
-/// Where an entry is unpacked before it is whole.
+/// Where an entry is unpacked before it is whole, each beside the others.
 const UNPACKED: &str = ".mwp-restored";
 
 pub(super) enum Read {
@@ -106,7 +106,7 @@ pub(super) fn read(path: &Path, key: &Digest, into: &Path) -> Result<Read> {
     if !is_whole(&mut file, key) {
         return Ok(Read::Damaged);
     }
-    let unpacked = into.join(UNPACKED);
+    let unpacked = into.join(format!("{UNPACKED}-{key}"));
     let read = unpack(file, &unpacked).and_then(|directories| match directories {
         Some(directories) => hand_over(&unpacked, into, &directories).map(|()| Read::Whole),
         None => Ok(Read::Damaged),
@@ -173,7 +173,8 @@ fn unpack(file: File, into: &Path) -> Result<Option<Vec<(PathBuf, u32)>>> {
 fn plain(name: &Path) -> Option<&OsStr> {
     let bytes = name.as_os_str().as_bytes();
     let bytes = bytes.strip_suffix(b"/").unwrap_or(bytes);
-    let is_plain = |part: &[u8]| !matches!(part, b"" | b"." | b"..") && part != UNPACKED.as_bytes();
+    let is_plain =
+        |part: &[u8]| !matches!(part, b"" | b"." | b"..") && !part.starts_with(UNPACKED.as_bytes());
     bytes.split(|byte| *byte == b'/').all(is_plain).then(|| OsStr::from_bytes(bytes))
 }
 

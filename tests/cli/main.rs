@@ -21,6 +21,7 @@ mod daily;
 mod data;
 mod doctor;
 mod documentation;
+mod download;
 mod env;
 mod exec;
 mod failing;

@@ -2,6 +2,7 @@
 
 mod crontab;
 pub mod failing;
+pub mod index;
 mod installed;
 pub mod running;
 pub mod tar;
