@@ -98,13 +98,14 @@ pub(super) fn failure(tool: &str, what: &str, finished: &Finished, reason: Optio
         "Connection timed out",
         "client error (Connect)",
     ];
-    // Of git, for requirements that are fetched with it.
-    let no_host = output.lines().find(|line| {
-        line.trim_start().starts_with("fatal: unable to access")
-            || line.contains("Could not resolve host")
-            || line.contains("Could not read from remote repository")
-    });
-    if let Some(line) = no_host {
+    // Of git and ssh, for requirements that are fetched with them.
+    const NO_HOST: [&str; 4] =
+        ["Could not resolve host", "Failed to connect", "ssh: connect to host", "timed out"];
+    let is_of_network = |line: &&str| {
+        (line.contains("unable to access") || line.contains("ssh: "))
+            && NO_HOST.iter().any(|sign| line.contains(sign))
+    };
+    if let Some(line) = output.lines().find(is_of_network) {
         return Error::machine(format!("{tool} cannot {what}: {}", text::visible(line.trim())))
             .hint("check the network, the proxy, and that you may read that repository");
     }
