@@ -9,6 +9,7 @@ mod atomic;
 mod beneath;
 mod lock;
 mod mounts;
+mod removal;
 mod rotate;
 mod stat;
 mod swap;
@@ -271,6 +272,15 @@ pub fn remove_empty_dir(path: &Path) -> Result<()> {
 /// write permission included. Fine where there is nothing. What is mounted there is somebody else's: with a mount
 /// point in it, the tree stays as it is.
 pub fn remove_tree(path: &Path) -> Result<()> {
+    remove_by(path, |path| fs::remove_dir_all(path))
+}
+
+/// As [`remove_tree`], for a tree of tens of thousands of files.
+pub fn remove_large_tree(path: &Path) -> Result<()> {
+    remove_by(path, removal::remove_dir_all)
+}
+
+fn remove_by(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<()> {
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
         Err(error) if is_absent(&error) => return Ok(()),
@@ -290,7 +300,7 @@ pub fn remove_tree(path: &Path) -> Result<()> {
             text::visible_bytes(mount.as_os_str().as_encoded_bytes())
         )));
     }
-    match fs::remove_dir_all(path) {
+    match remove(path) {
         Ok(()) => Ok(()),
         Err(error) if is_absent(&error) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
