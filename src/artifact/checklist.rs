@@ -59,6 +59,11 @@ impl Checklist {
         }
     }
 
+    /// Whether a member is still to come.
+    pub(super) fn lists(&self, path: &str) -> bool {
+        self.left.contains_key(path)
+    }
+
     /// Everything that the manifest lists must have come.
     pub(super) fn finish(&self) -> Result<(), Refusal> {
         match self.left.keys().min() {

@@ -50,6 +50,7 @@ mod policy;
 mod read;
 mod record;
 mod remade;
+mod reuse;
 mod secrets;
 mod source;
 mod spool;
@@ -57,6 +58,7 @@ mod stream;
 mod tree;
 mod unpack;
 mod verify;
+mod writers;
 
 pub use amend::amend_manifest;
 pub use description::Description;
@@ -69,8 +71,9 @@ pub use node::DevPackages;
 pub use pack::{Inspection, Options, Packed, inspect, pack};
 pub use read::{Artifact, manifest_of};
 pub use remade::Remade;
+pub use reuse::mend;
 pub use stream::Compression;
-pub use unpack::{Unpacked, unpack};
+pub use unpack::{Unpacked, unpack, unpack_update};
 pub use verify::{Damage, DamageKind, describe, verify};
 
 /// The directory that holds every member.

@@ -6,9 +6,6 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -20,21 +17,16 @@ use super::manifest::MemberKind;
 use super::members::{Member, Members, Refusal};
 use super::metadata::{Metadata, hex};
 use super::policy::{Accepted, Policy};
+use super::reuse::{Reuse, is_of_a_package};
 use super::stream::{Extent, Stream};
+use super::writers::{self, Batches, Job};
 use crate::error::{At, Error, Result};
-use crate::fs::{self, Beneath, NewFile};
+use crate::fs::{self, Beneath, Shared, Wanted};
 use crate::plugin::Label;
 use crate::text;
-use crate::threads;
 
 /// Larger files are written by the reader itself, piece by piece.
 const WHOLE: u64 = 256 * 1024;
-/// Writers get files in batches: to wake one up for each would cost more than the files do.
-const BATCH: usize = 64;
-const BATCH_BYTES: usize = 1024 * 1024;
-/// How many batches wait for a writer: bounds the memory.
-const WAITING: usize = 8;
-const MOST_WRITERS: usize = 8;
 
 /// What was unpacked.
 #[derive(Debug, Clone)]
@@ -45,12 +37,26 @@ pub struct Unpacked {
     pub verified: bool,
     pub files: usize,
     pub bytes: u64,
+    /// What the installed version has a name of as well.
+    pub shared: Vec<Shared>,
 }
 
 /// Unpacks `archive` as the directory `into`, which must not exist yet. After an error it does not exist either.
 pub fn unpack(archive: &Path, into: &Path, limits: &Limits) -> Result<Unpacked> {
+    unpack_update(archive, into, None, limits)
+}
+
+/// As [`unpack`], with unchanged files taken from the version at `installed`, where there is one and they may be
+/// taken: `reuse.rs` says when, and why that is safe.
+pub fn unpack_update(
+    archive: &Path,
+    into: &Path,
+    installed: Option<&Path>,
+    limits: &Limits,
+) -> Result<Unpacked> {
     let (stream, _) = Stream::open(archive, Extent::Whole, limits)?;
     let directory = Beneath::create(into)?;
+    let reuse = Reuse::of(installed, into);
     let policy = Policy::new(limits, stream.limit(), directory.folds_case()?);
     let mut unpacking = Unpacking {
         archive,
@@ -62,11 +68,12 @@ pub fn unpack(archive: &Path, into: &Path, limits: &Limits) -> Result<Unpacked> 
         identity: None,
         before_manifest: Vec::new(),
         checklist: None,
+        may_share: false,
         files: 0,
         bytes: 0,
     };
-    let read = unpacking.run();
-    let unpacked = read.and_then(|()| unpacking.finish());
+    let read = writers::with_writers(|job| write(job, &reuse), |batches| unpacking.read(batches, &reuse));
+    let unpacked = read.and_then(|()| unpacking.finish(reuse));
     unpacked.map_err(|refusal| {
         // The caller's own clean-up removes what this cannot.
         let _ = fs::remove_tree(into);
@@ -85,65 +92,15 @@ struct Unpacking<'a> {
     /// Members that came before the manifest; of others than the head's only the first.
     before_manifest: Vec<(String, MemberKind)>,
     checklist: Option<Checklist>,
+    /// Whether the manifest says that nothing speaks against it.
+    may_share: bool,
     files: usize,
     bytes: u64,
 }
 
-/// Files on their way to the writers.
-struct Batches<'a> {
-    sender: &'a SyncSender<Vec<Job>>,
-    jobs: Vec<Job>,
-    bytes: usize,
-}
-
-impl Batches<'_> {
-    fn add(&mut self, job: Job) {
-        self.bytes += job.content.len();
-        self.jobs.push(job);
-        if self.jobs.len() >= BATCH || self.bytes >= BATCH_BYTES {
-            self.send();
-        }
-    }
-
-    fn send(&mut self) {
-        self.bytes = 0;
-        // Writers take batches until this end is closed.
-        let _ = self.sender.send(std::mem::take(&mut self.jobs));
-    }
-}
-
-/// A file for the writers.
-struct Job {
-    path: String,
-    file: NewFile,
-    content: Vec<u8>,
-    mode: u32,
-    modified: i64,
-    /// The digest that the manifest gives.
-    expected: Option<String>,
-}
-
 impl Unpacking<'_> {
-    /// Reads to the end of the archive; when this returns, no writer is at work any more.
-    fn run(&mut self) -> Result<(), Refusal> {
-        let (jobs, waiting) = sync_channel(WAITING);
-        let (waiting, failure) = (Mutex::new(waiting), Failure::default());
-        let read = std::thread::scope(|scope| {
-            let write = || write_files(&waiting, &failure);
-            threads::start_in(scope, "writing files", write)?;
-            // With fewer than there are processors it takes longer.
-            let others = 1..threads::processors().min(MOST_WRITERS);
-            others.map_while(|_| threads::start_in(scope, "writing files", write).ok()).for_each(drop);
-            let mut batches = Batches { sender: &jobs, jobs: Vec::new(), bytes: 0 };
-            let read = self.read(&mut batches, &failure);
-            batches.send();
-            drop(jobs);
-            read
-        });
-        failure.into_result().and(read)
-    }
-
-    fn read(&mut self, batches: &mut Batches<'_>, failure: &Failure) -> Result<(), Refusal> {
+    /// Reads to the end of the archive, or until a writer fails.
+    fn read(&mut self, batches: &mut Batches<'_>, reuse: &Reuse) -> Result<(), Refusal> {
         while let Some(member) = self.members.next()? {
             match self.policy.accept(&member)? {
                 Accepted::Root | Accepted::LeftOut => {}
@@ -154,7 +111,7 @@ impl Unpacking<'_> {
                 Accepted::File { path, mode } => {
                     self.files += 1;
                     self.bytes += member.size;
-                    if let Some(job) = self.file(path, mode, &member)? {
+                    if let Some(job) = self.file(path, mode, &member, reuse)? {
                         batches.add(job);
                     }
                 }
@@ -170,7 +127,7 @@ impl Unpacking<'_> {
                     self.tick(&path, MemberKind::directory(0o755))?;
                 }
             }
-            if failure.happened() {
+            if batches.have_failed() {
                 break;
             }
         }
@@ -178,7 +135,13 @@ impl Unpacking<'_> {
     }
 
     /// Writes a file here, or makes a job of it.
-    fn file(&mut self, path: String, mode: u32, member: &Member) -> Result<Option<Job>, Refusal> {
+    fn file(
+        &mut self,
+        path: String,
+        mode: u32,
+        member: &Member,
+        reuse: &Reuse,
+    ) -> Result<Option<Job>, Refusal> {
         let file = self.directory.file(&path)?;
         if Head::wants(&path, member)? {
             let content = self.members.whole(member.size)?;
@@ -198,6 +161,8 @@ impl Unpacking<'_> {
             file.write(&content, mode, member.modified)?;
             let before = std::mem::take(&mut self.before_manifest);
             let (checklist, bytes) = Checklist::read(&content, &before, self.limits.members)?;
+            // It would run before the new version is final.
+            self.may_share = !checklist.lists("postinstall");
             self.checklist = Some(checklist);
             self.make_sure_of_room(bytes)?;
             return Ok(None);
@@ -209,12 +174,19 @@ impl Unpacking<'_> {
                 None
             }
         };
+        let may_be_shared = expected.is_some() && self.may_share && is_of_a_package(&path);
+        let job = Job {
+            wanted: Wanted { path, size: member.size, mode, modified: member.modified },
+            file,
+            content: Vec::new(),
+            expected,
+            may_be_shared,
+        };
         if member.size > WHOLE {
-            self.large(&path, &file, mode, member, expected.as_deref())?;
+            self.large(&job, reuse)?;
             return Ok(None);
         }
-        let content = self.members.whole(member.size)?;
-        Ok(Some(Job { path, file, content, mode, modified: member.modified, expected }))
+        Ok(Some(Job { content: self.members.whole(member.size)?, ..job }))
     }
 
     /// Once it is known how much there will be, that is no question of proportion any more.
@@ -237,15 +209,12 @@ impl Unpacking<'_> {
         Ok(())
     }
 
-    fn large(
-        &mut self,
-        path: &str,
-        file: &NewFile,
-        mode: u32,
-        member: &Member,
-        expected: Option<&str>,
-    ) -> Result<(), Refusal> {
-        let mut open = file.create(mode)?;
+    fn large(&mut self, job: &Job, reuse: &Reuse) -> Result<(), Refusal> {
+        let Job { wanted, file, expected, may_be_shared, .. } = job;
+        let expected = expected.as_deref();
+        let is_there =
+            *may_be_shared && expected.is_some_and(|digest| reuse.take_digest(wanted, digest, file));
+        let mut open = if is_there { None } else { Some(file.create(wanted.mode)?) };
         let mut digest = Sha256::new();
         loop {
             let piece = self.members.content()?;
@@ -255,14 +224,16 @@ impl Unpacking<'_> {
             if expected.is_some() {
                 digest.update(piece);
             }
-            open.write_all(piece).at("write", file.path())?;
-            let written = piece.len();
-            self.members.take(written);
+            if let Some(open) = &mut open {
+                open.write_all(piece).at("write", file.path())?;
+            }
+            let read = piece.len();
+            self.members.take(read);
         }
         if expected.is_some_and(|expected| hex(&digest.finalize()) != expected) {
-            return Err(checklist::differs(path));
+            return Err(checklist::differs(&wanted.path));
         }
-        Ok(file.finish(&open, member.modified)?)
+        Ok(open.map_or(Ok(()), |open| file.finish(&open, wanted.modified))?)
     }
 
     /// Compares a member with the manifest, now or when it comes.
@@ -284,7 +255,7 @@ impl Unpacking<'_> {
     }
 
     /// Makes the links and checks that nothing is missing.
-    fn finish(mut self) -> Result<Unpacked, Refusal> {
+    fn finish(mut self, reuse: Reuse) -> Result<Unpacked, Refusal> {
         if let Some(checklist) = &self.checklist {
             checklist.finish()?;
         }
@@ -302,52 +273,16 @@ impl Unpacking<'_> {
         }
         let Identity { label, metadata, .. } = identity;
         let verified = self.checklist.is_some();
-        Ok(Unpacked { label, metadata, verified, files: self.files, bytes: self.bytes })
+        let shared = reuse.into_shared();
+        Ok(Unpacked { label, metadata, verified, files: self.files, bytes: self.bytes, shared })
     }
 }
 
-/// The first failure of a writer.
-#[derive(Default)]
-struct Failure {
-    happened: AtomicBool,
-    first: Mutex<Option<Refusal>>,
-}
-
-impl Failure {
-    fn happened(&self) -> bool {
-        self.happened.load(Ordering::Relaxed)
+fn write(job: Job, reuse: &Reuse) -> Result<(), Refusal> {
+    job.check()?;
+    let Job { wanted, file, content, may_be_shared, .. } = job;
+    if may_be_shared && reuse.take(&wanted, &content, &file) {
+        return Ok(());
     }
-
-    fn set(&self, refusal: Refusal) {
-        self.happened.store(true, Ordering::Relaxed);
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(refusal);
-    }
-
-    fn into_result(self) -> Result<(), Refusal> {
-        self.first.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
-    }
-}
-
-/// Writes files until there are no more; after a failure they are only taken.
-fn write_files(waiting: &Mutex<Receiver<Vec<Job>>>, failure: &Failure) {
-    loop {
-        let batch = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(batch) = batch else { return };
-        for job in batch {
-            if failure.happened() {
-                break;
-            }
-            if let Err(refusal) = write_file(job) {
-                failure.set(refusal);
-            }
-        }
-    }
-}
-
-fn write_file(job: Job) -> Result<(), Refusal> {
-    let Job { path, file, content, mode, modified, expected } = job;
-    if expected.is_some_and(|expected| hex(&Sha256::digest(&content)) != expected) {
-        return Err(checklist::differs(&path));
-    }
-    Ok(file.write(&content, mode, modified)?)
+    Ok(file.write(&content, wanted.mode, wanted.modified)?)
 }

@@ -67,6 +67,14 @@ impl AtomicFile {
         }
     }
 
+    /// Gives it exactly this mode, and this time in seconds since the epoch, when everything is written.
+    pub fn set(&mut self, mode: u32, modified: i64) -> Result<()> {
+        let target = self.target.clone();
+        let file = self.as_file_mut();
+        file.set_permissions(std::fs::Permissions::from_mode(mode)).at("change the mode of", &target)?;
+        super::beneath::set_modified(file, modified).at("set the time of", &target)
+    }
+
     /// Makes the content durable and puts the file in place, over what was there.
     pub fn commit(mut self) -> Result<()> {
         self.as_file_mut().sync_data().at("write", &self.target)?;

@@ -26,6 +26,8 @@ pub struct Beneath {
     root: Arc<OwnedFd>,
     /// The directories on the way to the one used last, by name.
     open: Vec<(OsString, Arc<OwnedFd>)>,
+    /// Of a mode that is asked for, what a new file gets: the umask, or what the directory hands down, takes the rest.
+    granted: u32,
 }
 
 /// A file that is about to be created; may be sent to another thread.
@@ -34,6 +36,7 @@ pub struct NewFile {
     directory: Arc<OwnedFd>,
     name: OsString,
     shown: PathBuf,
+    granted: u32,
 }
 
 impl Beneath {
@@ -42,13 +45,14 @@ impl Beneath {
         let failed = |errno: Errno| Error::io("create directory", path, &errno.into());
         rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)).map_err(failed)?;
         let root = rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()).map_err(failed)?;
+        let granted = rustix::fs::fstat(&root).map_err(failed)?.st_mode & 0o755;
         rustix::fs::fchmod(&root, Mode::from_raw_mode(0o755)).map_err(failed)?;
-        Ok(Beneath { path: path.to_owned(), root: Arc::new(root), open: Vec::new() })
+        Ok(Beneath { path: path.to_owned(), root: Arc::new(root), open: Vec::new(), granted })
     }
 
     /// The same directory, for another thread.
     pub fn share(&self) -> Beneath {
-        Beneath { path: self.path.clone(), root: Arc::clone(&self.root), open: Vec::new() }
+        Beneath { path: self.path.clone(), root: Arc::clone(&self.root), open: Vec::new(), ..*self }
     }
 
     /// Whether names that differ in case alone are one name here.
@@ -81,7 +85,7 @@ impl Beneath {
         let path = path.as_ref();
         let (parent, name) = split(path);
         let directory = self.enter(parent)?;
-        Ok(NewFile { directory, name: name.to_owned(), shown: self.path.join(path) })
+        Ok(NewFile { directory, name: name.to_owned(), shown: self.path.join(path), granted: self.granted })
     }
 
     pub fn symlink(&mut self, path: impl AsRef<OsStr>, target: &str) -> Result<()> {
@@ -149,28 +153,44 @@ impl NewFile {
     /// Creates the file, to be written by the caller and then [finished](NewFile::finish).
     pub fn create(&self, mode: u32) -> Result<File> {
         let failed = |errno: Errno| Error::io("create", &self.shown, &errno.into());
-        let mode = Mode::from_raw_mode(mode & 0o777);
+        let mode = mode & 0o777;
+        let wanted = Mode::from_raw_mode(mode);
         let file =
-            rustix::fs::openat(&self.directory, OsStr::new(&self.name), NEW_FILE, mode).map_err(failed)?;
-        // The umask took something off; the mode is to be what was asked for.
-        rustix::fs::fchmod(&file, mode).map_err(failed)?;
+            rustix::fs::openat(&self.directory, OsStr::new(&self.name), NEW_FILE, wanted).map_err(failed)?;
+        if mode & !self.granted != 0 {
+            rustix::fs::fchmod(&file, wanted).map_err(failed)?;
+        }
         Ok(file.into())
     }
 
     /// Sets the time after everything was written.
     pub fn finish(&self, file: &File, modified: i64) -> Result<()> {
-        let times = Timestamps {
-            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
-            last_modification: Timespec { tv_sec: modified, tv_nsec: 0 },
-        };
-        rustix::fs::futimens(file, &times)
-            .map_err(|errno| Error::io("set the time of", &self.shown, &errno.into()))
+        set_modified(file, modified).map_err(|errno| Error::io("set the time of", &self.shown, &errno.into()))
+    }
+
+    /// Whether the two are about to be made in the same directory.
+    pub fn is_beside(&self, other: &NewFile) -> bool {
+        Arc::ptr_eq(&self.directory, &other.directory)
+    }
+
+    /// The open directory, and the name in it.
+    pub(super) fn place(&self) -> (&OwnedFd, &OsStr) {
+        (&self.directory, &self.name)
     }
 
     /// For messages.
     pub fn path(&self) -> &Path {
         &self.shown
     }
+}
+
+/// In seconds since the epoch.
+pub(super) fn set_modified(file: &File, modified: i64) -> rustix::io::Result<()> {
+    let times = Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: modified, tv_nsec: 0 },
+    };
+    rustix::fs::futimens(file, &times)
 }
 
 fn split(path: &OsStr) -> (&OsStr, &OsStr) {

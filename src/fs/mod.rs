@@ -9,10 +9,13 @@ mod atomic;
 mod beneath;
 mod lock;
 mod mounts;
+mod removal;
 mod rotate;
+mod sharing;
 mod stat;
 mod swap;
 mod temporary;
+mod writers;
 
 use std::fs;
 use std::io::{self, Read};
@@ -29,6 +32,7 @@ pub use beneath::{Beneath, NewFile};
 pub use lock::Lock;
 pub use mounts::mounts_below;
 pub use rotate::{RotatingFile, Rotation, put_aside_when_due};
+pub use sharing::{Candidate, NewerTree, OlderTree, Shared, Wanted};
 pub use stat::{Instant, Stat};
 pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
 pub use temporary::{list_swept, sweep};
@@ -271,6 +275,15 @@ pub fn remove_empty_dir(path: &Path) -> Result<()> {
 /// write permission included. Fine where there is nothing. What is mounted there is somebody else's: with a mount
 /// point in it, the tree stays as it is.
 pub fn remove_tree(path: &Path) -> Result<()> {
+    remove_by(path, |path| fs::remove_dir_all(path))
+}
+
+/// As [`remove_tree`], for a tree of tens of thousands of files.
+pub fn remove_large_tree(path: &Path) -> Result<()> {
+    remove_by(path, removal::remove_dir_all)
+}
+
+fn remove_by(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<()> {
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
         Err(error) if is_absent(&error) => return Ok(()),
@@ -290,7 +303,7 @@ pub fn remove_tree(path: &Path) -> Result<()> {
             text::visible_bytes(mount.as_os_str().as_encoded_bytes())
         )));
     }
-    match fs::remove_dir_all(path) {
+    match remove(path) {
         Ok(()) => Ok(()),
         Err(error) if is_absent(&error) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {

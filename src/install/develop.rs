@@ -52,8 +52,7 @@ pub fn develop(
     let overrides = OverrideFile::of(label, site);
     transaction.touches(&overrides.path)?;
     transaction.touches(&overrides.beside)?;
-    let begun = transaction.swap_in(on_event)?;
-    let begun = begun.or_undo(overrides.write(&home, &label.name))?;
+    let begun = transaction.swap_in(&overrides, &label.name, on_event)?;
     let afterwards = begun.commit(on_event)?;
     jobs::follow(&base, &label.module, label.name.as_str(), site, on_event);
     touch_monitor(label, site);

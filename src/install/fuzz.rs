@@ -180,7 +180,7 @@ fn an_override_file_is_made_of_any_configuration_without_a_live_key() {
         }
         fs::write_atomic(&home.join("config.ini"), text.as_bytes()).unwrap();
         let file = OverrideFile::of(&label, &world.site());
-        file.write(&home, &name).unwrap();
+        file.write(&home, &home, &name).unwrap();
         assert!(!file.is_edited().unwrap(), "{text:?}");
         assert!(!fs::exists(&file.beside));
     });

@@ -46,6 +46,9 @@ pub(super) struct Journal {
     /// The new tree holds [`MARK`] for as long as it is not in its place.
     #[serde(default)]
     pub(super) is_marked: bool,
+    /// The new tree shares files with the old one: once it is in its place, it stays, and the change is done instead.
+    #[serde(default)]
+    pub(super) is_final: bool,
     /// Where the new one is a link, what it points to.
     #[serde(default)]
     pub(super) new_link: Option<PathBuf>,
@@ -119,13 +122,28 @@ impl Journal {
         Ok(fs::sync_directory(&base.own_dir()))
     }
 
-    /// Puts back what was there before, as far as it can be; else what could not be, and why.
+    /// Puts back what was there before, as far as it can be; else what could not be, and why. What is final goes the other
+    /// way: the new tree stays.
     pub(super) fn undo(&self, base: &Base, site: &Site) -> Result<(), Vec<Error>> {
         let stage = base.own_dir().join(&self.stage);
+        match self.is_past_undoing(base, &stage) {
+            Ok(false) => {}
+            Ok(true) => return unmark(&base.dir.join(&self.name)).map_err(|error| vec![error]),
+            Err(error) => return Err(vec![error]),
+        }
         let tree = self.undo_tree(base, &stage);
         let files = self.files.iter().map(|file| self.undo_file(file, base, &stage, site));
         let failures: Vec<Error> = std::iter::once(tree).chain(files).filter_map(Result::err).collect();
         if failures.is_empty() { Ok(()) } else { Err(failures) }
+    }
+
+    /// The new version may have run since, and have written into what is the old one's as well.
+    fn is_past_undoing(&self, base: &Base, stage: &Path) -> Result<bool> {
+        if !self.is_final || !fs::try_exists(&base.dir.join(&self.name))? {
+            return Ok(false);
+        }
+        let tree = stage.join(TREE);
+        Ok(!fs::try_exists(&tree)? || !self.is_new(&tree)?)
     }
 
     fn undo_tree(&self, base: &Base, stage: &Path) -> Result<()> {

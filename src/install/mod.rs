@@ -8,13 +8,17 @@
 //! from the shipped wheels, and everything checked that can be checked; up to here the base is untouched. Then
 //!
 //! 1. everything is made durable (one `syncfs`), and a **journal** is written that says how to undo what follows;
-//! 2. the new tree takes the place of the old one in one step (`RENAME_EXCHANGE`);
-//! 3. the override file is written, `postinstall` runs from the final home;
+//! 2. the override file is written, and the new tree takes the place of the old one in one step (`RENAME_EXCHANGE`);
+//! 3. `postinstall` runs from the final home, and where the plugin is in service, the new version has to serve;
 //! 4. the journal is removed: this is the commit. The old tree is removed last;
 //! 5. the user's crontab follows (see `jobs.rs`).
 //!
 //! A failure in 2 or 3 undoes by the journal. A kill leaves the journal behind, and the next command that looks at
 //! the base undoes by it first. So the base holds exactly the old or the new state after every command.
+//!
+//! An update that shares unchanged files with the old version (`artifact::unpack_update` says which and why that is safe)
+//! runs nothing of the new one before it is final: step 2 is the commit. A failure or a kill after it goes on to the end
+//! instead of back, because the new version may have written into shared files since.
 //!
 //! Our own files in the base are in `.mwp/`, which is no plugin's name.
 

@@ -43,10 +43,10 @@ impl OverrideFile {
         Ok(!mistakes.is_empty() || document.sections.iter().any(|section| !section.entries.is_empty()))
     }
 
-    /// Writes the file for the configuration of the plugin at `home`; one with live keys stays, and the new one is
-    /// written beside it.
-    pub(super) fn write(&self, home: &Path, name: &PluginName) -> Result<()> {
-        let config = fs::read_text(&home.join(CONFIG_FILE))?;
+    /// Writes the file for the configuration in `tree`, which is or will be at `home`; one with live keys stays, and the
+    /// new one is written beside it.
+    pub(super) fn write(&self, tree: &Path, home: &Path, name: &PluginName) -> Result<()> {
+        let config = fs::read_text(&tree.join(CONFIG_FILE))?;
         let content = template(&config, &home.join(CONFIG_FILE), name);
         if let Some(parent) = self.path.parent() {
             fs::create_own_dir_all(parent)?;

@@ -6,7 +6,7 @@ use super::overrides::OverrideFile;
 use super::runner::Runner;
 use super::transaction::Transaction;
 use super::{Event, home, jobs, machine, postinstall, rename, settings, virtualenv};
-use crate::artifact::{Metadata, unpack};
+use crate::artifact::{self, Metadata};
 use crate::env;
 use crate::error::{Error, Problem, Result};
 use crate::fs;
@@ -14,6 +14,10 @@ use crate::installed::{Base, InstallState};
 use crate::plugin::{self, Label, PluginName};
 use crate::site::Site;
 use crate::text;
+
+/// How many names a shared file has.
+const IN_BOTH: u64 = 2;
+const IN_ONE: u64 = 1;
 
 /// What to install, and how.
 #[derive(Clone)]
@@ -49,14 +53,21 @@ pub fn install(
         .hint("leave it (`exit`), and install from outside"));
     }
     // A first look at the label says which base; everything is checked again when the file is unpacked.
-    let module = crate::artifact::Artifact::open(file)?.label().module.clone();
+    let told = artifact::Artifact::open(file)?.label().clone();
+    let module = told.module.clone();
     let base = Base::new(installation.plugins_base, &module, site);
     let _lock = base.lock(&format!("install {}", file.display()), site, on_event)?;
     let mut transaction = Transaction::new(&base, &module, None, "installing", site)?;
     let tree = transaction.tree();
     let mut limits = settings::limits(installation, &module, site)?;
-    let unpacked = unpack(file, &tree, &limits)?;
+    let installed = sharing(&base, &told, installation);
+    let unpacked = artifact::unpack_update(file, &tree, installed.as_deref(), &limits)?;
+    let all_limits = limits.clone();
     let mut label = unpacked.label.clone();
+    if label != told {
+        return Err(Error::input(format!("{} was changed while it was installed", text::path(file)))
+            .hint("run the same command again once the file is whole"));
+    }
     machine::check_module(&label, file, site)?;
     if let Some(name) = installation.new_name {
         label.name = name.clone();
@@ -78,25 +89,53 @@ pub fn install(
 
     let home = base.home(&label.name);
     let log_dir = site.runtime_home(&label.module).join("log");
-    let begun = transaction.swap_in(on_event)?;
-    let begun = begun.or_undo(overrides.write(&home, &label.name))?;
-    let begun = begun.or_undo(postinstall::run(&home, &label.name, &base, &log_dir, site))?;
-    let in_place = begun.is_in_place();
-    let begun = begun.or_undo(in_place)?;
-    let begun = begun.or_undo(home::remember_postinstall(&home))?;
-    let is_new = begun.is_new();
-    let served = if is_new { Ok(()) } else { installation.runner.replace(&base, &label) };
-    let finished = begun.or_undo(served).and_then(|begun| begun.commit(on_event));
-    if finished.is_err() && !is_new {
-        installation.runner.undone(&base, &label);
-    }
-    let afterwards = finished?;
+    let shared = &unpacked.shared;
+    let afterwards = if shared.is_empty() {
+        let begun = transaction.swap_in(&overrides, &label.name, on_event)?;
+        let begun = begun.or_undo(postinstall::run(&home, &label.name, &base, &log_dir, site))?;
+        let in_place = begun.is_in_place();
+        let begun = begun.or_undo(in_place)?;
+        let begun = begun.or_undo(home::remember_postinstall(&home))?;
+        let is_new = begun.is_new();
+        let served = if is_new { Ok(()) } else { installation.runner.replace(&base, &label) };
+        let finished = begun.or_undo(served).and_then(|begun| begun.commit(on_event));
+        if finished.is_err() && !is_new {
+            installation.runner.undone(&base, &label);
+        }
+        finished?
+    } else {
+        let before = artifact::mend(file, &tree, shared, IN_BOTH, &all_limits)?;
+        transaction.final_when_in_place();
+        let begun = transaction.swap_in(&overrides, &label.name, on_event)?;
+        let afterwards = begun.commit(on_event).unwrap_or_else(Some);
+        let mended = artifact::mend(file, &home, shared, IN_ONE, &all_limits);
+        tell_shared(shared.len(), before + mended.as_ref().unwrap_or(&0), on_event);
+        let done = || format!("installing {} is done", label.name);
+        afterwards.or(mended.err().map(|error| Error::done_but(&done(), &error)))
+    };
     jobs::follow(&base, &label.module, label.name.as_str(), site, on_event);
     touch_monitor(&label, site);
     match afterwards {
         None => Ok((label, unpacked.metadata, home)),
         Some(error) => Err(error),
     }
+}
+
+/// Where the installed version is, if the new one may take files from it: nothing of the new one runs before it is final.
+fn sharing(base: &Base, label: &Label, installation: &Installation<'_>) -> Option<PathBuf> {
+    let name = installation.new_name.unwrap_or(&label.name);
+    let is_final_at_once = installation.replace && !installation.runner.tries(label);
+    let installed = is_final_at_once.then(|| base.get(name.as_str()).ok()).flatten()?;
+    matches!(installed.standing, Standing::Installed(_)).then_some(installed.home)
+}
+
+fn tell_shared(shared: usize, mended: usize, on_event: &mut dyn FnMut(Event<'_>)) {
+    let mut told =
+        format!("{} are those of the version before", text::count(shared - mended, "unchanged file"));
+    if mended > 0 {
+        told.push_str(&format!("; {mended} that something wrote to meanwhile were unpacked"));
+    }
+    on_event(Event::Detail(&told));
 }
 
 fn refuse_taken(base: &Base, name: &PluginName, installation: &Installation<'_>) -> Result<()> {

@@ -102,7 +102,7 @@ pub(super) fn is_needed(base: &Base) -> bool {
 
 /// Removes a tree that nothing needs any more, or sets it aside and says so.
 pub(super) fn discard(path: &Path) -> Option<Error> {
-    let error = fs::remove_tree(path).err()?;
+    let error = fs::remove_large_tree(path).err()?;
     let kept = set_aside(path);
     let message = format!("an old tree cannot be removed: {error}");
     Some(match kept {

@@ -6,6 +6,9 @@ use crate::plugin::Label;
 
 /// Told of changes of the base, so that what runs follows – and asked, before a new version is final.
 pub trait Runner {
+    /// Whether processes of a new version may start before it is final.
+    fn tries(&self, label: &Label) -> bool;
+
     /// A new version is in the plugin's home, in place of one that may be running. When this returns it serves and the
     /// old one has ended; an error has the change undone.
     fn replace(&self, base: &Base, label: &Label) -> Result<()>;
@@ -26,6 +29,10 @@ pub trait Runner {
 pub struct NoRunner;
 
 impl Runner for NoRunner {
+    fn tries(&self, _: &Label) -> bool {
+        false
+    }
+
     fn replace(&self, _: &Base, _: &Label) -> Result<()> {
         Ok(())
     }

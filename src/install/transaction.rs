@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::journal::{self, Inode, Journal, OLD, SavedFile, TREE};
+use super::overrides::OverrideFile;
 use super::{Event, jobs, recovery};
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Staging, Way};
@@ -22,6 +23,7 @@ pub(super) struct Transaction<'a> {
     doing: String,
     staging: Staging,
     files: Vec<SavedFile>,
+    is_final: bool,
 }
 
 /// A change that others see and that is undone unless it is committed.
@@ -32,6 +34,8 @@ pub(super) struct Begun<'a> {
     staging: Staging,
     /// The tree that is to be in place at the commit.
     new: Option<Inode>,
+    /// There is no way back.
+    is_final: bool,
 }
 
 impl<'a> Transaction<'a> {
@@ -45,8 +49,9 @@ impl<'a> Transaction<'a> {
     ) -> Result<Transaction<'a>> {
         let staging = Staging::new_in(&base.own_dir())?;
         let (module, doing) = (module.clone(), doing.to_owned());
+        let (name_yet, files) = (String::new(), Vec::new());
         let mut transaction =
-            Transaction { base, site, module, name: String::new(), doing, staging, files: Vec::new() };
+            Transaction { base, site, module, name: name_yet, doing, staging, files, is_final: false };
         name.map_or(Ok(()), |name| transaction.name(name))?;
         Ok(transaction)
     }
@@ -92,8 +97,19 @@ impl<'a> Transaction<'a> {
         Ok(())
     }
 
-    /// Puts the new tree in place of whatever is there.
-    pub(super) fn swap_in(self, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Begun<'a>> {
+    /// The new tree shares files with the old one, which could not be trusted any more once the new one was in its place:
+    /// from there on nothing is undone.
+    pub(super) fn final_when_in_place(&mut self) {
+        self.is_final = true;
+    }
+
+    /// Writes the override file, and puts the new tree in place of whatever is there.
+    pub(super) fn swap_in(
+        self,
+        overrides: &OverrideFile,
+        name: &PluginName,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Begun<'a>> {
         let home = self.base.dir.join(&self.name);
         let (tree, old) = (self.tree(), self.staging.join(OLD));
         let new = Inode::of(&tree);
@@ -103,11 +119,15 @@ impl<'a> Transaction<'a> {
         }
         let mut begun = self.begin()?;
         begun.new = new;
+        let mut begun = begun.or_undo(overrides.write(&tree, &home, name))?;
         let swapped = match begun.journal.old {
             Some(_) => fs::replace(&tree, &home, &old),
             None => fs::rename(&tree, &home).map(|()| Way::AtOnce),
         };
         let way = swapped.as_ref().ok().copied();
+        if swapped.is_ok() {
+            begun.is_final = begun.journal.is_final;
+        }
         let unmarked = swapped.and_then(|_| if is_directory { journal::unmark(&home) } else { Ok(()) });
         let begun = begun.or_undo(unmarked)?;
         begun.tell(way, on_event);
@@ -137,13 +157,15 @@ impl<'a> Transaction<'a> {
             stage,
             old: if fs::try_exists(&home)? { Inode::of(&home) } else { None },
             is_marked: true,
+            is_final: self.is_final,
             new_link: std::fs::read_link(self.staging.join(TREE)).ok(),
             name: self.name,
             files: self.files,
         };
         jobs::announce(self.base, &self.module, &journal.name)?;
         journal.write(self.base)?;
-        Ok(Begun { base: self.base, site: self.site, journal, staging: self.staging, new: None })
+        let Transaction { base, site, staging, .. } = self;
+        Ok(Begun { base, site, journal, staging, new: None, is_final: false })
     }
 }
 
@@ -151,7 +173,7 @@ impl<'a> Begun<'a> {
     /// Goes on after a step that succeeded; undoes everything after one that failed.
     pub(super) fn or_undo(self, step: Result<()>) -> Result<Begun<'a>> {
         match step {
-            Ok(()) if process::is_interrupted() => Err(self.undo(Error::interrupted())),
+            Ok(()) if process::is_interrupted() && !self.is_final => Err(self.undo(Error::interrupted())),
             Ok(()) => Ok(self),
             Err(error) => Err(self.undo(error)),
         }
@@ -182,6 +204,11 @@ impl<'a> Begun<'a> {
     }
 
     fn undo(self, error: Error) -> Error {
+        if self.is_final {
+            // The next command does the rest.
+            self.staging.leave();
+            return Error::done_but(&format!("{} is done", text::visible(&self.journal.doing)), &error);
+        }
         let mut failed = self.journal.undo(self.base, self.site).err().unwrap_or_default();
         if failed.is_empty() {
             failed.extend(self.journal.close(self.base).and_then(|durable| durable).err());

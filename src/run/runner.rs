@@ -35,6 +35,10 @@ impl<'a> UpModule<'a> {
 }
 
 impl Runner for UpModule<'_> {
+    fn tries(&self, label: &Label) -> bool {
+        self.waits && !matches!(Control::connect(&label.module, self.site), Ok(None))
+    }
+
     /// A swap that was told to end while the new version served already is done.
     fn replace(&self, base: &Base, label: &Label) -> Result<()> {
         if !self.waits {

@@ -72,5 +72,6 @@ mod timings;
 mod trust;
 mod unpack;
 mod up;
+mod update;
 mod verify;
 mod weaknesses;

@@ -59,6 +59,15 @@ pub(super) const ALL: &[Scenario] = &[
         weight: 6,
     },
     Scenario {
+        name: "share",
+        arguments: &["install", "--force", TWO],
+        prepare: in_service_with_packages,
+        state: |sandbox| installed(sandbox, Some("one"), Some("two")),
+        next: |_| &[&["install", "--force", TWO]],
+        goes_on: false,
+        weight: 6,
+    },
+    Scenario {
         name: "recover",
         arguments: &["list"],
         prepare: half_updated,
@@ -212,6 +221,24 @@ fn released(sandbox: &Sandbox) {
 
 fn in_service(sandbox: &Sandbox) {
     released(sandbox);
+    sandbox.ok(["install", ONE]);
+}
+
+/// Without a `postinstall`, so that an update shares files of its packages.
+fn in_service_with_packages(sandbox: &Sandbox) {
+    tasks(sandbox);
+    sandbox.write("p/made", "as if");
+    for number in 0..20 {
+        sandbox
+            .write(&format!("p/node_modules/{}/{number}.js", number / 5), format!("{number}").repeat(3000));
+    }
+    sandbox.write("p/node_modules/large.js", "large".repeat(100_000));
+    sandbox.ok(["release", "-q", "-C", "p"]);
+    sandbox.write("p/what", "two");
+    sandbox.write("p/node_modules/0/1.js", "changed");
+    sandbox.write("p/config.ini", sandbox.read("p/config.ini").replace("_version=0.0.1", "_version=0.0.2"));
+    sandbox.ok(["release", "-q", "-C", "p", "--output", "two"]);
+    fs::remove_dir_all(sandbox.work().join("p")).unwrap();
     sandbox.ok(["install", ONE]);
 }
 
