@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that building plugins (or, with `tests`, the tests) needs and that are not there.
+# Installs the Debian packages that building plugins (or, with `tests`, the tests; with `benches`, the benchmarks and what
+# they compare with) needs and that are not there.
 # Without root, or without apt, it says what is missing and exits with 1.
 set -eu
 
@@ -45,6 +46,13 @@ if [ "${1:-}" = tests ]; then
     if command -v python3 >/dev/null 2>&1; then
         python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
     fi
+fi
+if [ "${1:-}" = benches ]; then
+    need ninja ninja-build
+    need rsync rsync
+    need zstd zstd
+    [ -x /usr/sbin/nginx ] || need nginx nginx-light
+    need redis-server redis-server
 fi
 command -v cargo >/dev/null 2>&1 || {
     echo "error: there is no cargo on PATH" >&2

@@ -3,10 +3,15 @@
 set -eu
 cd "$(dirname "$0")/.."
 sh tests/prepare.sh tests
+sh tests/prepare.sh benches
 cargo fmt --check
 cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 cargo test --locked --doc --quiet
+# Whether the benchmarks work, not how fast anything is.
+for bench in release install exec; do
+    MWP_BENCH_SHORT=1 cargo bench --locked --profile dev --quiet --bench $bench
+done
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --locked --no-fail-fast
 else

@@ -126,7 +126,7 @@ fn sharing(base: &Base, label: &Label, installation: &Installation<'_>) -> Optio
     let name = installation.new_name.unwrap_or(&label.name);
     let is_final_at_once = installation.replace && !installation.runner.tries(label);
     let installed = is_final_at_once.then(|| base.get(name.as_str()).ok()).flatten()?;
-    matches!(installed.standing, Standing::Installed(_)).then_some(installed.home)
+    matches!(installed.state, InstallState::Installed(_)).then_some(installed.home)
 }
 
 fn tell_shared(shared: usize, mended: usize, on_event: &mut dyn FnMut(Event<'_>)) {
