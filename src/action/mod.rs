@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::graph::Action;
 
 pub use command::Command;
-pub use node::package_manager;
+pub use node::{failure_of as package_manager_failure, package_manager};
 pub use python::check_wheels;
 
 /// Every action that a recipe may name.

@@ -72,9 +72,11 @@ pub(super) fn become_command(
     let shown = text::visible_bytes(program.as_encoded_bytes());
     let is_absent = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
     let failed = Error::machine(format!("cannot run `{shown}`: {}", text::io_reason(&error)));
-    context.output.error(&match is_absent {
+    let failed = match is_absent {
         true => failed.hint("put its directory on PATH, install it in the plugin, or give its path"),
-        false => failed,
-    });
+        false => failed.hint("give it the right to be run (`chmod +x`), or name its interpreter"),
+    };
+    context.output.error(&failed);
+    context.output.complete_json(Some(&failed));
     if is_absent { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE }
 }

@@ -11,7 +11,9 @@ use super::common::{Common, Places};
 use crate::action;
 use crate::artifact::{self, Description, Limits, Packed, Remade};
 use crate::error::{Error, Result};
+use crate::fs;
 use crate::plugin::Plugin;
+use crate::python::edit;
 use crate::recipe;
 use crate::site::Site;
 use crate::store::Bucket;
@@ -86,6 +88,14 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
     Ok(reports)
 }
 
+/// What the plugin requires and a build would have brought.
+fn never_built(directory: &Path) -> Result<Option<&'static str>> {
+    let sources = directory.join("python3_virtualenv_sources");
+    let required = fs::read_text_optional(&sources.join("requirements-to-freeze.txt"))?.unwrap_or_default();
+    let has_wheels = fs::exists(&sources.join("src"));
+    Ok((!edit::names(&required).is_empty() && !has_wheels).then_some("its wheels"))
+}
+
 fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
     let plugin = Plugin::load(directory, &context.site)?;
     let description = Description::of(&plugin);
@@ -101,6 +111,13 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
     let mut limits = Limits::of(&context.site)?;
     for limit in &packing.limits {
         limits.set(limit)?;
+    }
+    if let Some(missing) = never_built(directory)? {
+        context.output.warning(&format!(
+            "{} is packed without {missing}: the plugin has not been built",
+            text::path(directory)
+        ));
+        context.output.hint("`mwp release` builds what a release needs, and packs");
     }
     for warning in action::check_wheels(directory, &limits)? {
         context.output.warning(&warning);

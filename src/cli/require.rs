@@ -185,7 +185,17 @@ fn npm(dir: &Path, verb: &str, packages: &[String], context: &Context) -> Result
     let npm = tools.require("npm")?;
     let words = [verb, "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund"];
     let words = words.into_iter().chain(packages.iter().map(String::as_str));
-    tools.program(&npm.path).arguments(words).ask().map(drop)
+    let output = tools.program(&npm.path).arguments(words).output()?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(action::package_manager_failure(
+            "npm",
+            "change package.json",
+            &said,
+            "it gave no reason",
+        ));
+    }
+    Ok(())
 }
 
 fn required_of_npm(content: &str) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! `mwp tree`: who requires what.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::Args;
@@ -37,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             .hint("`mwp build` fetches what the plugin requires; `mwp add NAME` requires something"));
     }
     let tree = Tree::of(&wheels)?;
-    if common.json {
+    if common.json && arguments.invert.is_none() {
         context.output.json(&tree.packages().collect::<Vec<_>>());
         return Ok(());
     }
@@ -51,7 +52,14 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                 None => error.hint("`mwp tree` shows all"),
             });
         }
-        print(&tree.rows(&[name], true), true, context);
+        let rows = tree.rows(&[name], true);
+        if common.json {
+            let above: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
+            let packages = tree.packages().filter(|package| above.contains(package.name.as_str()));
+            context.output.json(&packages.collect::<Vec<_>>());
+            return Ok(());
+        }
+        print(&rows, true, context);
     } else {
         let required = fs::read_text_optional(&dir.join(SOURCES).join("requirements-to-freeze.txt"))?;
         print(&tree.rows(&edit::names(&required.unwrap_or_default()), false), false, context);

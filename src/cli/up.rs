@@ -293,7 +293,7 @@ pub(super) struct DownArguments {
 pub(super) fn down(arguments: &DownArguments, context: &Context) -> Result<()> {
     let Some((module, control)) = find_running(arguments.module.as_deref(), context)? else {
         context.output.note(&not_up(arguments.module.as_deref(), context));
-        print_down(&modules(arguments.module.as_deref(), &context.site)?, context);
+        print_down(&[], context);
         return Ok(());
     };
     // It may be gone before its answer has arrived.

@@ -28,6 +28,9 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("rm", "mwp uninstall NAME"),
 ];
 
+/// The same for options.
+const OPTIONS_ELSEWHERE: [(&str, &str); 2] = [("--frozen", "--locked"), ("--upgrade-all", "--upgrade")];
+
 /// Options that every command may have before its name, as `mwp -v build`; those with a value.
 const GLOBAL: [&str; 6] = ["-v", "--verbose", "-q", "--quiet", "--json", "--json=events"];
 const GLOBAL_WITH_VALUE: [&str; 2] = ["-C", "--directory"];
@@ -45,7 +48,7 @@ pub(super) fn in_order(words: &[OsString]) -> Vec<OsString> {
         };
     }
     match words.get(at) {
-        Some(command) if at > 1 && commands().iter().any(|known| command == known.get_name()) => {
+        Some(command) if at > 1 && !command.as_encoded_bytes().starts_with(b"-") => {
             let before = words[1..at].iter();
             [&words[0], command].into_iter().chain(before).chain(&words[at + 1..]).cloned().collect()
         }
@@ -90,10 +93,23 @@ pub(super) fn error(refusal: &clap::Error) -> Error {
         Some(ContextValue::Strings(texts)) => texts.first().cloned(),
         _ => None,
     };
+    let above = group(refusal);
+    if refusal.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        && let Some(group) = &above
+    {
+        let message = format!("`{}` does nothing on its own", path(group));
+        return Error::usage(message).hint(below(group));
+    }
     if refusal.kind() == ErrorKind::InvalidSubcommand
         && let Some(name) = value(ContextKind::InvalidSubcommand)
     {
-        return unknown_command(&name);
+        return match &above {
+            Some(group) => {
+                let message = format!("`{}` has no `{}`", path(group), text::visible(&name));
+                Error::usage(message).hint(below(group))
+            }
+            None => unknown_command(&name),
+        };
     }
     let rendered = refusal.render().to_string();
     let (message, usage) = match rendered.split_once("\n\n") {
@@ -105,12 +121,43 @@ pub(super) fn error(refusal: &clap::Error) -> Error {
     let usage = usage.lines().find_map(|line| line.trim().strip_prefix("Usage: "));
     let suggested =
         [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
+    let elsewhere = value(ContextKind::InvalidArg)
+        .and_then(|found| OPTIONS_ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == found));
     let hint = match (suggested.into_iter().find_map(value), usage) {
+        _ if elsewhere.is_some() => {
+            format!("it is called `{}` here", elsewhere.map(|(_, here)| *here).unwrap_or_default())
+        }
         (Some(suggested), _) => format!("did you mean `{suggested}`?"),
         (None, Some(usage)) => format!("usage: {}", usage.trim()),
         (None, None) => "`mwp COMMAND --help` says what is allowed".to_owned(),
     };
     Error::usage(message).hint(hint)
+}
+
+/// The command with commands of its own that was meant: what its usage names.
+fn group(refusal: &clap::Error) -> Option<Vec<String>> {
+    let rendered = refusal.render().to_string();
+    let usage = rendered.lines().find_map(|line| line.trim().strip_prefix("Usage: mwp "))?;
+    let names: Vec<String> =
+        usage.split(' ').take_while(|word| !word.starts_with(['<', '['])).map(str::to_owned).collect();
+    (!names.is_empty()).then_some(names)
+}
+
+fn path(group: &[String]) -> String {
+    format!("mwp {}", group.join(" "))
+}
+
+/// The commands of a group, as the next step.
+fn below(group: &[String]) -> String {
+    let root = described();
+    let found = group.iter().try_fold(&root, |command, name| command.find_subcommand(name));
+    let names: Vec<String> = found
+        .into_iter()
+        .flat_map(Command::get_subcommands)
+        .filter(|command| !command.is_hide_set())
+        .map(|command| format!("`{} {}`", path(group), command.get_name()))
+        .collect();
+    format!("there are {}", names.join(", "))
 }
 
 fn unknown_command(name: &str) -> Error {

@@ -222,3 +222,41 @@ fn what_the_command_line_names_and_is_not_there_is_its_fault_told_before_anythin
     }
     assert_eq!(sandbox.runs(), 0, "something was built");
 }
+
+#[test]
+fn words_of_other_tools_and_groups_lead_to_what_is_here() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("shop");
+    let hint = |words: &[&str], hint: &str| {
+        sandbox.fails(2, words).says(&format!("hint: {hint}"));
+    };
+    hint(&["build", "--frozen", "shop"], "it is called `--locked` here");
+    hint(&["cache", "clean"], "there are `mwp cache info`, `mwp cache prune`");
+    hint(&["cache"], "there are `mwp cache info`, `mwp cache prune`");
+    hint(&["-v", "buld"], "did you mean `mwp build`?");
+    let failed = sandbox.fails(2, ["--json", "buld"]).stdout;
+    let failed: serde_json::Value = serde_json::from_str(&failed).unwrap();
+    assert_eq!(failed["hint"], "did you mean `mwp build`?");
+}
+
+#[test]
+fn json_says_what_became_of_it() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("shop");
+    let json = |words: &[&str], code: i32| -> serde_json::Value {
+        serde_json::from_str(&Done::of(&mut sandbox.mwp(words)).exited(code).stdout).unwrap()
+    };
+    let failed = json(&["--json", "run", "-C", "shop", "--", "no-such-program"], 127);
+    assert!(failed["error"].as_str().unwrap().contains("no-such-program"), "{failed}");
+    assert_eq!(json(&["--json", "down"], 0), serde_json::json!({"down": []}));
+}
+
+#[test]
+fn a_plugin_that_was_never_built_is_packed_with_a_warning() {
+    let sandbox = Sandbox::new();
+    sandbox.python_plugin("shop", "six\n");
+    sandbox.ok(["pack", "-C", "shop"]).says("packed without its wheels").says("hint: `mwp release` builds");
+    sandbox.task_plugin("tasks");
+    let quiet = sandbox.ok(["release", "-q", "-C", "tasks"]);
+    assert_eq!(quiet.stderr, "", "{quiet:?}");
+}

@@ -6,7 +6,11 @@ use crate::text;
 
 /// The reason of a package manager that failed, not its trace.
 pub(super) fn failure(name: &str, what: &str, finished: &Finished) -> Error {
-    let output = &finished.output;
+    failure_of(name, what, &finished.output, &finished.ending())
+}
+
+/// The same of what it wrote; `ending` is said where that gives no reason.
+pub fn failure_of(name: &str, what: &str, output: &str, ending: &str) -> Error {
     let errors: Vec<&str> = output
         .lines()
         .filter_map(|line| {
@@ -18,7 +22,7 @@ pub(super) fn failure(name: &str, what: &str, finished: &Finished) -> Error {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("A complete log") && !line.starts_with("code E"))
         .collect();
-    let reason = errors.first().map_or_else(|| finished.ending(), |line| text::visible(line));
+    let reason = errors.first().map_or_else(|| ending.to_owned(), |line| text::visible(line));
     let message = format!("{name} cannot {what}: {reason}");
     let offline =
         ["ENOTCACHED", "ERR_PNPM_NO_OFFLINE", "NO_OFFLINE_"].iter().any(|sign| output.contains(sign));
@@ -44,4 +48,18 @@ pub(super) fn failure(name: &str, what: &str, finished: &Finished) -> Error {
         );
     }
     Error::input(message).hint("correct package.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_what_is_missing_and_not_where_the_log_is() {
+        let said = "npm error code ETARGET\nnpm error notarget No matching version found for express@99.\n\
+            npm error A complete log of this run can be found in: /root/.npm/_logs/x.log\n";
+        let error = failure_of("npm", "change package.json", said, "exit code 1").to_string();
+        assert!(error.contains("No matching version found for express@99."), "{error}");
+        assert!(!error.contains("complete log"), "{error}");
+    }
 }

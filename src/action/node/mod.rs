@@ -14,6 +14,7 @@ mod package;
 mod pnpm;
 mod yarn;
 
+pub use failure::failure_of;
 pub(super) use lock::Lock;
 pub use lock::package_manager;
 pub(super) use modules::Modules;

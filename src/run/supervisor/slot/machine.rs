@@ -295,6 +295,9 @@ impl<J: Terms> Machine<J> {
 
     fn stop(&mut self, ticket: Ticket, effects: &mut Vec<Effect<J>>) {
         self.abort("it was stopped", effects);
+        // What went wrong with what ran says nothing about what does not run.
+        self.last_error = None;
+        self.outdated = false;
         let life = std::mem::replace(&mut self.life, Life::Stopped);
         self.dismiss(life, effects);
         self.failures = 0;
