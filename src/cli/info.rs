@@ -11,6 +11,7 @@ use super::Context;
 use super::exec::BaseOption;
 use super::installed::find;
 use super::shells::Plugins;
+use super::subject::is_path;
 use crate::artifact::{self, Artifact, FILES, Limits, MANIFEST, Manifest, ManifestEntry, Metadata};
 use crate::contents::{Contents, Ecosystem, PackageSize, Sizes};
 use crate::error::{Error, Result};
@@ -161,10 +162,8 @@ fn look_up(plugin: &Path, base: &BaseOption, context: &Context) -> Result<Known>
     }
 }
 
-/// A name has neither a slash nor the ending of a file.
 fn is_file(plugin: &Path) -> bool {
-    let bytes = plugin.as_os_str().as_encoded_bytes();
-    bytes.contains(&b'/') || bytes.ends_with(b".plugin") || plugin.is_file()
+    is_path(plugin) || plugin.is_file()
 }
 
 fn name_of(plugin: &Path) -> Result<String> {

@@ -88,12 +88,11 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
     Ok(reports)
 }
 
-/// What the plugin requires and a build would have brought.
-fn never_built(directory: &Path) -> Result<Option<&'static str>> {
+/// Whether the plugin requires packages of Python, and no build has brought any.
+fn lacks_wheels(directory: &Path) -> Result<bool> {
     let sources = directory.join("python3_virtualenv_sources");
     let required = fs::read_text_optional(&sources.join("requirements-to-freeze.txt"))?.unwrap_or_default();
-    let has_wheels = fs::exists(&sources.join("src"));
-    Ok((!edit::names(&required).is_empty() && !has_wheels).then_some("its wheels"))
+    Ok(!edit::names(&required).is_empty() && !fs::exists(&sources.join("src")))
 }
 
 fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
@@ -112,9 +111,9 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
     for limit in &packing.limits {
         limits.set(limit)?;
     }
-    if let Some(missing) = never_built(directory)? {
+    if lacks_wheels(directory)? {
         context.output.warning(&format!(
-            "{} is packed without {missing}: the plugin has not been built",
+            "{} is packed without its wheels: the plugin has not been built",
             text::path(directory)
         ));
         context.output.hint("`mwp release` builds what a release needs, and packs");

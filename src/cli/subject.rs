@@ -79,7 +79,7 @@ fn sources(dir: &Path, limits: &Limits, context: &Context) -> Result<Contents> {
 }
 
 /// A name has neither a slash nor the ending of a file.
-fn is_path(given: &Path) -> bool {
+pub(super) fn is_path(given: &Path) -> bool {
     let bytes = given.as_os_str().as_encoded_bytes();
     bytes.contains(&b'/') || bytes.ends_with(b".plugin") || matches!(bytes, b"." | b"..")
 }

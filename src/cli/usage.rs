@@ -28,9 +28,6 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("rm", "mwp uninstall NAME"),
 ];
 
-/// The same for options.
-const OPTIONS_ELSEWHERE: [(&str, &str); 2] = [("--frozen", "--locked"), ("--upgrade-all", "--upgrade")];
-
 /// Options that every command may have before its name, as `mwp -v build`; those with a value.
 const GLOBAL: [&str; 6] = ["-v", "--verbose", "-q", "--quiet", "--json", "--json=events"];
 const GLOBAL_WITH_VALUE: [&str; 2] = ["-C", "--directory"];
@@ -121,11 +118,10 @@ pub(super) fn error(refusal: &clap::Error) -> Error {
     let usage = usage.lines().find_map(|line| line.trim().strip_prefix("Usage: "));
     let suggested =
         [ContextKind::SuggestedArg, ContextKind::SuggestedValue, ContextKind::SuggestedSubcommand];
-    let elsewhere = value(ContextKind::InvalidArg)
-        .and_then(|found| OPTIONS_ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == found));
     let hint = match (suggested.into_iter().find_map(value), usage) {
-        _ if elsewhere.is_some() => {
-            format!("it is called `{}` here", elsewhere.map(|(_, here)| *here).unwrap_or_default())
+        // As uv calls it; `--force` would be the near miss.
+        _ if value(ContextKind::InvalidArg).as_deref() == Some("--frozen") => {
+            "it is called `--locked` here".to_owned()
         }
         (Some(suggested), _) => format!("did you mean `{suggested}`?"),
         (None, Some(usage)) => format!("usage: {}", usage.trim()),

@@ -49,7 +49,6 @@ mod tests;
 mod texts;
 mod timings;
 
-pub use crate::fs::{Instant, Stat};
 pub use action::{Action, Job, LockCheck, Reads, Reporter, Scope, Upgrade, upgraded_name};
 pub use draw::{dot, edges, mermaid};
 pub use manifest::Value;

@@ -128,8 +128,9 @@ fn checksum(body: &[u8]) -> [u8; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::Instant;
+    use crate::graph::Patterns;
     use crate::graph::manifest::{Subject, Value};
-    use crate::graph::{Instant, Patterns};
 
     #[test]
     fn damaged_state_is_a_miss() {
