@@ -25,8 +25,8 @@ pub(super) struct Compression<'a> {
     pub(super) dir: &'a Path,
     pub(super) format: Format,
     pub(super) source_date_epoch: Option<i64>,
-    pub(super) store: FrameStore,
-    pub(super) spool: &'a Spool,
+    pub(super) store: &'a FrameStore,
+    pub(super) spool: &'a Spool<'a>,
     /// Before any file of the tree is read, by the clock of its file system.
     pub(super) read_at: Instant,
 }
@@ -150,7 +150,7 @@ impl Compression<'_> {
     /// Members that share a frame.
     fn members(&self, worker: &mut Worker, nodes: &[Node]) -> Result<Compressed> {
         let record_key = self.record_of_members(nodes);
-        if let Some(known) = self.known_members(&record_key, nodes)? {
+        if let Some(known) = self.known_members(&record_key, nodes) {
             return Ok(known);
         }
         let mut made = Compressed { entries: Vec::with_capacity(nodes.len()), ..Compressed::default() };
@@ -197,21 +197,20 @@ impl Compression<'_> {
     }
 
     /// What the members became in an earlier run, where nobody touched them since.
-    fn known_members(&self, key: &Key, nodes: &[Node]) -> Result<Option<Compressed>> {
-        let Some(record) = self.records().get::<record::Members>(key) else { return Ok(None) };
-        let Some(frame) = self.store.get(&record.frame) else { return Ok(None) };
+    fn known_members(&self, key: &Key, nodes: &[Node]) -> Option<Compressed> {
+        let record = self.records().get::<record::Members>(key)?;
+        let frame = self.store.find(&record.frame)?;
         let mut digests = record.digests.into_iter();
         let entry = |node: &Node| match &node.kind {
             NodeKind::File { mode, stat } => Some(file_entry(&node.path, *mode, stat.size, digests.next()?)),
             _ => Some(entry_of(node)),
         };
-        let Some(entries) = nodes.iter().map(entry).collect() else { return Ok(None) };
-        let pieces = vec![self.spool.add(frame)?];
-        Ok(Some(Compressed { entries, pieces, warnings: record.warnings, reused: 1 }))
+        let entries = nodes.iter().map(entry).collect::<Option<_>>()?;
+        Some(Compressed { entries, pieces: vec![frame.into()], warnings: record.warnings, reused: 1 })
     }
 
     fn records(&self) -> Records<'_> {
-        Records { store: &self.store, read_at: self.read_at }
+        Records { store: self.store, read_at: self.read_at }
     }
 
     /// The digest of a large file.
@@ -249,9 +248,9 @@ impl Compression<'_> {
         vouched.number(start);
         let record_key = vouched.key();
         if let Some(record::Part { frame, checksum, warning }) = self.records().get(&record_key)
-            && let Some(frame) = self.store.get(&frame)
+            && let Some(frame) = self.store.find(&frame)
         {
-            return Ok(Made::Piece { piece: self.spool.add(frame)?, reused: true, checksum, warning });
+            return Ok(Made::Piece { piece: frame.into(), reused: true, checksum, warning });
         }
         let before = content.len();
         let source = self.open(large.node)?;
@@ -275,8 +274,8 @@ impl Compression<'_> {
 
     /// Compresses, unless the store has the frame; tells which.
     fn frame(&self, encoder: &mut Option<Encoder>, key: &Key, content: &[u8]) -> Result<(Piece, bool)> {
-        if let Some(frame) = self.store.get(key).filter(|frame| frame.size == content.len() as u64) {
-            return Ok((self.spool.add(frame)?, true));
+        if let Some(frame) = self.store.find(key).filter(|frame| frame.size() == content.len() as u64) {
+            return Ok((frame.into(), true));
         }
         let frame = compress(encoder, self.format, content)?;
         self.store.put(key, &frame);

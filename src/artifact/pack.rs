@@ -69,37 +69,13 @@ pub fn pack(dir: &Path, description: &Description, options: &Options<'_>) -> Res
     let read_at = Instant::now(dir).unwrap_or(Instant::NEVER);
     let tree = Tree::walk(dir, &exclusions, options.limits)?;
     fs::create_dir_all(options.output)?;
-    let packer = Packer { dir, options };
-    let spool = Spool::new(options.output);
-    let (label, label_entry, label_warning) = packer.read_label(&tree.label)?;
-    let tail = Compression {
-        dir,
-        format: options.format,
-        source_date_epoch: options.source_date_epoch,
-        store: FrameStore::new(options.frame_store),
-        spool: &spool,
-        read_at,
-    }
-    .run(&tree.nodes)?;
-
-    let mut files: Vec<&Node> =
-        tree.nodes.iter().filter(|node| !matches!(node.kind, NodeKind::Directory { .. })).collect();
-    files.push(&tree.label);
-    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
-    let size = files.iter().map(|node| node.size()).sum();
-    let file_count = files.len();
-    let list: Vec<String> = files.into_iter().map(|node| format!("{ROOT}/{}", node.path)).collect();
-
-    let mut manifest = Manifest::new(vec![label_entry]);
-    manifest.members.extend(tail.entries);
-    let warnings =
-        [tree.warnings, secrets::few(label_warning.into_iter().chain(tail.warnings).collect())].concat();
-    let metadata = packer.metadata(description, &manifest, size)?;
-    let head = packer.head(&tree.label, &label, &metadata, &list, &mut manifest)?;
-    let file = options.output.join(description.file_name());
-    let frames = tail.pieces.len();
-    let file_size = packer.write(&file, &head, tail.pieces, &spool)?;
-    Ok(Packed { file, file_size, metadata, files: file_count, frames, frames_reused: tail.reused, warnings })
+    let packer = Packer { dir, description, options, read_at };
+    let packed = match packer.pack(&tree, &FrameStore::new(options.frame_store))? {
+        // The store lost something meanwhile: without one, everything is made anew.
+        None => packer.pack(&tree, &FrameStore::new(None))?,
+        packed => packed,
+    };
+    packed.ok_or_else(|| Error::machine("packing failed: a frame is missing"))
 }
 
 /// What packing the plugin in `dir` would refuse and warn of, and what its `.releaseignore` says that may not be meant.
@@ -120,10 +96,42 @@ pub struct Inspection {
 
 struct Packer<'a> {
     dir: &'a Path,
+    description: &'a Description,
     options: &'a Options<'a>,
+    /// Before any file of the tree is read, by the clock of its file system.
+    read_at: Instant,
 }
 
 impl Packer<'_> {
+    /// Nothing where a frame is gone from the store, or damaged there, when it is needed.
+    fn pack(&self, tree: &Tree, store: &FrameStore) -> Result<Option<Packed>> {
+        let Packer { dir, description, options, read_at } = *self;
+        let spool = Spool::new(store, options.output);
+        let (label, label_entry, label_warning) = self.read_label(&tree.label)?;
+        let (format, source_date_epoch) = (options.format, options.source_date_epoch);
+        let tail =
+            Compression { dir, format, source_date_epoch, store, spool: &spool, read_at }.run(&tree.nodes)?;
+
+        let mut files: Vec<&Node> =
+            tree.nodes.iter().filter(|node| !matches!(node.kind, NodeKind::Directory { .. })).collect();
+        files.push(&tree.label);
+        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let size = files.iter().map(|node| node.size()).sum();
+        let file_count = files.len();
+        let list: Vec<String> = files.into_iter().map(|node| format!("{ROOT}/{}", node.path)).collect();
+
+        let mut manifest = Manifest::new(vec![label_entry]);
+        manifest.members.extend(tail.entries);
+        let secrets = secrets::few(label_warning.into_iter().chain(tail.warnings).collect());
+        let warnings = [tree.warnings.clone(), secrets].concat();
+        let metadata = self.metadata(description, &manifest, size)?;
+        let head = self.head(&tree.label, &label, &metadata, &list, &mut manifest)?;
+        let file = options.output.join(description.file_name());
+        let (frames, frames_reused) = (tail.pieces.len(), tail.reused);
+        let Some(file_size) = self.write(&file, &head, tail.pieces, &spool)? else { return Ok(None) };
+        Ok(Some(Packed { file, file_size, metadata, files: file_count, frames, frames_reused, warnings }))
+    }
+
     fn read_label(&self, node: &Node) -> Result<(Vec<u8>, ManifestEntry, Option<Problem>)> {
         let NodeKind::File { stat, .. } = &node.kind else {
             return Err(
@@ -195,8 +203,14 @@ impl Packer<'_> {
         Ok([first, second])
     }
 
-    /// Puts everything together.
-    fn write(&self, target: &Path, head: &[Vec<u8>; 2], pieces: Vec<Piece>, spool: &Spool) -> Result<u64> {
+    /// Puts everything together, and tells how long that is; nothing where a frame is lost.
+    fn write(
+        &self,
+        target: &Path,
+        head: &[Vec<u8>; 2],
+        pieces: Vec<Piece>,
+        spool: &Spool<'_>,
+    ) -> Result<Option<u64>> {
         let format = self.options.format;
         let frame = |content: &[u8]| compress(&mut None, format, content);
         let head = threads::try_map(head.iter().collect(), 1, |content| frame(content))?;
@@ -222,10 +236,13 @@ impl Packer<'_> {
         let mut atomic = AtomicFile::create_nameless(target, 0o666)?;
         let file: &File = atomic.as_file_mut();
         file.write_all_at(&start, 0).at("write", target)?;
-        threads::try_map(placed, 1, |(at, piece)| spool.take(piece, file, at, target))?;
+        let taken = threads::try_map(placed, 1, |(at, piece)| spool.take(piece, file, at, target))?;
+        if taken.contains(&false) {
+            return Ok(None);
+        }
         file.write_all_at(&rest, length).at("write", target)?;
         atomic.commit_without_sync()?;
-        Ok(length + rest.len() as u64)
+        Ok(Some(length + rest.len() as u64))
     }
 
     fn time_of(&self, node: &Node) -> i64 {

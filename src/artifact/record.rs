@@ -51,7 +51,7 @@ pub(super) struct Records<'a> {
 
 impl Records<'_> {
     pub(super) fn get<T: for<'de> Deserialize<'de>>(&self, key: &Key) -> Option<T> {
-        serde_json::from_slice(&self.store.get(key)?.bytes).ok()
+        serde_json::from_slice(&self.store.get(key)?).ok()
     }
 
     pub(super) fn put<'s, T: Serialize>(

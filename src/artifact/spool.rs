@@ -1,4 +1,5 @@
-//! Frames that wait until the head of the file is known: in memory up to a limit, then in a file without a name.
+//! Frames that wait until the head of the file is known: new ones in memory up to a limit, then in a file without a name;
+//! those that are in the frame store stay there.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -7,13 +8,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::frame::Frame;
+use super::frame_store::{FrameStore, Stored};
 use crate::error::{At, Result};
 use crate::fs;
 
 /// Memory is faster than a file, and there is little of it.
 const MEMORY: u64 = 128 * 1024 * 1024;
 
-pub(super) struct Spool {
+pub(super) struct Spool<'a> {
+    store: &'a FrameStore,
     directory: PathBuf,
     in_memory: AtomicU64,
     file: OnceLock<File>,
@@ -30,6 +33,7 @@ pub(super) struct Piece {
 enum Place {
     Memory(Vec<u8>),
     File { offset: u64, length: usize },
+    Store(Stored),
 }
 
 impl Piece {
@@ -38,15 +42,22 @@ impl Piece {
         match &self.place {
             Place::Memory(bytes) => bytes.len() as u64,
             Place::File { length, .. } => *length as u64,
+            Place::Store(stored) => stored.length,
         }
     }
 }
 
-impl Spool {
+impl From<Stored> for Piece {
+    fn from(stored: Stored) -> Piece {
+        Piece { checksum: stored.checksum(), size: stored.size(), place: Place::Store(stored) }
+    }
+}
+
+impl Spool<'_> {
     /// What is too much for the memory goes to `directory`.
-    pub(super) fn new(directory: &Path) -> Spool {
+    pub(super) fn new<'a>(store: &'a FrameStore, directory: &Path) -> Spool<'a> {
         let (in_memory, length) = (AtomicU64::new(0), AtomicU64::new(0));
-        Spool { directory: directory.to_owned(), in_memory, file: OnceLock::new(), length }
+        Spool { store, directory: directory.to_owned(), in_memory, file: OnceLock::new(), length }
     }
 
     pub(super) fn add(&self, frame: Frame) -> Result<Piece> {
@@ -60,17 +71,19 @@ impl Spool {
         Ok(Piece { checksum, size, place: Place::File { offset, length: bytes.len() } })
     }
 
-    /// Moves a frame to its place in `target`, which is open as `to`.
-    pub(super) fn take(&self, piece: Piece, to: &File, at: u64, target: &Path) -> Result<()> {
+    /// Moves a frame to its place in `target`, which is open as `to`. False where the store does not have it any more.
+    pub(super) fn take(&self, piece: Piece, to: &File, at: u64, target: &Path) -> Result<bool> {
         let bytes = match piece.place {
             Place::Memory(bytes) => bytes,
+            Place::Store(stored) => return self.store.copy(&stored, to, at, target),
             Place::File { offset, length } => {
                 let mut bytes = vec![0; length];
                 self.file()?.read_exact_at(&mut bytes, offset).at("read in", &self.directory)?;
                 bytes
             }
         };
-        to.write_all_at(&bytes, at).at("write", target)
+        to.write_all_at(&bytes, at).at("write", target)?;
+        Ok(true)
     }
 
     fn file(&self) -> Result<&File> {
@@ -90,7 +103,8 @@ mod tests {
     #[test]
     fn frames_come_back_whole_from_memory_and_from_the_file() {
         let directory = tempfile::tempdir().unwrap();
-        let spool = Spool::new(directory.path());
+        let store = FrameStore::new(None);
+        let spool = Spool::new(&store, directory.path());
         let frame = |byte: u8| Frame { bytes: vec![byte; 1000], checksum: 0, size: 0 };
         let first = spool.add(frame(1)).unwrap();
         spool.in_memory.store(MEMORY, Ordering::Relaxed);
@@ -101,7 +115,7 @@ mod tests {
         let file = fs::create_file(&target).unwrap();
         for (piece, at) in [(first, 1000), (third, 0), (second, 2000)] {
             assert_eq!(piece.length(), 1000);
-            spool.take(piece, &file, at, &target).unwrap();
+            assert!(spool.take(piece, &file, at, &target).unwrap());
         }
         assert_eq!(fs::read(&target).unwrap(), [[3; 1000], [1; 1000], [2; 1000]].concat());
     }

@@ -174,6 +174,21 @@ fn frames_of_an_earlier_run_are_reused_and_damage_is_a_miss() {
     let edited = fs::read(sandbox.work().join(NAME)).unwrap();
     assert_eq!(pack()["frames_reused"], 0);
     assert!(fs::read(sandbox.work().join(NAME)).unwrap() == edited);
+    pack();
+    assert_eq!(pack()["frames_reused"].as_u64().unwrap(), frames);
+
+    // Found only when it is copied, after its record said that it fits.
+    let entries = tree(&store).into_iter().map(|entry| store.join(entry));
+    let frame = entries.max_by_key(|entry| entry.metadata().unwrap().len()).unwrap();
+    let mut content = fs::read(&frame).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 1;
+    fs::write(&frame, content).unwrap();
+    for _ in 0..2 {
+        pack();
+        assert!(fs::read(sandbox.work().join(NAME)).unwrap() == edited);
+    }
+    assert_eq!(pack()["frames_reused"].as_u64().unwrap(), frames);
 }
 
 #[test]

@@ -35,12 +35,13 @@ impl Plugin {
     }
 
     fn run(&self, nodes: &[Node], read_at: Instant) -> Result<Compressed> {
-        let spool = Spool::new(self.store.path());
+        let store = FrameStore::new(Some(self.store.path()));
+        let spool = Spool::new(&store, self.store.path());
         let compression = Compression {
             dir: self.dir.path(),
             format: Format::Zstd,
             source_date_epoch: Some(0),
-            store: FrameStore::new(Some(self.store.path())),
+            store: &store,
             spool: &spool,
             read_at,
         };
