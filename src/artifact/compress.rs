@@ -113,6 +113,18 @@ impl Compression<'_> {
         Ok(all)
     }
 
+    /// Compresses text, in frames that end where lines end: of a long list in which little has changed, most are in the
+    /// store.
+    pub(super) fn text(&self, content: &[u8]) -> Result<Vec<Piece>> {
+        threads::try_map(group::cut(content), 1, |range| {
+            let content = &content[range];
+            let mut key = self.key();
+            key.update(Sha256::digest(content));
+            let (piece, _) = self.frame(&mut None, &key.finalize().into(), content)?;
+            Ok(piece)
+        })
+    }
+
     /// Does the tasks, a thread per processor; the first failure ends them all.
     fn side_by_side(&self, tasks: &[Task<'_>]) -> Result<Vec<Made>> {
         let next = AtomicUsize::new(0);
@@ -187,11 +199,8 @@ impl Compression<'_> {
 
     fn record_of_members(&self, nodes: &[Node]) -> Key {
         let mut vouched = Vouched::new("members", &self.format.identity());
-        let mut header = Vec::new();
         for node in nodes {
-            header.clear();
-            header::append_node(&mut header, node, self.time_of(node));
-            vouched.member(&header, node);
+            vouched.member(node, self.time_of(node));
         }
         vouched.key()
     }
@@ -238,19 +247,19 @@ impl Compression<'_> {
 
     /// A frame of a large file: the first begins with the header, the last ends with the padding.
     fn piece(&self, worker: &mut Worker, large: Large<'_>, start: u64) -> Result<Made> {
-        let Worker { encoder, content } = worker;
-        content.clear();
-        if start == 0 {
-            header::append_node(content, large.node, self.time_of(large.node));
-        }
         let mut vouched = Vouched::new("part", &self.format.identity());
-        vouched.member(content, large.node);
+        vouched.member(large.node, self.time_of(large.node));
         vouched.number(start);
         let record_key = vouched.key();
         if let Some(record::Part { frame, checksum, warning }) = self.records().get(&record_key)
             && let Some(frame) = self.store.find(&frame)
         {
             return Ok(Made::Piece { piece: frame.into(), reused: true, checksum, warning });
+        }
+        let Worker { encoder, content } = worker;
+        content.clear();
+        if start == 0 {
+            header::append_node(content, large.node, self.time_of(large.node));
         }
         let before = content.len();
         let source = self.open(large.node)?;
@@ -327,7 +336,7 @@ fn tasks<'a>(nodes: &'a [Node], groups: &[Group]) -> Vec<Task<'a>> {
     tasks
 }
 
-pub(super) fn compress(encoder: &mut Option<Encoder>, format: Format, content: &[u8]) -> Result<Frame> {
+fn compress(encoder: &mut Option<Encoder>, format: Format, content: &[u8]) -> Result<Frame> {
     let failed = |error: io::Error| Error::machine(format!("cannot compress: {error}"));
     let encoder = match encoder {
         Some(encoder) => encoder,

@@ -3,7 +3,8 @@
 //! Where a group ends depends on the members around that place alone: after a group has its least size, a hash of
 //! each member's path decides, with a chance that grows with the member's size. An edited, new or removed file
 //! therefore changes its own group and rarely the next, and all others are found in the frame store. Members
-//! larger than a frame stand alone and are cut into pieces.
+//! larger than a frame stand alone and are cut into pieces. The lists of all members are cut in the same way, at their
+//! lines.
 
 use std::ops::Range;
 
@@ -19,6 +20,10 @@ const SPREAD: u64 = 2 * MEGABYTE;
 const MOST: u64 = 8 * MEGABYTE;
 /// How much of a large member is in one frame.
 pub(super) const PIECE: u64 = 4 * MEGABYTE;
+
+/// As above, for the lists of members: they change with every release, and there is little of them.
+const LEAST_TEXT: usize = 128 << 10;
+const SPREAD_TEXT: u64 = 128 << 10;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Group {
@@ -54,7 +59,7 @@ pub(super) fn plan(nodes: &[Node]) -> Vec<Group> {
             held = 0;
         }
         held += weight;
-        if held >= LEAST && ends_group(&node.path, weight) {
+        if held >= LEAST && ends(node.path.as_bytes(), weight, SPREAD) {
             close(&mut start, index + 1);
             held = 0;
         }
@@ -66,6 +71,24 @@ pub(super) fn plan(nodes: &[Node]) -> Vec<Group> {
         Group::Large(index) => *index,
     });
     groups
+}
+
+/// Where text is cut: after lines, in pieces that an edit elsewhere leaves as they are.
+pub(super) fn cut(text: &[u8]) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let (mut start, mut line) = (0, 0);
+    for end in memchr::memchr_iter(b'\n', text).map(|position| position + 1) {
+        let is_long = end - start >= LEAST_TEXT;
+        if is_long && ends(&text[line..end], (end - line) as u64, SPREAD_TEXT) {
+            pieces.push(start..end);
+            start = end;
+        }
+        line = end;
+    }
+    if start < text.len() {
+        pieces.push(start..text.len());
+    }
+    pieces
 }
 
 /// How many bytes of tar a group becomes, long names aside.
@@ -82,16 +105,16 @@ fn weight(node: &Node) -> u64 {
     BLOCK as u64 + content
 }
 
-/// True for a share of `weight / SPREAD` of all paths.
-fn ends_group(path: &str, weight: u64) -> bool {
-    (hash(path) >> 32) * SPREAD < weight << 32
+/// Whether a piece ends after this item: true for a share of `weight / spread` of all.
+fn ends(item: &[u8], weight: u64, spread: u64) -> bool {
+    (hash(item) >> 32) * spread < weight << 32
 }
 
 /// FNV-1a with a final mix: the same on every machine and in every version.
-fn hash(path: &str) -> u64 {
+fn hash(item: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in path.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    for byte in item {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
     }
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -153,5 +176,25 @@ mod tests {
             let changed = contents(&after).into_iter().filter(|group| !before.contains(group)).count();
             assert!((1..=3).contains(&changed), "{changed} groups changed");
         }
+    }
+
+    #[test]
+    fn text_is_cut_after_lines_and_an_edit_changes_few_pieces() {
+        let lines = |edited: usize| -> Vec<u8> {
+            let line = |n: usize| format!("{n} {}\n", n.wrapping_mul(7919 + usize::from(n == edited)));
+            (0..200_000).flat_map(|n| line(n).into_bytes()).collect()
+        };
+        let pieces = |text: &[u8]| -> Vec<Vec<u8>> {
+            cut(text).into_iter().map(|range| text[range].to_vec()).collect()
+        };
+        let text = lines(usize::MAX);
+        let before = pieces(&text);
+        assert_eq!(before.concat(), text);
+        assert!(before.len() > 5 && before.iter().all(|piece| piece.ends_with(b"\n")), "{}", before.len());
+        let after = pieces(&lines(77_777));
+        let changed = after.iter().filter(|piece| !before.contains(piece)).count();
+        assert!((1..=2).contains(&changed), "{changed} pieces changed");
+        assert!(cut(b"").is_empty());
+        assert_eq!(cut(b"no line"), vec![0..7]);
     }
 }

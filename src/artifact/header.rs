@@ -7,6 +7,9 @@ use tar::{EntryType, Header};
 use super::ROOT;
 use super::tree::{Node, NodeKind};
 
+/// Changes with what is made of a node.
+pub(super) const VERSION: u32 = 1;
+
 pub(super) const BLOCK: usize = 512;
 
 /// Two empty blocks.

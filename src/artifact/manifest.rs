@@ -11,10 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::bounded::AtMost;
 use crate::error::{Error, Result};
-use crate::text;
+use crate::{text, threads};
 
 /// 1: the first.
 const VERSION: u32 = 1;
+/// How many members a thread writes at once.
+const AT_ONCE: usize = 2048;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -139,11 +141,18 @@ impl Manifest {
     }
 
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
+        let written = threads::try_map(self.members.chunks(AT_ONCE).collect(), 1, |members| {
+            let mut bytes = Vec::with_capacity(members.len() * 256);
+            for entry in members {
+                bytes.extend(b",\n");
+                serde_json::to_writer(&mut bytes, entry).map_err(|error| Error::input(error.to_string()))?;
+            }
+            Ok(bytes)
+        })?;
         let mut bytes = format!("{{\"version\": {}, \"members\": [", self.version).into_bytes();
-        for (index, entry) in self.members.iter().enumerate() {
-            bytes.extend(if index == 0 { &b"\n"[..] } else { b",\n" });
-            serde_json::to_writer(&mut bytes, entry).map_err(|error| Error::input(error.to_string()))?;
-        }
+        let members = written.concat();
+        // The first follows none.
+        bytes.extend(members.strip_prefix(b",").unwrap_or(&members));
         bytes.extend(b"\n]}\n");
         Ok(bytes)
     }

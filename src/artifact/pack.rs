@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::compress::{Compression, compress, file_entry};
+use super::compress::{Compression, file_entry};
 use super::description::Description;
 use super::exclude::Exclusions;
 use super::frame::{Envelope, Format};
@@ -109,27 +109,28 @@ impl Packer<'_> {
         let spool = Spool::new(store, options.output);
         let (label, label_entry, label_warning) = self.read_label(&tree.label)?;
         let (format, source_date_epoch) = (options.format, options.source_date_epoch);
-        let tail =
-            Compression { dir, format, source_date_epoch, store, spool: &spool, read_at }.run(&tree.nodes)?;
+        let compression = Compression { dir, format, source_date_epoch, store, spool: &spool, read_at };
+        let tail = compression.run(&tree.nodes)?;
 
-        let mut files: Vec<&Node> =
-            tree.nodes.iter().filter(|node| !matches!(node.kind, NodeKind::Directory { .. })).collect();
-        files.push(&tree.label);
-        files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        let files = tree.files();
         let size = files.iter().map(|node| node.size()).sum();
-        let file_count = files.len();
-        let list: Vec<String> = files.into_iter().map(|node| format!("{ROOT}/{}", node.path)).collect();
-
         let mut manifest = Manifest::new(vec![label_entry]);
         manifest.members.extend(tail.entries);
+        let metadata = self.metadata(description, &manifest, size)?;
+        let head = self.head(&tree.label, &label, &metadata, &files, manifest)?;
+        let (frames, frames_reused) = (tail.pieces.len(), tail.reused);
+        let mut pieces = Vec::with_capacity(frames + 3);
+        for content in head {
+            pieces.extend(compression.text(&content)?);
+        }
+        pieces.extend(tail.pieces);
+        pieces.extend(compression.text(&header::END_MARKER)?);
+        let file = options.output.join(description.file_name());
+        let Some(file_size) = self.write(&file, pieces, &spool)? else { return Ok(None) };
+
         let secrets = secrets::few(label_warning.into_iter().chain(tail.warnings).collect());
         let warnings = [tree.warnings.clone(), secrets].concat();
-        let metadata = self.metadata(description, &manifest, size)?;
-        let head = self.head(&tree.label, &label, &metadata, &list, &mut manifest)?;
-        let file = options.output.join(description.file_name());
-        let (frames, frames_reused) = (tail.pieces.len(), tail.reused);
-        let Some(file_size) = self.write(&file, &head, tail.pieces, &spool)? else { return Ok(None) };
-        Ok(Some(Packed { file, file_size, metadata, files: file_count, frames, frames_reused, warnings }))
+        Ok(Some(Packed { file, file_size, metadata, files: files.len(), frames, frames_reused, warnings }))
     }
 
     fn read_label(&self, node: &Node) -> Result<(Vec<u8>, ManifestEntry, Option<Problem>)> {
@@ -162,34 +163,30 @@ impl Packer<'_> {
         Ok(Metadata::new(description, &host, &date, size))
     }
 
-    /// The first two frames, before compression. Completes the manifest.
+    /// What comes first in the file: the label and what describes the plugin, then the manifest, completed.
     fn head(
         &self,
         label_node: &Node,
         label: &[u8],
         metadata: &Metadata,
-        list: &[String],
-        manifest: &mut Manifest,
+        files: &[&Node],
+        mut manifest: Manifest,
     ) -> Result<[Vec<u8>; 2]> {
         let json =
             |value: serde_json::Result<Vec<u8>>| value.map_err(|error| Error::input(error.to_string()));
         let metadata = json(serde_json::to_vec_pretty(metadata))?;
-        let list = json(serde_json::to_vec_pretty(list))?;
+        let names: Vec<String> = files.iter().map(|node| format!("{ROOT}/{}", node.path)).collect();
+        let list = json(serde_json::to_vec_pretty(&names))?;
         let now = self.build_time();
         let root_time = self.dir.metadata().at("read", self.dir)?.mtime();
-        let mut first = Vec::new();
+        let mut first = Vec::with_capacity(list.len() + 16 * 1024);
         header::append_directory(&mut first, "", 0o755, self.options.source_date_epoch.unwrap_or(root_time));
         header::append_content(&mut first, LABEL, label, self.time_of(label_node));
         for (path, content) in [(METADATA, &metadata), (FILES, &list)] {
             header::append_content(&mut first, path, content, now);
-            manifest.members.push(file_entry(
-                path,
-                0o644,
-                content.len() as u64,
-                hex(&Sha256::digest(content)),
-            ));
+            let (size, digest) = (content.len() as u64, hex(&Sha256::digest(content)));
+            manifest.members.push(file_entry(path, 0o644, size, digest));
         }
-        let mut second = Vec::new();
         let manifest = manifest.to_bytes()?;
         if list.len().max(manifest.len()) as u64 > Limits::DESCRIPTION {
             let size = text::size(list.len().max(manifest.len()) as u64);
@@ -199,29 +196,15 @@ impl Packer<'_> {
             ))
             .hint("leave files out with `.releaseignore`"));
         }
+        let mut second = Vec::with_capacity(manifest.len() + 1024);
         header::append_content(&mut second, MANIFEST, &manifest, now);
         Ok([first, second])
     }
 
     /// Puts everything together, and tells how long that is; nothing where a frame is lost.
-    fn write(
-        &self,
-        target: &Path,
-        head: &[Vec<u8>; 2],
-        pieces: Vec<Piece>,
-        spool: &Spool<'_>,
-    ) -> Result<Option<u64>> {
-        let format = self.options.format;
-        let frame = |content: &[u8]| compress(&mut None, format, content);
-        let head = threads::try_map(head.iter().collect(), 1, |content| frame(content))?;
-        let end = frame(&header::END_MARKER)?;
-
-        let mut envelope = Envelope::new(format);
-        let mut start = envelope.start().to_vec();
-        for frame in head {
-            envelope.add(frame.checksum, frame.size);
-            start.extend(frame.bytes);
-        }
+    fn write(&self, target: &Path, pieces: Vec<Piece>, spool: &Spool<'_>) -> Result<Option<u64>> {
+        let mut envelope = Envelope::new(self.options.format);
+        let start = envelope.start();
         let mut length = start.len() as u64;
         let mut placed = Vec::with_capacity(pieces.len());
         for piece in pieces {
@@ -230,19 +213,18 @@ impl Packer<'_> {
             length += piece.length();
             placed.push((at, piece));
         }
-        envelope.add(end.checksum, end.size);
-        let rest = [end.bytes, envelope.end()].concat();
+        let end = envelope.end();
 
         let mut atomic = AtomicFile::create_nameless(target, 0o666)?;
         let file: &File = atomic.as_file_mut();
-        file.write_all_at(&start, 0).at("write", target)?;
+        file.write_all_at(start, 0).at("write", target)?;
         let taken = threads::try_map(placed, 1, |(at, piece)| spool.take(piece, file, at, target))?;
         if taken.contains(&false) {
             return Ok(None);
         }
-        file.write_all_at(&rest, length).at("write", target)?;
+        file.write_all_at(&end, length).at("write", target)?;
         atomic.commit_without_sync()?;
-        Ok(Some(length + rest.len() as u64))
+        Ok(Some(length + end.len() as u64))
     }
 
     fn time_of(&self, node: &Node) -> i64 {

@@ -10,12 +10,13 @@ use sha2::{Digest, Sha256};
 
 use super::frame::Frame;
 use super::frame_store::{FrameStore, Key};
+use super::header;
 use super::tree::{Node, NodeKind};
 use crate::error::Problem;
 use crate::fs::{Instant, Stat};
 
 /// Changes with what is recorded and with what is looked for in a file.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What members that share a frame became.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,16 +75,34 @@ pub(super) struct Vouched(Sha256);
 
 impl Vouched {
     pub(super) fn new(what: &str, format: &str) -> Vouched {
-        Vouched(Sha256::new_with_prefix(format!("record {VERSION}\n{what}\n{format}\n")))
+        let header = header::VERSION;
+        Vouched(Sha256::new_with_prefix(format!("record {VERSION}\n{what}\n{format}\nheader {header}\n")))
     }
 
-    /// A member as it is in the tar, and the file behind it.
-    pub(super) fn member(&mut self, header: &[u8], node: &Node) {
-        self.0.update((header.len() as u64).to_le_bytes());
-        self.0.update(header);
-        if let NodeKind::File { stat, .. } = &node.kind {
-            self.file(stat);
+    /// All that the member's header is made of, and the file behind it.
+    pub(super) fn member(&mut self, node: &Node, modified: i64) {
+        self.text(&node.path);
+        self.0.update(modified.to_le_bytes());
+        match &node.kind {
+            NodeKind::Directory { mode } => {
+                self.0.update([b'd']);
+                self.0.update(mode.to_le_bytes());
+            }
+            NodeKind::File { mode, stat } => {
+                self.0.update([b'f']);
+                self.0.update(mode.to_le_bytes());
+                self.file(stat);
+            }
+            NodeKind::Link { target } => {
+                self.0.update([b'l']);
+                self.text(target);
+            }
         }
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.update(text);
     }
 
     pub(super) fn file(&mut self, stat: &Stat) {

@@ -90,6 +90,15 @@ impl Tree {
         let label = nodes.remove(label);
         Ok(Tree { label, nodes, warnings })
     }
+
+    /// Files and links, the label's among them, in byte order of the paths.
+    pub(super) fn files(&self) -> Vec<&Node> {
+        let is_file = |node: &&Node| !matches!(node.kind, NodeKind::Directory { .. });
+        let mut files: Vec<&Node> = self.nodes.iter().filter(is_file).collect();
+        let place = files.partition_point(|node| node.path < self.label.path);
+        files.insert(place, &self.label);
+        files
+    }
 }
 
 impl Survey {
@@ -353,13 +362,11 @@ fn check_limits(nodes: &[Node], limits: &Limits, problems: &mut Vec<Problem>) {
         format!("{LEAVE}, or set `{}={setting}` here and where it is installed", Limits::VARIABLE)
     };
     let mut refuse = |message: String, hint: String| problems.push(Problem { message, hint: Some(hint) });
+    let path_faults = |nodes: &[Node]| nodes.iter().filter_map(|node| path_fault(node, limits)).collect();
+    let faults: Vec<Vec<String>> = threads::map(nodes.chunks(1024).collect(), 1, path_faults);
+    faults.into_iter().flatten().for_each(|fault| refuse(fault, LEAVE.to_owned()));
     let (mut bytes, mut names) = (0_u64, 0_usize);
     for node in nodes {
-        let slash = if matches!(node.kind, NodeKind::Directory { .. }) { "/" } else { "" };
-        if let Some(fault) = limits.path_fault(&format!("{ROOT}/{}{slash}", node.path)) {
-            let shown: String = node.path.chars().take(300).collect();
-            refuse(format!("`{shown}`: found {fault}"), LEAVE.to_owned());
-        }
         if let NodeKind::Link { target } = &node.kind {
             names += target.len();
             if target.len() > limits.path {
@@ -397,6 +404,13 @@ fn check_limits(nodes: &[Node], limits: &Limits, problems: &mut Vec<Problem>) {
             format!("`{fullest}` has {most} of the plugin's {found}; at most {allowed} are installed");
         refuse(message, raise(setting));
     }
+}
+
+fn path_fault(node: &Node, limits: &Limits) -> Option<String> {
+    let slash = if matches!(node.kind, NodeKind::Directory { .. }) { "/" } else { "" };
+    let fault = limits.path_fault(&format!("{ROOT}/{}{slash}", node.path))?;
+    let shown: String = node.path.chars().take(300).collect();
+    Some(format!("`{shown}`: found {fault}"))
 }
 
 /// Which entry of the plugin's directory holds the most members, and how many.

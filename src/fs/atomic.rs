@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
@@ -78,15 +78,15 @@ impl AtomicFile {
     /// Makes the content durable and puts the file in place, over what was there.
     pub fn commit(mut self) -> Result<()> {
         self.as_file_mut().sync_data().at("write", &self.target)?;
-        self.place()
+        self.place(false)
     }
 
     /// As [`commit`](AtomicFile::commit), for what can be made again: complete, yet not waiting for the disk.
     pub fn commit_without_sync(self) -> Result<()> {
-        self.place()
+        self.place(true)
     }
 
-    fn place(self) -> Result<()> {
+    fn place(self, may_exchange: bool) -> Result<()> {
         let target = &self.target;
         let failed = |error: &io::Error| Error::io("write", target, error);
         match self.temporary {
@@ -102,6 +102,10 @@ impl AtomicFile {
                         .prefix(TEMPORARY)
                         .make_in(aside(target), |path| link(&file, path))
                         .map_err(|error| failed(&error))?;
+                    if may_exchange && exchange(named.path(), target) {
+                        // That is the old one now.
+                        return named.close().map_err(|error| failed(&error));
+                    }
                     named.persist(target).map(drop).map_err(|persist| failed(&persist.error))
                 }
                 // Where there are no second names, a copy gets the first.
@@ -114,6 +118,13 @@ impl AtomicFile {
             },
         }
     }
+}
+
+/// Gives two files each other's name. As a rename over the target, except that ext4 does not begin at once to write all of
+/// the new one to the disk.
+fn exchange(new: &Path, target: &Path) -> bool {
+    target.symlink_metadata().is_ok_and(|it| it.is_file())
+        && renameat_with(CWD, new, CWD, target, RenameFlags::EXCHANGE).is_ok()
 }
 
 fn parent_of(target: &Path) -> &Path {
@@ -191,11 +202,13 @@ mod tests {
     fn a_nameless_file_appears_when_committed_and_replaces_what_was_there() {
         let directory = tempfile::tempdir().unwrap();
         let target = directory.path().join("file");
-        for content in ["first", "second"] {
+        let commits = [AtomicFile::commit, AtomicFile::commit_without_sync, AtomicFile::commit];
+        for (content, commit) in ["new", "first", "second"].into_iter().zip(commits) {
             let mut file = AtomicFile::create_nameless(&target, 0o644).unwrap();
             file.write_all(content.as_bytes()).unwrap();
-            file.commit().unwrap();
+            commit(file).unwrap();
             assert_eq!(std::fs::read_to_string(&target).unwrap(), content);
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
         }
         let mut abandoned = AtomicFile::create_nameless(&target, 0o644).unwrap();
         abandoned.write_all(b"third").unwrap();
