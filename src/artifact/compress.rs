@@ -1,5 +1,6 @@
 //! The frames of the tree: files are read, hashed and compressed, a thread per processor.
 
+use std::cmp::Reverse;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -127,14 +128,18 @@ impl Compression<'_> {
 
     /// Does the tasks, a thread per processor; the first failure ends them all.
     fn side_by_side(&self, tasks: &[Task<'_>]) -> Result<Vec<Made>> {
+        // What was touched last is what has to be compressed: begun first, it keeps no thread busy when all else is done.
+        let mut order: Vec<usize> = (0..tasks.len()).collect();
+        order.sort_by_cached_key(|index| Reverse(tasks[*index].last_touched()));
         let next = AtomicUsize::new(0);
         let work = || -> Result<Vec<(usize, Made)>> {
             let mut worker = Worker::default();
             let mut results = Vec::new();
             loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(task) = tasks.get(index) else { return Ok(results) };
-                match self.perform(task, &mut worker) {
+                let Some(index) = order.get(next.fetch_add(1, Ordering::Relaxed)).copied() else {
+                    return Ok(results);
+                };
+                match self.perform(&tasks[index], &mut worker) {
                     Ok(made) => results.push((index, made)),
                     Err(error) => {
                         next.store(tasks.len(), Ordering::Relaxed);
@@ -302,6 +307,15 @@ impl Compression<'_> {
 
     fn open(&self, node: &Node) -> Result<Source> {
         Source::open(self.dir.join(&node.path))
+    }
+}
+
+impl Task<'_> {
+    fn last_touched(&self) -> Option<i64> {
+        match self {
+            Task::Members(nodes) => nodes.iter().filter_map(stat_of).map(|stat| stat.changed).max(),
+            Task::Whole(large) | Task::Piece(large, _) => Some(large.stat.changed),
+        }
     }
 }
 

@@ -142,6 +142,9 @@ impl<'a> Exclusions<'a> {
 impl Patterns {
     /// The last line that names the path itself, and whether it leaves it behind.
     fn matched(&self, path: &str, directory: bool) -> Option<(usize, bool)> {
+        if self.globs.is_empty() {
+            return None;
+        }
         let found = self.globs.matched(path, directory);
         let line = found.inner()?.from()?.to_str()?.parse().ok()?;
         Some((line, found.is_ignore()))

@@ -59,7 +59,7 @@ pub(super) fn plan(nodes: &[Node]) -> Vec<Group> {
             held = 0;
         }
         held += weight;
-        if held >= LEAST && ends(node.path.as_bytes(), weight, SPREAD) {
+        if held >= LEAST && ends(hash(&node.path), weight, SPREAD) {
             close(&mut start, index + 1);
             held = 0;
         }
@@ -79,7 +79,7 @@ pub(super) fn cut(text: &[u8]) -> Vec<Range<usize>> {
     let (mut start, mut line) = (0, 0);
     for end in memchr::memchr_iter(b'\n', text).map(|position| position + 1) {
         let is_long = end - start >= LEAST_TEXT;
-        if is_long && ends(&text[line..end], (end - line) as u64, SPREAD_TEXT) {
+        if is_long && ends(crc32fast::hash(&text[line..end]), (end - line) as u64, SPREAD_TEXT) {
             pieces.push(start..end);
             start = end;
         }
@@ -105,20 +105,20 @@ fn weight(node: &Node) -> u64 {
     BLOCK as u64 + content
 }
 
-/// Whether a piece ends after this item: true for a share of `weight / spread` of all.
-fn ends(item: &[u8], weight: u64, spread: u64) -> bool {
-    (hash(item) >> 32) * spread < weight << 32
+/// Whether a piece ends after the item with this hash: true for a share of `weight / spread` of all.
+fn ends(hash: u32, weight: u64, spread: u64) -> bool {
+    u64::from(hash) * spread < weight << 32
 }
 
 /// FNV-1a with a final mix: the same on every machine and in every version.
-fn hash(item: &[u8]) -> u64 {
+fn hash(path: &str) -> u32 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in item {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    for byte in path.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     }
     hash ^= hash >> 33;
     hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ (hash >> 33)
+    ((hash ^ (hash >> 33)) >> 32) as u32
 }
 
 #[cfg(test)]
