@@ -13,6 +13,9 @@
 //! - only what package managers made is shared at all, where hardly anybody writes in place. A plugin's own files are
 //!   always its own.
 //!
+//! A large file is passed over in the archive where the installed version seems to have it, and read from there, once: its
+//! digest is that of the manifest, or it is written after all.
+//!
 //! What is left is a kill between the exchange and that last look, while a process of the old version writes in place
 //! into a package by a directory that it kept open: `mwp verify` tells of such a file.
 
@@ -41,13 +44,16 @@ pub(super) struct Reuse {
     /// Cleared where the file system has no second names.
     works: AtomicBool,
     shared: Mutex<Vec<Shared>>,
+    /// Files that only seemed to be there.
+    missed: Mutex<Vec<Wanted>>,
 }
 
 impl Reuse {
     /// `newer` is the new version's directory, already made.
     pub(super) fn of(installed: Option<&Path>, newer: &Path) -> Reuse {
         let older = installed.and_then(|installed| OlderTree::open(installed, newer));
-        Reuse { works: AtomicBool::new(older.is_some()), older, shared: Mutex::default() }
+        let works = AtomicBool::new(older.is_some());
+        Reuse { older, works, shared: Mutex::default(), missed: Mutex::default() }
     }
 
     pub(super) fn into_shared(self) -> Vec<Shared> {
@@ -60,12 +66,30 @@ impl Reuse {
         candidate.is_some_and(|mut candidate| candidate.holds(content) && self.link(candidate, new))
     }
 
-    /// As [`take`](Reuse::take), for content of which only the digest is known yet.
-    pub(super) fn take_digest(&self, wanted: &Wanted, digest: &str, new: &NewFile) -> bool {
+    /// Whether the installed version has such a file, its content aside.
+    pub(super) fn seems_to_have(&self, wanted: &Wanted) -> bool {
+        self.older().is_some_and(|older| older.candidate(wanted).is_some())
+    }
+
+    /// As [`take`](Reuse::take), for a large file, of which the digest alone is known: that in the archive was passed over.
+    /// Where it is not taken, it is [made up](Reuse::make_up) for.
+    pub(super) fn take_digest(&self, wanted: &Wanted, digest: &str, new: &NewFile) {
         let candidate = self.older().and_then(|older| older.candidate(wanted));
-        candidate.is_some_and(|mut candidate| {
+        let is_taken = candidate.is_some_and(|mut candidate| {
             digest_of(candidate.content()).is_some_and(|found| found == digest) && self.link(candidate, new)
-        })
+        });
+        if !is_taken {
+            self.missed.lock().unwrap_or_else(PoisonError::into_inner).push(wanted.clone());
+        }
+    }
+
+    /// Writes what was not taken after all, from the archive, into `tree`.
+    pub(super) fn make_up(&self, archive: &Path, tree: &Path, limits: &Limits) -> Result<(), Refusal> {
+        let missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        if missed.is_empty() {
+            return Ok(());
+        }
+        write_again(archive, tree, &by_path(missed.iter()), limits)
     }
 
     fn older(&self) -> Option<&OlderTree> {
@@ -113,18 +137,22 @@ pub fn mend(archive: &Path, tree: &Path, shared: &[Shared], names: u64, limits: 
     let Some(newer) = NewerTree::open(tree) else { return Ok(0) };
     let harmed =
         threads::map(shared.iter().collect(), 64, |it| (!it.is_unharmed(&newer, names)).then_some(it));
-    let harmed: HashMap<&str, &Wanted> =
-        harmed.into_iter().flatten().map(|it| (it.wanted.path.as_str(), &it.wanted)).collect();
+    let harmed = by_path(harmed.into_iter().flatten().map(|it| &it.wanted));
     if !harmed.is_empty() {
         write_again(archive, tree, &harmed, limits).map_err(|refusal| refuse(archive, refusal))?;
     }
     Ok(harmed.len())
 }
 
+fn by_path<'a>(files: impl Iterator<Item = &'a Wanted>) -> HashMap<&'a str, &'a Wanted> {
+    files.map(|wanted| (wanted.path.as_str(), wanted)).collect()
+}
+
+/// Writes these files from the archive into `tree`, where the manifest is.
 fn write_again(
     archive: &Path,
     tree: &Path,
-    harmed: &HashMap<&str, &Wanted>,
+    files: &HashMap<&str, &Wanted>,
     limits: &Limits,
 ) -> Result<(), Refusal> {
     let manifest = Manifest::parse(&fs::read(&tree.join(MANIFEST))?)?;
@@ -134,20 +162,20 @@ fn write_again(
         .members
         .iter()
         .filter_map(|entry| match &entry.kind {
-            MemberKind::File { sha256, .. } if harmed.contains_key(entry.path.as_str()) => {
+            MemberKind::File { sha256, .. } if files.contains_key(entry.path.as_str()) => {
                 Some((entry.path.as_str(), sha256.as_str()))
             }
             _ => None,
         })
         .collect();
-    let (mut members, mut left) = (Members::new(stream), harmed.len());
+    let (mut members, mut left) = (Members::new(stream), files.len());
     while left > 0 {
         let Some(member) = members.next()? else {
             return Err(Refusal::content("was changed while it was installed"));
         };
         let path = member.path.strip_prefix(ROOT.as_bytes()).and_then(|path| path.strip_prefix(b"/"));
         let Some(path) = path.and_then(|path| std::str::from_utf8(path).ok()) else { continue };
-        let Some(wanted) = harmed.get(path) else { continue };
+        let Some(wanted) = files.get(path) else { continue };
         let place = tree.join(path);
         let mut file = AtomicFile::create(&place, wanted.mode & 0o600)?;
         let mut digest = Sha256::new();

@@ -19,14 +19,14 @@ use super::metadata::{Metadata, hex};
 use super::policy::{Accepted, Policy};
 use super::reuse::{Reuse, is_of_a_package};
 use super::stream::{Extent, Stream};
-use super::writers::{self, Batches, Job};
+use super::writers::{self, Batches, Content, Job};
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Beneath, Shared, Wanted};
 use crate::plugin::Label;
 use crate::text;
 
-/// Larger files are written by the reader itself, piece by piece.
-const WHOLE: u64 = 256 * 1024;
+/// Larger files are written by the reader itself, piece by piece: bounds the memory.
+const WHOLE: u64 = 4 * 1024 * 1024;
 
 /// What was unpacked.
 #[derive(Debug, Clone)]
@@ -73,7 +73,8 @@ pub fn unpack_update(
         bytes: 0,
     };
     let read = writers::with_writers(|job| write(job, &reuse), |batches| unpacking.read(batches, &reuse));
-    let unpacked = read.and_then(|()| unpacking.finish(reuse));
+    let unpacked =
+        read.and_then(|()| reuse.make_up(archive, into, limits)).and_then(|()| unpacking.finish(reuse));
     unpacked.map_err(|refusal| {
         // The caller's own clean-up removes what this cannot.
         let _ = fs::remove_tree(into);
@@ -178,15 +179,19 @@ impl Unpacking<'_> {
         let job = Job {
             wanted: Wanted { path, size: member.size, mode, modified: member.modified },
             file,
-            content: Vec::new(),
+            content: Content::Installed,
             expected,
             may_be_shared,
         };
-        if member.size > WHOLE {
-            self.large(&job, reuse)?;
-            return Ok(None);
+        if member.size <= WHOLE {
+            let content = Content::Archive(self.members.whole(member.size)?);
+            return Ok(Some(Job { content, ..job }));
         }
-        Ok(Some(Job { content: self.members.whole(member.size)?, ..job }))
+        if may_be_shared && reuse.seems_to_have(&job.wanted) {
+            return Ok(Some(job));
+        }
+        self.large(&job)?;
+        Ok(None)
     }
 
     /// Once it is known how much there will be, that is no question of proportion any more.
@@ -209,12 +214,9 @@ impl Unpacking<'_> {
         Ok(())
     }
 
-    fn large(&mut self, job: &Job, reuse: &Reuse) -> Result<(), Refusal> {
-        let Job { wanted, file, expected, may_be_shared, .. } = job;
-        let expected = expected.as_deref();
-        let is_there =
-            *may_be_shared && expected.is_some_and(|digest| reuse.take_digest(wanted, digest, file));
-        let mut open = if is_there { None } else { Some(file.create(wanted.mode)?) };
+    fn large(&mut self, job: &Job) -> Result<(), Refusal> {
+        let Job { wanted, file, expected, .. } = job;
+        let mut open = file.create(wanted.mode)?;
         let mut digest = Sha256::new();
         loop {
             let piece = self.members.content()?;
@@ -224,16 +226,14 @@ impl Unpacking<'_> {
             if expected.is_some() {
                 digest.update(piece);
             }
-            if let Some(open) = &mut open {
-                open.write_all(piece).at("write", file.path())?;
-            }
+            open.write_all(piece).at("write", file.path())?;
             let read = piece.len();
             self.members.take(read);
         }
-        if expected.is_some_and(|expected| hex(&digest.finalize()) != expected) {
+        if expected.as_ref().is_some_and(|expected| hex(&digest.finalize()) != *expected) {
             return Err(checklist::differs(&wanted.path));
         }
-        Ok(open.map_or(Ok(()), |open| file.finish(&open, wanted.modified))?)
+        Ok(file.finish(&open, wanted.modified)?)
     }
 
     /// Compares a member with the manifest, now or when it comes.
@@ -278,11 +278,15 @@ impl Unpacking<'_> {
     }
 }
 
-fn write(job: Job, reuse: &Reuse) -> Result<(), Refusal> {
-    job.check()?;
-    let Job { wanted, file, content, may_be_shared, .. } = job;
-    if may_be_shared && reuse.take(&wanted, &content, &file) {
+fn write(job: &Job, reuse: &Reuse) -> Result<(), Refusal> {
+    let Job { wanted, file, content, expected, may_be_shared } = job;
+    let Content::Archive(content) = content else {
+        reuse.take_digest(wanted, expected.as_deref().unwrap_or_default(), file);
+        return Ok(());
+    };
+    job.check(content)?;
+    if *may_be_shared && reuse.take(wanted, content, file) {
         return Ok(());
     }
-    Ok(file.write(&content, wanted.mode, wanted.modified)?)
+    Ok(file.write(content, wanted.mode, wanted.modified)?)
 }

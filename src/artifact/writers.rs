@@ -28,17 +28,23 @@ const MOST_WRITERS: usize = 8;
 pub(super) struct Job {
     pub(super) wanted: Wanted,
     pub(super) file: NewFile,
-    pub(super) content: Vec<u8>,
+    pub(super) content: Content,
     /// The digest that the manifest gives.
     pub(super) expected: Option<String>,
     pub(super) may_be_shared: bool,
 }
 
+pub(super) enum Content {
+    Archive(Vec<u8>),
+    /// The installed version seems to have it.
+    Installed,
+}
+
 impl Job {
     /// The content is as the manifest says, or it is refused.
-    pub(super) fn check(&self) -> Result<(), Refusal> {
+    pub(super) fn check(&self, content: &[u8]) -> Result<(), Refusal> {
         match &self.expected {
-            Some(expected) if hex(&Sha256::digest(&self.content)) != *expected => {
+            Some(expected) if hex(&Sha256::digest(content)) != *expected => {
                 Err(checklist::differs(&self.wanted.path))
             }
             _ => Ok(()),
@@ -60,7 +66,11 @@ impl Batches<'_> {
         if is_elsewhere && self.jobs.len() >= BATCH {
             self.send();
         }
-        self.bytes += job.content.len();
+        self.bytes += match &job.content {
+            Content::Archive(content) => content.len(),
+            // As long as it takes to read.
+            Content::Installed => BATCH_BYTES,
+        };
         self.jobs.push(job);
         if self.jobs.len() >= LARGEST_BATCH || self.bytes >= BATCH_BYTES {
             self.send();
@@ -81,7 +91,7 @@ impl Batches<'_> {
 
 /// Has `read` hand files to writers, each of which goes through `write`; when this returns, no writer is at work any more.
 pub(super) fn with_writers(
-    write: impl Fn(Job) -> Result<(), Refusal> + Sync,
+    write: impl Fn(&Job) -> Result<(), Refusal> + Sync,
     read: impl FnOnce(&mut Batches<'_>) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
     let (sender, waiting) = sync_channel(WAITING);
@@ -103,7 +113,7 @@ pub(super) fn with_writers(
 /// Writes files until there are no more; after a failure they are only taken.
 fn write_files(
     waiting: &Mutex<Receiver<Vec<Job>>>,
-    write: &impl Fn(Job) -> Result<(), Refusal>,
+    write: &impl Fn(&Job) -> Result<(), Refusal>,
     failure: &Failure,
 ) {
     loop {
@@ -113,7 +123,7 @@ fn write_files(
             if failure.happened.load(Ordering::Relaxed) {
                 break;
             }
-            if let Err(refusal) = write(job) {
+            if let Err(refusal) = write(&job) {
                 failure.set(refusal);
             }
         }

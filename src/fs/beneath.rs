@@ -138,7 +138,7 @@ impl Beneath {
 
 impl NewFile {
     /// Creates the file, whole.
-    pub fn write(self, content: &[u8], mode: u32, modified: i64) -> Result<()> {
+    pub fn write(&self, content: &[u8], mode: u32, modified: i64) -> Result<()> {
         let mut file = self.create(mode)?;
         file.write_all(content).map_err(|error| Error::io("write", &self.shown, &error))?;
         self.finish(&file, modified)

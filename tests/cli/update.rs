@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::{Done, Sandbox, tree};
 
-/// One of a package, and large enough to be unpacked piece by piece.
+/// One of a package, and one that is too large for the memory.
 const SMALL: &str = "node_modules/a/index.js";
 const LARGE: &str = "node_modules/a/large.js";
 /// The plugin's own.
@@ -24,7 +24,7 @@ impl Update {
     /// With version 1 installed.
     fn new() -> Update {
         let sandbox = Sandbox::new();
-        let large = "0123456789abcdef".repeat(30_000);
+        let large = "0123456789abcdef".repeat(300_000);
         sandbox.plugin("p");
         sandbox.write(&format!("p/{SMALL}"), "small");
         sandbox.write(&format!("p/{LARGE}"), &large);
