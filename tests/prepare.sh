@@ -26,6 +26,7 @@ if [ "${1:-}" = tests ]; then
     need jq jq
     need curl curl
     need unshare util-linux
+    [ -x /usr/sbin/mkfs.xfs ] || need mkfs.xfs xfsprogs
     need cp coreutils
     need crontab cron
     need systemd-analyze systemd

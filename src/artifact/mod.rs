@@ -73,7 +73,7 @@ pub use read::{Artifact, manifest_of};
 pub use remade::Remade;
 pub use reuse::mend;
 pub use stream::Compression;
-pub use unpack::{Unpacked, unpack, unpack_update};
+pub use unpack::{Installed, Unpacked, unpack, unpack_update};
 pub use verify::{Damage, DamageKind, describe, verify};
 
 /// The directory that holds every member.

@@ -1,17 +1,18 @@
-//! An update takes unchanged files from the installed version, by a second name, instead of writing them again.
+//! An update takes unchanged files from the installed version instead of writing them again.
 //!
-//! A file is taken where the installed one has the same path, size, mode, time, owner and bytes, no other name, and nobody
-//! has it open for writing: what is installed then is exactly what unpacking would have made. Two versions of a plugin
-//! must not write into each other through it, and that holds because
+//! A file is taken where the installed one has the same path, size, mode, time and bytes, and nobody has it open for
+//! writing: what is installed then is exactly what unpacking would have made. Where the file system can, the new one is a
+//! clone: whatever is done to one of the two, the other stays as it is. Elsewhere it gets a second name, where the owner is
+//! the same and it has no other. Two versions of a plugin must not write into each other through it, and that holds because
 //!
-//! - the new version cannot run while the old one may still be needed: nothing is taken where the plugin has a
+//! - the new version cannot run while the old one may still be needed: nothing gets a second name where the plugin has a
 //!   `postinstall`, nor where somebody starts a new version before it is final (`install::Runner`). For a version with
 //!   such files the exchange of the trees is the commit, also after a kill: the old tree never comes back from there;
 //! - the old version may run until its tree is gone, and later. So every shared file is [mended](mend) just before the
 //!   exchange and again when the old tree is gone, and nobody can open it there any more: one that has another time by
 //!   then, has a name too many or is open for writing gets its content from the archive, as a file of its own;
-//! - only what package managers made is shared at all, where hardly anybody writes in place. A plugin's own files are
-//!   always its own.
+//! - only what package managers made is shared so, where hardly anybody writes in place. A plugin's own files are always
+//!   its own.
 //!
 //! A large file is passed over in the archive where the installed version seems to have it, and read from there, once: its
 //! digest is that of the manifest, or it is written after all.
@@ -22,7 +23,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
@@ -33,16 +34,23 @@ use super::manifest::{Manifest, MemberKind};
 use super::members::{Members, Refusal};
 use super::metadata::hex;
 use super::stream::{Extent, Stream};
+use super::unpack::Installed;
 use super::{MANIFEST, ROOT, checklist};
 use crate::error::{At, Result};
-use crate::fs::{self, AtomicFile, NewFile, NewerTree, OlderTree, Shared, Wanted};
+use crate::fs::{self, AtomicFile, Candidate, NewFile, NewerTree, OlderTree, Shared, Wanted};
 use crate::threads;
+
+/// Of smaller files, making one takes longer than writing it.
+const WORTH_A_CLONE: u64 = 16 * 1024;
 
 /// The installed version, while the new one is unpacked.
 pub(super) struct Reuse {
     older: Option<OlderTree>,
-    /// Cleared where the file system has no second names.
-    works: AtomicBool,
+    /// Cleared where the file system has no clones.
+    clones: AtomicBool,
+    /// Cleared where it has no second names, or none may be given.
+    links: AtomicBool,
+    cloned: AtomicUsize,
     shared: Mutex<Vec<Shared>>,
     /// Files that only seemed to be there.
     missed: Mutex<Vec<Wanted>>,
@@ -50,37 +58,91 @@ pub(super) struct Reuse {
 
 impl Reuse {
     /// `newer` is the new version's directory, already made.
-    pub(super) fn of(installed: Option<&Path>, newer: &Path) -> Reuse {
-        let older = installed.and_then(|installed| OlderTree::open(installed, newer));
-        let works = AtomicBool::new(older.is_some());
-        Reuse { older, works, shared: Mutex::default(), missed: Mutex::default() }
+    pub(super) fn of(installed: Option<&Installed>, newer: &Path) -> Reuse {
+        let older = installed.and_then(|installed| OlderTree::open(&installed.home, newer));
+        Reuse {
+            older,
+            clones: AtomicBool::new(true),
+            links: AtomicBool::new(installed.is_some_and(|installed| installed.may_link)),
+            cloned: AtomicUsize::new(0),
+            shared: Mutex::default(),
+            missed: Mutex::default(),
+        }
     }
 
-    pub(super) fn into_shared(self) -> Vec<Shared> {
-        self.shared.into_inner().unwrap_or_else(PoisonError::into_inner)
+    /// What has a second name, and how many files are clones.
+    pub(super) fn into_taken(self) -> (Vec<Shared>, usize) {
+        (self.shared.into_inner().unwrap_or_else(PoisonError::into_inner), self.cloned.into_inner())
+    }
+
+    pub(super) fn may_link(&self) -> bool {
+        self.older.is_some() && self.links.load(Ordering::Relaxed)
     }
 
     /// Whether the file is there now, with this content.
-    pub(super) fn take(&self, wanted: &Wanted, content: &[u8], new: &NewFile) -> bool {
-        let candidate = self.older().and_then(|older| older.candidate(wanted));
-        candidate.is_some_and(|mut candidate| candidate.holds(content) && self.link(candidate, new))
-    }
-
-    /// Whether the installed version has such a file, its content aside.
-    pub(super) fn seems_to_have(&self, wanted: &Wanted) -> bool {
-        self.older().is_some_and(|older| older.candidate(wanted).is_some())
+    pub(super) fn take(
+        &self,
+        wanted: &Wanted,
+        content: &[u8],
+        new: &NewFile,
+        may_link: bool,
+    ) -> Result<bool> {
+        self.take_if(wanted, new, may_link, |candidate| candidate.holds(content))
     }
 
     /// As [`take`](Reuse::take), for a large file, of which the digest alone is known: that in the archive was passed over.
     /// Where it is not taken, it is [made up](Reuse::make_up) for.
-    pub(super) fn take_digest(&self, wanted: &Wanted, digest: &str, new: &NewFile) {
-        let candidate = self.older().and_then(|older| older.candidate(wanted));
-        let is_taken = candidate.is_some_and(|mut candidate| {
-            digest_of(candidate.content()).is_some_and(|found| found == digest) && self.link(candidate, new)
-        });
-        if !is_taken {
+    pub(super) fn take_digest(
+        &self,
+        wanted: &Wanted,
+        digest: &str,
+        new: &NewFile,
+        may_link: bool,
+    ) -> Result<()> {
+        let is_it = |candidate: &mut Candidate<'_>| {
+            digest_of(candidate.content()).is_some_and(|found| found == digest)
+        };
+        if !self.take_if(wanted, new, may_link, is_it)? {
             self.missed.lock().unwrap_or_else(PoisonError::into_inner).push(wanted.clone());
         }
+        Ok(())
+    }
+
+    /// Whether the installed version has such a file, its content aside.
+    pub(super) fn seems_to_have(&self, wanted: &Wanted, may_link: bool) -> bool {
+        self.to_clone(wanted).is_some() || self.to_link(wanted, may_link).is_some()
+    }
+
+    fn take_if(
+        &self,
+        wanted: &Wanted,
+        new: &NewFile,
+        may_link: bool,
+        is_it: impl Fn(&mut Candidate<'_>) -> bool,
+    ) -> Result<bool> {
+        if let Some(mut candidate) = self.to_clone(wanted)
+            && is_it(&mut candidate)
+        {
+            match candidate.clone_as(new)? {
+                true => drop(self.cloned.fetch_add(1, Ordering::Relaxed)),
+                false => self.clones.store(false, Ordering::Relaxed),
+            }
+            if self.clones.load(Ordering::Relaxed) {
+                return Ok(true);
+            }
+        }
+        let candidate = self.to_link(wanted, may_link);
+        Ok(candidate.is_some_and(|mut candidate| is_it(&mut candidate) && self.link(candidate, new)))
+    }
+
+    fn to_clone<'a>(&'a self, wanted: &'a Wanted) -> Option<Candidate<'a>> {
+        let may_clone = wanted.size >= WORTH_A_CLONE && self.clones.load(Ordering::Relaxed);
+        self.older.as_ref().filter(|_| may_clone)?.to_clone(wanted)
+    }
+
+    fn to_link<'a>(&'a self, wanted: &'a Wanted, may_link: bool) -> Option<Candidate<'a>> {
+        let may_link = may_link && self.links.load(Ordering::Relaxed);
+        self.older.as_ref().filter(|_| may_link)?.to_link(wanted)
     }
 
     /// Writes what was not taken after all, from the archive, into `tree`.
@@ -92,11 +154,7 @@ impl Reuse {
         write_again(archive, tree, &by_path(missed.iter()), limits)
     }
 
-    fn older(&self) -> Option<&OlderTree> {
-        self.older.as_ref().filter(|_| self.works.load(Ordering::Relaxed))
-    }
-
-    fn link(&self, candidate: fs::Candidate<'_>, new: &NewFile) -> bool {
+    fn link(&self, candidate: Candidate<'_>, new: &NewFile) -> bool {
         match candidate.link(new) {
             Ok(Some(shared)) => {
                 self.shared.lock().unwrap_or_else(PoisonError::into_inner).push(shared);
@@ -104,7 +162,7 @@ impl Reuse {
             }
             Ok(None) => false,
             Err(_) => {
-                self.works.store(false, Ordering::Relaxed);
+                self.links.store(false, Ordering::Relaxed);
                 false
             }
         }

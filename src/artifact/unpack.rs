@@ -5,7 +5,7 @@
 //! the archive is ever run. One thread reads the stream, others create the files: that is where the time goes.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -39,6 +39,16 @@ pub struct Unpacked {
     pub bytes: u64,
     /// What the installed version has a name of as well.
     pub shared: Vec<Shared>,
+    /// How many files are clones of the installed version's.
+    pub cloned: usize,
+}
+
+/// The installed version, of which an update may take files.
+#[derive(Debug, Clone)]
+pub struct Installed {
+    pub home: PathBuf,
+    /// Nothing of the new version runs before it is final, so that files may have a name in both.
+    pub may_link: bool,
 }
 
 /// Unpacks `archive` as the directory `into`, which must not exist yet. After an error it does not exist either.
@@ -46,12 +56,12 @@ pub fn unpack(archive: &Path, into: &Path, limits: &Limits) -> Result<Unpacked> 
     unpack_update(archive, into, None, limits)
 }
 
-/// As [`unpack`], with unchanged files taken from the version at `installed`, where there is one and they may be
+/// As [`unpack`], with unchanged files taken from the version that is installed, where there is one and they may be
 /// taken: `reuse.rs` says when, and why that is safe.
 pub fn unpack_update(
     archive: &Path,
     into: &Path,
-    installed: Option<&Path>,
+    installed: Option<&Installed>,
     limits: &Limits,
 ) -> Result<Unpacked> {
     let (stream, _) = Stream::open(archive, Extent::Whole, limits)?;
@@ -68,7 +78,7 @@ pub fn unpack_update(
         identity: None,
         before_manifest: Vec::new(),
         checklist: None,
-        may_share: false,
+        may_link: false,
         files: 0,
         bytes: 0,
     };
@@ -94,7 +104,7 @@ struct Unpacking<'a> {
     before_manifest: Vec<(String, MemberKind)>,
     checklist: Option<Checklist>,
     /// Whether the manifest says that nothing speaks against it.
-    may_share: bool,
+    may_link: bool,
     files: usize,
     bytes: u64,
 }
@@ -163,7 +173,7 @@ impl Unpacking<'_> {
             let before = std::mem::take(&mut self.before_manifest);
             let (checklist, bytes) = Checklist::read(&content, &before, self.limits.members)?;
             // It would run before the new version is final.
-            self.may_share = !checklist.lists("postinstall");
+            self.may_link = !checklist.lists("postinstall");
             self.checklist = Some(checklist);
             self.make_sure_of_room(bytes)?;
             return Ok(None);
@@ -175,19 +185,19 @@ impl Unpacking<'_> {
                 None
             }
         };
-        let may_be_shared = expected.is_some() && self.may_share && is_of_a_package(&path);
+        let may_be_linked = expected.is_some() && self.may_link && reuse.may_link() && is_of_a_package(&path);
         let job = Job {
             wanted: Wanted { path, size: member.size, mode, modified: member.modified },
             file,
             content: Content::Installed,
             expected,
-            may_be_shared,
+            may_be_linked,
         };
         if member.size <= WHOLE {
             let content = Content::Archive(self.members.whole(member.size)?);
             return Ok(Some(Job { content, ..job }));
         }
-        if may_be_shared && reuse.seems_to_have(&job.wanted) {
+        if job.expected.is_some() && reuse.seems_to_have(&job.wanted, may_be_linked) {
             return Ok(Some(job));
         }
         self.large(&job)?;
@@ -273,19 +283,23 @@ impl Unpacking<'_> {
         }
         let Identity { label, metadata, .. } = identity;
         let verified = self.checklist.is_some();
-        let shared = reuse.into_shared();
-        Ok(Unpacked { label, metadata, verified, files: self.files, bytes: self.bytes, shared })
+        let (shared, cloned) = reuse.into_taken();
+        Ok(Unpacked { label, metadata, verified, files: self.files, bytes: self.bytes, shared, cloned })
     }
 }
 
 fn write(job: &Job, reuse: &Reuse) -> Result<(), Refusal> {
-    let Job { wanted, file, content, expected, may_be_shared } = job;
+    let Job { wanted, file, content, expected, may_be_linked } = job;
     let Content::Archive(content) = content else {
-        reuse.take_digest(wanted, expected.as_deref().unwrap_or_default(), file);
-        return Ok(());
+        return Ok(reuse.take_digest(
+            wanted,
+            expected.as_deref().unwrap_or_default(),
+            file,
+            *may_be_linked,
+        )?);
     };
     job.check(content)?;
-    if *may_be_shared && reuse.take(wanted, content, file) {
+    if expected.is_some() && reuse.take(wanted, content, file, *may_be_linked)? {
         return Ok(());
     }
     Ok(file.write(content, wanted.mode, wanted.modified)?)

@@ -31,7 +31,8 @@ pub(super) struct Job {
     pub(super) content: Content,
     /// The digest that the manifest gives.
     pub(super) expected: Option<String>,
-    pub(super) may_be_shared: bool,
+    /// Whether the installed version and the new one may both have a name of it.
+    pub(super) may_be_linked: bool,
 }
 
 pub(super) enum Content {

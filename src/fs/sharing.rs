@@ -1,10 +1,11 @@
-//! Files that an older tree and a newer one have in common, by a name in each.
+//! Files that an older tree and a newer one have in common: by a name in each, or, where the file system can, as clones,
+//! which are files of their own that have the same place on the disk until somebody writes to one of them.
 //!
 //! One file with two names is safe for as long as nobody writes to it in place. That is found out, not hoped for: a
 //! file is shared only with its owner, mode, time and content, and afterwards it is [unharmed](Shared::is_unharmed) only
 //! where it still has the same time and nobody has it open for writing.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +14,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 
 use super::beneath::NewFile;
+use super::stat::Stat;
 use super::writers::has_writers;
+use crate::error::{Error, Result};
 
 /// A tree that files are taken from. Its names are never followed through a link, nor out of it.
 #[derive(Debug)]
@@ -41,12 +44,12 @@ pub struct Shared {
     inode: u64,
 }
 
-/// A file of the older tree that may be what is wanted: all but its content is.
+/// A file of the older tree that may be what is wanted: all but its content is, as far as that matters.
 pub struct Candidate<'a> {
     tree: &'a OlderTree,
     wanted: &'a Wanted,
     file: File,
-    inode: u64,
+    found: Stat,
 }
 
 impl OlderTree {
@@ -62,13 +65,28 @@ impl OlderTree {
         Some(OlderTree { root, user: newer.uid(), group: newer.gid() })
     }
 
-    pub fn candidate<'a>(&'a self, wanted: &'a Wanted) -> Option<Candidate<'a>> {
+    /// For a [link](Candidate::link).
+    pub fn to_link<'a>(&'a self, wanted: &'a Wanted) -> Option<Candidate<'a>> {
+        // With a third name it could be changed from anywhere.
+        self.candidate(wanted, |found| {
+            (found.uid(), found.gid()) == (self.user, self.group) && found.nlink() == 1
+        })
+    }
+
+    /// For a [clone](Candidate::clone_as).
+    pub fn to_clone<'a>(&'a self, wanted: &'a Wanted) -> Option<Candidate<'a>> {
+        self.candidate(wanted, |_| true)
+    }
+
+    fn candidate<'a>(
+        &'a self,
+        wanted: &'a Wanted,
+        is_fit: impl Fn(&Metadata) -> bool,
+    ) -> Option<Candidate<'a>> {
         let file = open_file(&self.root, &wanted.path)?;
         let found = file.metadata().ok()?;
-        let is_ours = (found.uid(), found.gid()) == (self.user, self.group);
-        // With a third name it could be changed from anywhere.
-        let is_candidate = is_ours && found.nlink() == 1 && wanted.is_met_by(&found) && !has_writers(&file);
-        is_candidate.then(|| Candidate { tree: self, wanted, inode: found.ino(), file })
+        let is_candidate = wanted.is_met_by(&found) && is_fit(&found) && !has_writers(&file);
+        is_candidate.then(|| Candidate { tree: self, wanted, found: Stat::from(&found), file })
     }
 }
 
@@ -91,15 +109,31 @@ impl Candidate<'_> {
         let found = self.file.metadata()?;
         // Somebody may have put another file there meanwhile, or written to this one.
         if found.nlink() == 2 && self.wanted.is_met_by(&found) {
-            return Ok(Some(Shared { wanted: self.wanted.clone(), inode: self.inode }));
+            return Ok(Some(Shared { wanted: self.wanted.clone(), inode: self.found.inode }));
         }
         rustix::fs::unlinkat(directory, name, AtFlags::empty())?;
         Ok(None)
     }
+
+    /// Makes the newer tree's file a clone of it. Where that cannot be, or it is no more what it was, nothing is there.
+    pub fn clone_as(self, new: &NewFile) -> Result<bool> {
+        let clone = new.create(self.wanted.mode)?;
+        let is_cloned = rustix::fs::ioctl_ficlone(&clone, &self.file).is_ok();
+        // Whoever wrote to it since it was looked at has it open still, or left another time.
+        let is_same = self.file.metadata().is_ok_and(|now| Stat::from(&now) == self.found);
+        if is_cloned && is_same && !has_writers(&self.file) {
+            new.finish(&clone, self.wanted.modified)?;
+            return Ok(true);
+        }
+        let (directory, name) = new.place();
+        rustix::fs::unlinkat(directory, name, AtFlags::empty())
+            .map_err(|errno| Error::io("remove", new.path(), &errno.into()))?;
+        Ok(false)
+    }
 }
 
 impl Wanted {
-    fn is_met_by(&self, found: &std::fs::Metadata) -> bool {
+    fn is_met_by(&self, found: &Metadata) -> bool {
         found.is_file()
             && found.size() == self.size
             && found.mode() & 0o7777 == self.mode

@@ -60,8 +60,8 @@ pub fn install(
     let mut transaction = Transaction::new(&base, &module, None, "installing", site)?;
     let tree = transaction.tree();
     let mut limits = settings::limits(installation, &module, site)?;
-    let installed = sharing(&base, &told, installation);
-    let unpacked = artifact::unpack_update(file, &tree, installed.as_deref(), &limits)?;
+    let installed = installed(&base, &told, installation);
+    let unpacked = artifact::unpack_update(file, &tree, installed.as_ref(), &limits)?;
     let all_limits = limits.clone();
     let mut label = unpacked.label.clone();
     if label != told {
@@ -90,6 +90,10 @@ pub fn install(
     let home = base.home(&label.name);
     let log_dir = site.runtime_home(&label.module).join("log");
     let shared = &unpacked.shared;
+    if unpacked.cloned > 0 {
+        let cloned = text::count(unpacked.cloned, "unchanged file");
+        on_event(Event::Detail(&format!("{cloned} are clones of those of the version before")));
+    }
     let afterwards = if shared.is_empty() {
         let begun = transaction.swap_in(&overrides, &label.name, on_event)?;
         let begun = begun.or_undo(postinstall::run(&home, &label.name, &base, &log_dir, site))?;
@@ -121,12 +125,13 @@ pub fn install(
     }
 }
 
-/// Where the installed version is, if the new one may take files from it: nothing of the new one runs before it is final.
-fn sharing(base: &Base, label: &Label, installation: &Installation<'_>) -> Option<PathBuf> {
+/// The installed version, of which the new one may take files.
+fn installed(base: &Base, label: &Label, installation: &Installation<'_>) -> Option<artifact::Installed> {
     let name = installation.new_name.unwrap_or(&label.name);
-    let is_final_at_once = installation.replace && !installation.runner.tries(label);
-    let installed = is_final_at_once.then(|| base.get(name.as_str()).ok()).flatten()?;
-    matches!(installed.state, InstallState::Installed(_)).then_some(installed.home)
+    let installed = installation.replace.then(|| base.get(name.as_str()).ok()).flatten()?;
+    let may_link = !installation.runner.tries(label);
+    matches!(installed.state, InstallState::Installed(_))
+        .then_some(artifact::Installed { home: installed.home, may_link })
 }
 
 fn tell_shared(shared: usize, mended: usize, on_event: &mut dyn FnMut(Event<'_>)) {

@@ -3,10 +3,10 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::support::{Done, Sandbox, tree};
+use crate::support::{Done, Sandbox, Unmount, tree};
 
 /// One of a package, and one that is too large for the memory.
 const SMALL: &str = "node_modules/a/index.js";
@@ -23,7 +23,10 @@ struct Update {
 impl Update {
     /// With version 1 installed.
     fn new() -> Update {
-        let sandbox = Sandbox::new();
+        Update::of(Sandbox::new())
+    }
+
+    fn of(sandbox: Sandbox) -> Update {
         let large = "0123456789abcdef".repeat(300_000);
         sandbox.plugin("p");
         sandbox.write(&format!("p/{SMALL}"), "small");
@@ -202,6 +205,53 @@ fn a_version_with_a_postinstall_shares_nothing_and_its_failure_leaves_the_old_on
     update.sandbox.ok(["list"]).prints("1");
 }
 
+/// A file system that has clones, in a file.
+fn mount_xfs(sandbox: &Sandbox, place: PathBuf) -> Option<Unmount> {
+    let image = sandbox.path("image");
+    File::create(&image).unwrap().set_len(400 << 20).unwrap();
+    let is_done =
+        |command: &mut Command| command.stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+    let is_mounted = is_done(Command::new("mkfs.xfs").args(["-q", "-m", "reflink=1"]).arg(&image))
+        && is_done(Command::new("mount").args(["-o", "loop"]).args([&image, &place]));
+    is_mounted.then(|| Unmount(place))
+}
+
+#[test]
+fn where_the_file_system_can_files_are_cloned_and_a_postinstall_harms_no_other_version() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.base()).unwrap();
+    let Some(_mount) = mount_xfs(&sandbox, sandbox.base()) else {
+        println!("not tried: no xfs can be mounted here");
+        return;
+    };
+    let update = Update::of(sandbox);
+    let own = "own data".repeat(10_000);
+    update.sandbox.write("p/data", &own);
+    update.install("2");
+    let before = [update.inode(LARGE), update.inode("data")];
+    // It runs before the new version is final, and the old one comes back.
+    let script = format!("#!/bin/sh\necho harm >> {LARGE}\necho harm >> data\nexit 3\n");
+    update.sandbox.write_executable("p/postinstall", &script);
+    let file = update.pack("3");
+    update.sandbox.fails(1, ["install".as_ref(), "--force".as_ref(), file.as_os_str()]).says("exit code 3");
+    assert_eq!([update.inode(LARGE), update.inode("data")], before);
+    assert!(fs::read_to_string(update.path("data")).unwrap() == own);
+    update.assert_whole();
+    update.sandbox.write_executable("p/postinstall", "#!/bin/sh\ntrue\n");
+    update.install("4").says("2 unchanged files are clones of those of the version before");
+    assert!(fs::read_to_string(update.path("data")).unwrap() == own);
+    update.assert_whole();
+    // What somebody altered is not taken.
+    let modified = update.path("data").metadata().unwrap().modified().unwrap();
+    let file = OpenOptions::new().write(true).open(update.path("data")).unwrap();
+    file.write_all_at(b"OWN", 0).unwrap();
+    file.set_modified(modified).unwrap();
+    drop(file);
+    update.install("5").says("1 unchanged file");
+    assert!(fs::read_to_string(update.path("data")).unwrap() == own);
+    update.assert_whole();
+}
+
 #[test]
 fn a_version_that_has_to_serve_first_shares_nothing_and_its_failure_leaves_the_old_one_as_it_was() {
     let sandbox = Sandbox::new();
@@ -232,7 +282,7 @@ fn a_version_that_shares_files_stays_once_it_is_in_its_place() {
         let update = Update::new();
         let own = update.sandbox.base().join(".mwp");
         let (kept, stage) = (update.sandbox.path("kept"), own.join("stage-x"));
-        let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let copy = |from: &Path, to: &Path| {
             assert!(Command::new("cp").arg("-al").arg(from).arg(to).status().unwrap().success());
         };
         copy(&update.home(), &kept);
