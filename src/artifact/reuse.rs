@@ -123,13 +123,11 @@ impl Reuse {
         if let Some(mut candidate) = self.to_clone(wanted)
             && is_it(&mut candidate)
         {
-            match candidate.clone_as(new)? {
-                true => drop(self.cloned.fetch_add(1, Ordering::Relaxed)),
-                false => self.clones.store(false, Ordering::Relaxed),
-            }
-            if self.clones.load(Ordering::Relaxed) {
+            if candidate.clone_as(new)? {
+                self.cloned.fetch_add(1, Ordering::Relaxed);
                 return Ok(true);
             }
+            self.clones.store(false, Ordering::Relaxed);
         }
         let candidate = self.to_link(wanted, may_link);
         Ok(candidate.is_some_and(|mut candidate| is_it(&mut candidate) && self.link(candidate, new)))
