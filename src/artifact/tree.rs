@@ -157,19 +157,21 @@ impl Walk<'_> {
     fn directory(&self, relative: &str, ruling: Ruling) -> Found {
         let mut found = Found::default();
         let absolute = self.dir.join(relative);
-        let entries = match std::fs::read_dir(&absolute).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-            Ok(entries) => entries,
-            Err(error) => {
-                found.errors.push(Error::io("list", &absolute, &error));
-                return found;
-            }
-        };
-        let compiled = entries.iter().any(|entry| entry.file_name().as_bytes().ends_with(b".pyc"));
-        let siblings = compiled.then(|| entries.iter().map(DirEntry::file_name).collect());
+        let named = |entry: io::Result<DirEntry>| entry.map(|entry| (entry.file_name(), entry));
+        let entries: Vec<(OsString, DirEntry)> =
+            match std::fs::read_dir(&absolute).and_then(|entries| entries.map(named).collect()) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    found.errors.push(Error::io("list", &absolute, &error));
+                    return found;
+                }
+            };
+        let compiled = entries.iter().any(|(name, _)| name.as_bytes().ends_with(b".pyc"));
+        let siblings = compiled.then(|| entries.iter().map(|(name, _)| name.as_os_str()).collect());
         let mut left_to_caller = 0;
         let mut directories = Vec::new();
-        for entry in &entries {
-            match self.entry(relative, entry, ruling, siblings.as_ref(), &mut found) {
+        for (name, entry) in &entries {
+            match self.entry(relative, (name, entry), ruling, siblings.as_ref(), &mut found) {
                 Some(Outcome::LeftToCaller) => left_to_caller += 1,
                 Some(Outcome::Directory(directory)) => directories.push(directory),
                 None => {}
@@ -194,12 +196,11 @@ impl Walk<'_> {
     fn entry(
         &self,
         relative: &str,
-        entry: &DirEntry,
+        (raw_name, entry): (&OsString, &DirEntry),
         ruling: Ruling,
-        siblings: Option<&HashSet<OsString>>,
+        siblings: Option<&HashSet<&OsStr>>,
         found: &mut Found,
     ) -> Option<Outcome> {
-        let raw_name = entry.file_name();
         let name = raw_name.to_string_lossy();
         let name = name.as_ref();
         let path = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
@@ -230,7 +231,7 @@ impl Walk<'_> {
             found.refuse(
                 format!(
                     "{}: found a name that is not UTF-8",
-                    text::path(&Path::new(relative).join(&raw_name))
+                    text::path(&Path::new(relative).join(raw_name))
                 ),
                 "rename it, or exclude it in `.releaseignore`; `.files.json` can hold UTF-8 names only",
             );
