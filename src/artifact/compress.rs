@@ -292,8 +292,11 @@ impl Compression<'_> {
             return Ok((frame.into(), true));
         }
         let frame = compress(encoder, self.format, content)?;
-        self.store.put(key, &frame);
-        Ok((self.spool.add(frame)?, false))
+        let piece = match self.store.put(key, &frame) {
+            Some(stored) => stored.into(),
+            None => self.spool.add(&frame)?,
+        };
+        Ok((piece, false))
     }
 
     /// What every frame's key starts with.
@@ -350,7 +353,7 @@ fn tasks<'a>(nodes: &'a [Node], groups: &[Group]) -> Vec<Task<'a>> {
     tasks
 }
 
-fn compress(encoder: &mut Option<Encoder>, format: Format, content: &[u8]) -> Result<Frame> {
+fn compress<'a>(encoder: &'a mut Option<Encoder>, format: Format, content: &[u8]) -> Result<Frame<'a>> {
     let failed = |error: io::Error| Error::machine(format!("cannot compress: {error}"));
     let encoder = match encoder {
         Some(encoder) => encoder,

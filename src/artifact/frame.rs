@@ -42,8 +42,8 @@ impl Format {
 
 /// A compressed piece of the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub(super) bytes: Vec<u8>,
+pub(super) struct Frame<'a> {
+    pub(super) bytes: &'a [u8],
     /// Of the piece before compression; gzip's trailer needs it.
     pub(super) checksum: u32,
     pub(super) size: u64,
@@ -78,7 +78,7 @@ impl Encoder {
         Ok(Encoder { codec, buffer: Vec::new() })
     }
 
-    pub(super) fn frame(&mut self, content: &[u8]) -> io::Result<Frame> {
+    pub(super) fn frame(&mut self, content: &[u8]) -> io::Result<Frame<'_>> {
         self.buffer.clear();
         let checksum = match &mut self.codec {
             Codec::Zstd(compressor) => {
@@ -91,7 +91,7 @@ impl Encoder {
                 crc32fast::hash(content)
             }
         };
-        Ok(Frame { bytes: self.buffer.clone(), checksum, size: content.len() as u64 })
+        Ok(Frame { bytes: &self.buffer, checksum, size: content.len() as u64 })
     }
 }
 

@@ -97,10 +97,10 @@ impl FrameStore {
         Ok(whole)
     }
 
-    pub(super) fn put(&self, key: &Key, frame: &Frame) {
-        if let Some(path) = self.path(key) {
-            let _ = write(&path, key, frame);
-        }
+    /// Keeps a frame, where that can be.
+    pub(super) fn put(&self, key: &Key, frame: &Frame<'_>) -> Option<Stored> {
+        let head = write(&self.path(key)?, key, frame).ok()?;
+        Some(Stored { key: *key, head, length: frame.bytes.len() as u64 })
     }
 
     fn path(&self, key: &Key) -> Option<PathBuf> {
@@ -145,17 +145,19 @@ fn copy(stored: &Stored, mut entry: File, to: &File, mut at: u64) -> io::Result<
     }
 }
 
-fn write(path: &Path, key: &Key, frame: &Frame) -> Result<()> {
+/// Returns the entry's head.
+fn write(path: &Path, key: &Key, frame: &Frame<'_>) -> Result<[u8; HEAD]> {
     path.parent().map_or(Ok(()), fs::create_dir_all)?;
     let mut head = [0; HEAD];
     head[CRC..8].copy_from_slice(&frame.checksum.to_le_bytes());
     head[8..].copy_from_slice(&frame.size.to_le_bytes());
     let mut crc = checksum_of(key, &head);
-    crc.update(&frame.bytes);
+    crc.update(frame.bytes);
     head[..CRC].copy_from_slice(&crc.finalize().to_le_bytes());
     let mut file = AtomicFile::create(path, 0o666)?;
-    file.write_all(&head).and_then(|()| file.write_all(&frame.bytes)).at("write", path)?;
-    file.commit_without_sync()
+    file.write_all(&head).and_then(|()| file.write_all(frame.bytes)).at("write", path)?;
+    file.commit_without_sync()?;
+    Ok(head)
 }
 
 #[cfg(test)]
@@ -166,12 +168,13 @@ mod tests {
     fn a_damaged_entry_is_a_miss() {
         let directory = tempfile::tempdir().unwrap();
         let store = FrameStore::new(Some(directory.path()));
-        let frame = Frame { bytes: b"compressed".to_vec(), checksum: 7, size: 99 };
+        let frame = Frame { bytes: b"compressed", checksum: 7, size: 99 };
         let key = [1; 32];
         assert_eq!(store.get(&key), None);
         assert_eq!(store.find(&key), None);
-        store.put(&key, &frame);
-        assert_eq!(store.get(&key).as_ref(), Some(&frame.bytes));
+        let put = store.put(&key, &frame);
+        assert_eq!(put, store.find(&key));
+        assert_eq!(store.get(&key).as_ref(), Some(&frame.bytes.to_vec()));
         let stored = store.find(&key).unwrap();
         assert_eq!((stored.length, stored.checksum(), stored.size()), (10, 7, 99));
         let target = directory.path().join("target");
@@ -197,7 +200,7 @@ mod tests {
         let store = FrameStore::new(Some(directory.path()));
         // As long as the other, and made from as much.
         for (key, bytes) in [([1; 32], b"compressed"), ([2; 32], b"otherwise!")] {
-            store.put(&key, &Frame { bytes: bytes.to_vec(), checksum: 7, size: 99 });
+            store.put(&key, &Frame { bytes, checksum: 7, size: 99 });
         }
         fs::rename(&store.path(&[1; 32]).unwrap(), &store.path(&[2; 32]).unwrap()).unwrap();
         assert_eq!(store.get(&[2; 32]), None);
@@ -211,7 +214,7 @@ mod tests {
     #[test]
     fn a_store_that_cannot_be_written_is_not_missed() {
         let store = FrameStore::new(Some(Path::new("/proc/nowhere")));
-        store.put(&[2; 32], &Frame { bytes: Vec::new(), checksum: 0, size: 0 });
+        assert_eq!(store.put(&[2; 32], &Frame { bytes: b"", checksum: 0, size: 0 }), None);
         assert_eq!(store.get(&[2; 32]), None);
     }
 }

@@ -276,7 +276,7 @@ mod tests {
 
     fn frames(pieces: &[Vec<u8>]) -> Vec<u8> {
         let mut encoder = Encoder::new(Format::Zstd).unwrap();
-        pieces.iter().flat_map(|piece| encoder.frame(piece).unwrap().bytes).collect()
+        pieces.iter().flat_map(|piece| encoder.frame(piece).unwrap().bytes.to_vec()).collect()
     }
 
     #[test]

@@ -120,7 +120,7 @@ fn with_checksums(tar: &[u8]) -> Vec<u8> {
 fn in_frames(tar: &[u8]) -> Vec<u8> {
     let mut encoder = Encoder::new(Format::Zstd).unwrap();
     let pieces = tar.chunks(4 * BLOCK + 100);
-    pieces.flat_map(|piece| encoder.frame(piece).unwrap().bytes).collect()
+    pieces.flat_map(|piece| encoder.frame(piece).unwrap().bytes.to_vec()).collect()
 }
 
 /// Unpacks it in a directory where nothing else may change.

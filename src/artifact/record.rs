@@ -65,7 +65,7 @@ impl Records<'_> {
             return;
         }
         if let Ok(content) = serde_json::to_vec(record) {
-            self.store.put(key, &Frame { size: content.len() as u64, bytes: content, checksum: 0 });
+            self.store.put(key, &Frame { size: content.len() as u64, bytes: &content, checksum: 0 });
         }
     }
 }

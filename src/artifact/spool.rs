@@ -1,5 +1,5 @@
-//! Frames that wait until the head of the file is known: new ones in memory up to a limit, then in a file without a name;
-//! those that are in the frame store stay there.
+//! Frames that wait until the head of the file is known: in the frame store, where they stay, or, where that cannot keep
+//! them, in memory up to a limit, then in a file without a name.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -60,14 +60,14 @@ impl Spool<'_> {
         Spool { store, directory: directory.to_owned(), in_memory, file: OnceLock::new(), length }
     }
 
-    pub(super) fn add(&self, frame: Frame) -> Result<Piece> {
-        let Frame { bytes, checksum, size } = frame;
+    pub(super) fn add(&self, frame: &Frame<'_>) -> Result<Piece> {
+        let Frame { bytes, checksum, size } = *frame;
         let length = bytes.len() as u64;
         if self.in_memory.fetch_add(length, Ordering::Relaxed) + length <= MEMORY {
-            return Ok(Piece { checksum, size, place: Place::Memory(bytes) });
+            return Ok(Piece { checksum, size, place: Place::Memory(bytes.to_vec()) });
         }
         let offset = self.length.fetch_add(length, Ordering::Relaxed);
-        self.file()?.write_all_at(&bytes, offset).at("write in", &self.directory)?;
+        self.file()?.write_all_at(bytes, offset).at("write in", &self.directory)?;
         Ok(Piece { checksum, size, place: Place::File { offset, length: bytes.len() } })
     }
 
@@ -105,11 +105,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = FrameStore::new(None);
         let spool = Spool::new(&store, directory.path());
-        let frame = |byte: u8| Frame { bytes: vec![byte; 1000], checksum: 0, size: 0 };
-        let first = spool.add(frame(1)).unwrap();
+        let add = |byte: u8| spool.add(&Frame { bytes: &[byte; 1000], checksum: 0, size: 0 }).unwrap();
+        let first = add(1);
         spool.in_memory.store(MEMORY, Ordering::Relaxed);
-        let second = spool.add(frame(2)).unwrap();
-        let third = spool.add(frame(3)).unwrap();
+        let second = add(2);
+        let third = add(3);
         assert!(matches!(second.place, Place::File { .. }));
         let target = directory.path().join("file");
         let file = fs::create_file(&target).unwrap();
