@@ -8,6 +8,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::param::clock_ticks_per_second;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
 /// Reproducible pseudo-random numbers.
 pub struct Random(u64);
 
@@ -106,6 +109,8 @@ fn binary(random: &mut Random, size: usize) -> Vec<u8> {
 #[derive(Debug, Clone, Copy)]
 pub struct Run {
     pub time: Duration,
+    /// What it and those that it waited for had of the processors, in ticks of 10 ms.
+    pub processor: Duration,
     /// Peak resident memory of the process itself, in MB.
     pub peak: f64,
 }
@@ -126,10 +131,23 @@ pub fn run(command: &mut Command) -> Run {
         }
         peak
     });
-    let status = child.wait().unwrap();
+    // It ends, and can still be looked at until it is waited for.
+    let pid = Pid::from_child(&child);
+    waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
     let time = start.elapsed();
+    let processor = processor_time(child.id());
+    let status = child.wait().unwrap();
     assert!(status.success(), "{command:?}: {status}");
-    Run { time, peak: watcher.join().unwrap() }
+    Run { time, processor, peak: watcher.join().unwrap() }
+}
+
+/// utime, stime, and those of children that it waited for.
+fn processor_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, after_name) = stat.rsplit_once(')').unwrap();
+    let columns = after_name.split_whitespace().skip(11).take(4);
+    let ticks: u64 = columns.map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)
 }
 
 fn high_water_mark(status: &str) -> Option<f64> {
