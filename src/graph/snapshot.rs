@@ -17,6 +17,7 @@ pub use super::listing::Patterns;
 
 use super::listing::Listing;
 use super::name::Name;
+use super::pieces;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{Instant, Stat};
@@ -118,6 +119,7 @@ impl fmt::Display for FileKind {
 pub struct Snapshot {
     patterns: Vec<String>,
     /// Sorted by name; shared, because an untouched snapshot is passed on as it is.
+    #[serde(with = "pieces")]
     pub entries: Arc<Vec<Entry>>,
     /// The directories that were walked.
     directories: Arc<Vec<(Name, Stat)>>,
