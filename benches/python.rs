@@ -70,7 +70,7 @@ fn from_scratch(root: &Path) -> Vec<bool> {
         by_uv.push(ours("superclean", "build", with_uv));
         pip_alone.push(theirs(PIP_ALONE));
     }
-    for _ in 0..rounds(9) {
+    for _ in 0..rounds(5) {
         release
             .push(ours("superclean", "build", with_uv) + timed(with_uv(mwp(&cache, &plugin, &["release"]))));
         compiled.push(theirs(&compile_and_sync));
