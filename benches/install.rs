@@ -1,17 +1,12 @@
-//! Installing a real node_modules against `tar --zstd -xf` and `sync -f`, updating it against `rsync --link-dest`, and
-//! listing 1,000 installed plugins against `ls`.
+//! Installing a real node_modules against `tar --zstd -xf` and `sync -f`, updating it against `rsync --link-dest`.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, clippy::print_stdout)]
 
 mod support;
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
-use std::time::Instant;
 
 use support::{compare, finish, mwp, rounds, run, settle};
-
-const PLUGINS: usize = 1000;
 
 fn main() {
     let root = tempfile::Builder::new().prefix("mwp-bench-").tempdir().unwrap();
@@ -49,40 +44,9 @@ fn main() {
         sh("rm -rf by-tar by-rsync");
     }
     println!("peak memory: {peak:.0} MB (at most 300)");
-
-    small_plugins(root, &plugin);
-    let (mut lists, mut listings) = (vec![], vec![]);
-    for _ in 0..rounds(21) {
-        lists.push(timed(&mut in_home(&["list", "--json"])));
-        listings.push(timed(Command::new("ls").arg("-l").arg(base(root))));
-    }
     finish(&[
         compare("install", &installs, "tar --zstd -xf; sync -f", &untars, 0.75),
         compare("update, one file changed", &updates, "rsync -a --link-dest; sync -f", &rsyncs, 1.0),
-        compare("list of 1,000 plugins", &lists, "ls -l", &listings, 3.0),
         peak <= 300.0,
     ]);
-}
-
-fn timed(command: &mut Command) -> std::time::Duration {
-    let start = Instant::now();
-    assert!(command.output().unwrap().status.success());
-    start.elapsed()
-}
-
-fn base(root: &Path) -> std::path::PathBuf {
-    root.join(".local/share/mwp/mfserv/var/plugins")
-}
-
-fn small_plugins(root: &Path, template: &Path) {
-    let metadata = "{\"version\":\"1\",\"release\":\"1\",\"build_host\":\"h\",\"build_date\":\"2026-01-01T00:00:00Z\",\
-        \"size\":\"1\",\"summary\":\"s\",\"license\":\"l\",\"packager\":\"p\",\"vendor\":\"v\",\"url\":\"u\"}";
-    for number in 0..PLUGINS {
-        let home = base(root).join(format!("plugin-of-number-{number}"));
-        fs::create_dir_all(&home).unwrap();
-        fs::write(home.join(".layerapi2_label"), format!("plugin_plugin-of-number-{number}@mfserv\n"))
-            .unwrap();
-        fs::write(home.join(".metadata.json"), metadata).unwrap();
-        fs::copy(template.join("config.ini"), home.join("config.ini")).unwrap();
-    }
 }

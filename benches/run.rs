@@ -24,7 +24,7 @@ const PROCESSES: usize = 100;
 const IDLE: Duration = Duration::from_secs(20);
 /// Short rounds in turns: what else the machine does changes more slowly.
 const SECONDS: u64 = 1;
-const REQUEST_ROUNDS: usize = 15;
+const REQUEST_ROUNDS: usize = 7;
 
 /// The fastest worker there is, so that what is in front of it counts: nginx itself.
 const FAST_APP: &str =

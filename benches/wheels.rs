@@ -9,19 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use support::{compare, finish, mwp, rounds, run};
-
-/// What they require with it makes some 70.
-const WANTED: &str = "flask\ndjango\npandas\nboto3\nlxml\ncryptography\nnumpy\nrequests\nsqlalchemy\n\
-    celery[redis]\npillow\nscipy\nhttpx\npydantic\nrich\njinja2\naiohttp\npsycopg2-binary\nbeautifulsoup4\n\
-    gunicorn\n";
-const WANTED_SHORT: &str = "flask\nrequests\n";
+use support::{compare, finish, mwp, python_plugin, rounds, run, uv, with_uv, write_pins};
 
 struct Bench {
     root: PathBuf,
     plugin: PathBuf,
     cache: PathBuf,
-    uv: PathBuf,
 }
 
 fn main() {
@@ -57,31 +50,19 @@ fn main() {
 }
 
 impl Bench {
-    /// A plugin with a lock, and uv.
+    /// A plugin with a lock.
     fn prepare(root: &Path) -> Bench {
         let cache = root.join("cache");
-        run(&mut mwp(&cache, root, &["bootstrap", "create", "--no-input", "hello"]));
-        let plugin = root.join("hello");
-        let wanted = if rounds(2) == 1 { WANTED_SHORT } else { WANTED };
-        fs::write(plugin.join("python3_virtualenv_sources/requirements-to-freeze.txt"), wanted).unwrap();
-        let script =
-            "python3 -m venv uv && uv/bin/pip install -q uv && mkdir bin && ln -s ../uv/bin/uv bin/uv";
-        run(Command::new("sh").arg("-ec").arg(script).current_dir(root));
-        let bench = Bench { root: root.to_owned(), plugin, cache, uv: root.join("bin") };
+        let plugin = python_plugin(root, &cache);
+        let bench = Bench { root: root.to_owned(), plugin, cache };
         run(&mut bench.mwp(&["lock", "--quiet"]));
-        let lock =
-            fs::read_to_string(bench.plugin.join("python3_virtualenv_sources/requirements3.txt")).unwrap();
-        let pins: Vec<&str> = lock.lines().filter(|line| !line.starts_with('#')).collect();
-        fs::write(root.join("lock.txt"), pins.join("\n")).unwrap();
-        println!("{} pins", pins.len());
+        println!("{} pins", write_pins(&bench.plugin, &root.join("lock.txt")));
         bench
     }
 
     fn mwp(&self, arguments: &[&str]) -> Command {
-        let mut command = mwp(&self.cache, &self.plugin, arguments);
-        let old = std::env::var_os("PATH").unwrap();
-        let dirs = std::iter::once(self.uv.clone()).chain(std::env::split_paths(&old));
-        command.env("PATH", std::env::join_paths(dirs).unwrap()).env_remove("PIP_FIND_LINKS");
+        let mut command = with_uv(mwp(&self.cache, &self.plugin, arguments));
+        command.env_remove("PIP_FIND_LINKS");
         command
     }
 
@@ -101,7 +82,7 @@ impl Bench {
 
     fn sync(&self, cache: &Path) -> Duration {
         let uv = |arguments: &[&str]| {
-            let mut command = Command::new(self.uv.join("uv"));
+            let mut command = Command::new(uv().join("uv"));
             command.args(arguments).arg("--quiet").current_dir(&self.root).env("UV_CACHE_DIR", cache);
             run(&mut command).time
         };

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::fs;
@@ -28,7 +28,8 @@ pub struct Tool {
 pub struct Tools<'a> {
     site: &'a Site,
     dir: PathBuf,
-    answers: Mutex<Answers>,
+    /// Read when the first question comes.
+    answers: OnceLock<Mutex<Answers>>,
 }
 
 /// question → what vouched for the answer, and the answer
@@ -36,14 +37,18 @@ type Answers = BTreeMap<String, (String, String)>;
 
 impl<'a> Tools<'a> {
     pub fn new(site: &'a Site, dir: &Path) -> Tools<'a> {
-        // What others can write shall not say which program runs.
-        let file = Some(answers_file(site)).filter(|file| fs::is_own(&site.cache) && fs::is_own(file));
-        let answers = file
-            .and_then(|file| fs::read_optional(&file).ok())
-            .flatten()
-            .and_then(|content| serde_json::from_slice(&content).ok())
-            .unwrap_or_default();
-        Tools { site, dir: dir.to_owned(), answers: Mutex::new(answers) }
+        Tools { site, dir: dir.to_owned(), answers: OnceLock::new() }
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        let read = || {
+            // What others can write shall not say which program runs.
+            let file =
+                Some(answers_file(self.site)).filter(|file| fs::is_own(&self.site.cache) && fs::is_own(file));
+            let content = file.and_then(|file| fs::read_optional(&file).ok()).flatten();
+            content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
+        };
+        self.answers.get_or_init(|| Mutex::new(read())).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The program's place on PATH.
@@ -78,15 +83,12 @@ impl<'a> Tools<'a> {
     pub fn ask(&self, path: &Path, question: &str, program: &Program) -> Result<String> {
         let key = format!("{question} {}", path.to_string_lossy());
         let vouched = self.vouches(path);
-        let known = {
-            let answers = self.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            answers.get(&key).filter(|(record, _)| *record == vouched).map(|(_, answer)| answer.clone())
-        };
-        if let Some(answer) = known {
+        let known = self.answers().get(&key).filter(|(record, _)| *record == vouched).cloned();
+        if let Some((_, answer)) = known {
             return Ok(answer);
         }
         let answer = program.ask()?;
-        let mut answers = self.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut answers = self.answers();
         answers.insert(key, (vouched, answer.clone()));
         // The cache is a convenience: one that cannot be written costs time, nothing else.
         let file = answers_file(self.site);

@@ -9,7 +9,7 @@ cargo clippy --locked --all-targets -- -D warnings
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 cargo test --locked --doc --quiet
 # Whether the benchmarks work, not how fast anything is.
-for bench in release install exec; do
+for bench in release install start nothing_to_do growth; do
     MWP_BENCH_SHORT=1 cargo bench --locked --profile dev --quiet --bench $bench
 done
 if cargo nextest --version >/dev/null 2>&1; then

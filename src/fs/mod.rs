@@ -51,9 +51,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// is what the system says.
 fn read_all(path: &Path, most: u64) -> Result<io::Result<Vec<u8>>> {
     let mut content = Vec::new();
-    let read = open_waiting_for_nobody(path).and_then(|mut file| {
-        let size = file.metadata()?.len();
+    let read = open_waiting_for_nobody(path).and_then(|(mut file, metadata)| {
+        let size = metadata.len();
         if size <= most {
+            // One byte more, and the end is seen without another look for room. What the kernel makes up has no size.
+            content.reserve_exact(usize::try_from(size).unwrap_or(0) + 1);
             Read::by_ref(&mut file).take(most + 1).read_to_end(&mut content)?;
         }
         Ok(size)
@@ -70,14 +72,14 @@ fn too_large(path: &Path, size: u64, most: u64) -> Error {
         .hint("look at what wrote it: no such file is that large")
 }
 
-fn open_waiting_for_nobody(path: &Path) -> io::Result<fs::File> {
+fn open_waiting_for_nobody(path: &Path) -> io::Result<(fs::File, fs::Metadata)> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = fs::OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let metadata = file.metadata()?;
     let is_fine = metadata.is_file() || metadata.is_dir() || is_null(&metadata);
     let odd =
         || io::Error::new(io::ErrorKind::InvalidInput, "it is a pipe, a socket or a device, and no file");
-    if is_fine { Ok(file) } else { Err(odd()) }
+    if is_fine { Ok((file, metadata)) } else { Err(odd()) }
 }
 
 /// `/dev/null`: a file that is always empty.
@@ -183,7 +185,7 @@ pub fn in_writable<T>(dir: &Path, work: impl FnOnce() -> Result<T>) -> Result<T>
 }
 
 pub fn open(path: &Path) -> Result<fs::File> {
-    open_waiting_for_nobody(path).at("open", path)
+    open_waiting_for_nobody(path).map(|(file, _)| file).at("open", path)
 }
 
 /// Makes a file anew that nothing else reads before it is complete; else use [`AtomicFile`]. What is there is replaced

@@ -50,6 +50,13 @@ impl<'a> Agenda<'a> {
         !self.lives.contains(&Life::Running)
     }
 
+    /// Whether nothing else can start before the task that was started last ends: nothing is left, or all that is left
+    /// waits for it.
+    pub(super) fn waits_for_last(&self) -> bool {
+        let count = |life| self.lives.iter().filter(|other| **other == life).count();
+        count(Life::Ready) == 0 && (count(Life::Waiting) == 0 || count(Life::Running) == 1)
+    }
+
     fn wake(&mut self) {
         for task in 0..self.lives.len() {
             let first = &self.plan.first[task];

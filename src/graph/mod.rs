@@ -36,6 +36,7 @@ mod manifest;
 mod name;
 mod observer;
 mod outputs;
+mod pieces;
 mod plan;
 mod project;
 mod reason;

@@ -1,5 +1,6 @@
 //! One plugin directory as a project: its plan, its records, and what it may use.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,9 +12,8 @@ use super::state::{Proof, STATE_DIR, State};
 use super::task::Task;
 use super::texts;
 use crate::digest::Digest;
-use crate::error::{Error, Result};
-use crate::fs::Instant;
-use crate::fs::{self, Lock};
+use crate::error::{At, Error, Result};
+use crate::fs::{self, Instant, Lock, Stat};
 use crate::plugin::Label;
 use crate::site::Site;
 use crate::store::Store;
@@ -45,6 +45,7 @@ pub struct Project<'a> {
     pub plan: Plan,
     pub tools: Tools<'a>,
     state: Mutex<State>,
+    moment: Mutex<Option<Instant>>,
 }
 
 impl<'a> Project<'a> {
@@ -68,6 +69,7 @@ impl<'a> Project<'a> {
             plan,
             tools: Tools::new(site, dir),
             state: Mutex::new(State::unknown()),
+            moment: Mutex::default(),
         }
     }
 
@@ -127,8 +129,7 @@ impl<'a> Project<'a> {
         })?;
         self.load_state();
         fs::sweep(&self.state_dir());
-        fs::remove_tree(&self.staging_parent())?;
-        fs::create_dir_all(&self.staging_parent())?;
+        empty(&self.staging_parent())?;
         fs::create_dir_all(&self.state_dir().join("log"))?;
         Ok(lock)
     }
@@ -144,25 +145,61 @@ impl<'a> Project<'a> {
     pub fn now(&self) -> Result<Instant> {
         Instant::now(&self.state_dir())
     }
+
+    /// A moment before now, and after the last task that ran. What is looked at is vouched for as of then, which is
+    /// never too much: files that changed in between are read again by the next build.
+    pub(super) fn moment(&self) -> Result<Instant> {
+        let mut moment = self.moment.lock().unwrap_or_else(PoisonError::into_inner);
+        match *moment {
+            Some(known) => Ok(known),
+            None => Ok(*moment.insert(self.now()?)),
+        }
+    }
+
+    /// A task ran: what it made is younger than the moment.
+    pub(super) fn forget_moment(&self) {
+        *self.moment.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
 }
 
 /// Our own directory in the plugin's is ours alone: a link there, as it may come with a clone, would have us empty or
 /// write whatever it leads to.
 pub fn refuse_linked_state(dir: &Path) -> Result<()> {
     let state_dir = dir.join(STATE_DIR);
-    let refuse = |path: &Path| match path.is_symlink() {
-        false => Ok(()),
-        true => Err(Error::input(format!(
+    let mut links: Vec<PathBuf> = vec![state_dir.clone()];
+    links.retain(|path| path.is_symlink());
+    for inside in [state_dir.clone(), state_dir.join("log"), state_dir.join(texts::DIRECTORY)] {
+        let entries = match std::fs::read_dir(&inside) {
+            Ok(entries) => entries,
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            Err(error) => return Err(Error::io("list", &inside, &error)),
+        };
+        // An entry says itself what it is, without a look at each file.
+        for entry in entries {
+            let entry = entry.at("list", &inside)?;
+            if entry.file_type().at("look at", &entry.path())?.is_symlink() {
+                links.push(entry.path());
+            }
+        }
+    }
+    match links.first() {
+        None => Ok(()),
+        Some(link) => Err(Error::input(format!(
             "{} is a link, and mwp keeps its own files there: nothing was done",
-            text::path(path)
+            text::path(link)
         ))
         .hint("remove the link; mwp makes what it needs anew")),
-    };
-    refuse(&state_dir)?;
-    for inside in [state_dir.clone(), state_dir.join("log"), state_dir.join(texts::DIRECTORY)] {
-        fs::list(&inside)?.iter().try_for_each(|path| refuse(path))?;
     }
-    Ok(())
+}
+
+/// Makes `dir` an empty directory. One that is there and empty stays: to remove and make it is work for the disk.
+fn empty(dir: &Path) -> Result<()> {
+    let is_usable = |stat: Stat| stat.is_dir() && stat.mode & 0o700 == 0o700;
+    if Stat::of(dir)?.is_some_and(is_usable) && fs::list(dir)?.is_empty() {
+        return Ok(());
+    }
+    fs::remove_tree(dir)?;
+    fs::create_dir_all(dir)
 }
 
 /// The one lock per plugin directory, with the state directory made first.

@@ -80,10 +80,16 @@ pub fn build_all<'a>(
     std::thread::scope(|scope| {
         let workers: Vec<_> = directories
             .iter()
-            .map(|directory| {
+            .enumerate()
+            .map(|(index, directory)| {
                 let work = || or_panic(&text::path(directory), || one(directory));
-                // Without a thread of its own it is built now.
-                threads::start_in(scope, "building", work).map_err(|_| work())
+                let is_last = index + 1 == directories.len();
+                // The last, and what gets no thread of its own, is built on this one.
+                if is_last {
+                    Err(work())
+                } else {
+                    threads::start_in(scope, "building", work).map_err(|_| work())
+                }
             })
             .collect();
         let joined = workers.into_iter().zip(directories);
@@ -123,12 +129,14 @@ pub fn build(project: &Project<'_>, slots: &Slots) -> Result<Vec<TaskStatus>> {
         loop {
             while let Some(index) = agenda.start() {
                 let (report, digests) = (report.clone(), &digests);
-                threads::start_or_do(scope, "a task", move || {
+                let work = move || {
                     let what = format!("task `{}`", text::visible(&project.plan.tasks[index].name));
                     let result = or_panic(&what, || one(project, index, digests, slots));
                     // The receiver outlives the scope.
                     let _ = report.send((index, result));
-                });
+                };
+                // To look at a task that is up to date takes no longer than to start a thread for it.
+                if agenda.waits_for_last() { work() } else { threads::start_or_do(scope, "a task", work) }
             }
             if agenda.is_idle() {
                 break;
@@ -171,7 +179,7 @@ fn one(
             .collect()
     };
     let event = |event: Event<'_>| project.observer.event(&project.dir, event);
-    let (status, digest) = match decide(project, task, &predecessors, project.now()?)? {
+    let (status, digest) = match decide(project, task, &predecessors, project.moment()?)? {
         Decision::Probed => {
             event(Event::Fresh { task: &task.name });
             (TaskStatus::fresh(task, None), None)
@@ -195,6 +203,7 @@ fn one(
             let last_duration_ms = stale.record.as_ref().map(|record| record.duration_ms);
             let reasons = stale.reasons.clone();
             let digest = execute(project, task, stale)?;
+            project.forget_moment();
             (TaskStatus { task: task.name.clone(), fresh: false, reasons, last_duration_ms }, Some(digest))
         }
     };

@@ -17,6 +17,7 @@ pub use super::listing::Patterns;
 
 use super::listing::Listing;
 use super::name::Name;
+use super::pieces;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{Instant, Stat};
@@ -118,9 +119,10 @@ impl fmt::Display for FileKind {
 pub struct Snapshot {
     patterns: Vec<String>,
     /// Sorted by name; shared, because an untouched snapshot is passed on as it is.
+    #[serde(with = "pieces")]
     pub entries: Arc<Vec<Entry>>,
     /// The directories that were walked.
-    directories: Vec<(Name, Stat)>,
+    directories: Arc<Vec<(Name, Stat)>>,
     /// Optional files that were looked for and are not there.
     absent: Vec<Name>,
     read_at: Instant,
@@ -141,7 +143,7 @@ impl Snapshot {
         Snapshot {
             patterns: Vec::new(),
             entries: Arc::default(),
-            directories: Vec::new(),
+            directories: Arc::default(),
             absent: Vec::new(),
             read_at: Instant::NEVER,
         }
@@ -185,14 +187,14 @@ impl Snapshot {
             }
         })?;
         let entries = Arc::new(looked.into_iter().flatten().collect());
-        let directories = directories.into_iter().collect();
+        let directories = Arc::new(directories.into_iter().collect());
         let snapshot = Snapshot { patterns: wanted, entries, directories, absent, read_at };
         Ok(Taken { snapshot, identical: false, missing })
     }
 
     /// No file was added or removed, as far as directories and their stat records tell.
     fn lists_the_same(&self, dir: &Path) -> Result<bool> {
-        for (name, stat) in &self.directories {
+        for (name, stat) in self.directories.iter() {
             if stat.is_racy(self.read_at) || Stat::of(&dir.join(name.as_path()))? != Some(*stat) {
                 return Ok(false);
             }

@@ -18,7 +18,7 @@ use crate::fs;
 /// Our own directory in the plugin's directory: state, logs, work in progress. Never shipped.
 pub const STATE_DIR: &str = ".mwp";
 
-const MAGIC: &[u8] = b"mwp-state-2\n";
+const MAGIC: &[u8] = b"mwp-state-3\n";
 
 /// What a task was made from and what it made.
 #[derive(Debug, Clone, Serialize, Deserialize)]

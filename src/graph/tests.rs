@@ -300,6 +300,26 @@ fn after_a_failure_nothing_new_starts_and_what_runs_may_end() {
     assert_eq!(agenda.start(), None);
 }
 
+#[test]
+fn a_task_has_this_thread_only_where_nothing_could_start_beside_it() {
+    let world = World::new();
+    let plan = |tasks| Plan::new(&world.dir(), tasks, &Default::default(), Target::Build).unwrap();
+    let after = |name: &str, first: &str| Task { dependencies: vec![first.to_owned()], ..task(name) };
+    let plan = plan(vec![task("a"), task("b"), after("c", "a"), after("d", "c")]);
+    let mut agenda = Agenda::new(&plan);
+    let start = |agenda: &mut Agenda<'_>| (agenda.start(), agenda.waits_for_last());
+    // `b` is next in line.
+    assert_eq!(start(&mut agenda), (Some(0), false));
+    // `c` starts as soon as `a` ends, however long `b` takes.
+    assert_eq!(start(&mut agenda), (Some(1), false));
+    agenda.end(1, true);
+    agenda.end(0, true);
+    // What is left waits for `c` alone.
+    assert_eq!(start(&mut agenda), (Some(2), true));
+    agenda.end(2, true);
+    assert_eq!(start(&mut agenda), (Some(3), true));
+}
+
 /// Edits its input while it runs, puts the time back and, where it `restores`, the content as well.
 #[derive(Debug)]
 struct Meddler {

@@ -1,5 +1,6 @@
 //! The directory that plugins are installed in, and what is there.
 
+use std::fs::FileType;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::{METADATA, Metadata};
@@ -84,8 +85,9 @@ impl Base {
     pub fn list(&self) -> Result<Vec<Installed>> {
         let look = |home: PathBuf| {
             let name = text_name(&home);
-            let is_plugin = !name.starts_with('.') && (home.is_dir() || home.is_symlink());
-            is_plugin.then(|| inspect(name, home))
+            let kind = home.symlink_metadata().ok()?.file_type();
+            let is_plugin = !name.starts_with('.') && (kind.is_dir() || kind.is_symlink());
+            is_plugin.then(|| inspect(name, home, kind))
         };
         // Few are not worth a thread.
         let plugins = threads::map(fs::list(&self.dir)?, 50, look);
@@ -96,8 +98,8 @@ impl Base {
     pub fn get(&self, name: &str) -> Result<Installed> {
         let is_one_component = !name.is_empty() && !name.contains('/') && !name.starts_with('.');
         let home = self.dir.join(name);
-        if is_one_component && fs::exists(&home) {
-            return Ok(inspect(name.to_owned(), home));
+        if is_one_component && let Ok(metadata) = home.symlink_metadata() {
+            return Ok(inspect(name.to_owned(), home, metadata.file_type()));
         }
         let error = Error::input(format!(
             "the plugin `{}` is not installed in {}",
@@ -117,8 +119,8 @@ fn text_name(home: &Path) -> String {
     home.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn inspect(name: String, home: PathBuf) -> Installed {
-    let state = if home.is_symlink() {
+fn inspect(name: String, home: PathBuf, kind: FileType) -> Installed {
+    let state = if kind.is_symlink() {
         let target = std::fs::read_link(&home).unwrap_or_default();
         if home.is_dir() { InstallState::Devlink(target) } else { InstallState::Broken(target) }
     } else {

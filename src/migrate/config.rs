@@ -87,7 +87,7 @@ pub(super) fn migrate(ini: &mut Ini, facts: &Facts<'_>, report: &mut Findings) -
         } else if name != "general" {
             continue;
         }
-        unknown_keys(section, &schema, &mut left, facts, report);
+        unknown_keys(section, schema, &mut left, facts, report);
     }
     ini.sections.retain(|section| !dropped.contains(&section.name));
     if redis {

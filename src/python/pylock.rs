@@ -24,6 +24,7 @@ pub const FILE: &str = "pylock.toml";
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PyLock {
+    lock_version: String,
     #[serde(default)]
     requires_python: Option<String>,
     #[serde(default)]
@@ -91,7 +92,8 @@ impl PyLock {
     pub fn new(requires_python: Option<String>, packages: Vec<Package>, frozen_from: String) -> PyLock {
         let mut packages = packages;
         packages.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
-        PyLock { requires_python, packages, tool: Tool { mwp: Own { frozen_from: Some(frozen_from) } } }
+        let tool = Tool { mwp: Own { frozen_from: Some(frozen_from) } };
+        PyLock { lock_version: "1.0".to_owned(), requires_python, packages, tool }
     }
 
     pub fn parse(content: &str) -> Result<PyLock, String> {
@@ -101,11 +103,16 @@ impl PyLock {
             lock_version: String,
         }
         let reason = |error: toml::de::Error| error.message().to_owned();
-        let version: Version = toml_text::from_str(content).map_err(reason)?;
-        if version.lock_version.split('.').next() != Some("1") {
-            return Err(format!("found lock-version {}; 1.0 is allowed", version.lock_version));
+        let lock = toml_text::from_str::<PyLock>(content);
+        let version = match &lock {
+            Ok(lock) => lock.lock_version.clone(),
+            // What another version has in another shape is no mistake.
+            Err(_) => toml_text::from_str::<Version>(content).map_err(reason)?.lock_version,
+        };
+        if version.split('.').next() != Some("1") {
+            return Err(format!("found lock-version {version}; 1.0 is allowed"));
         }
-        let mut lock: PyLock = toml_text::from_str(content).map_err(reason)?;
+        let mut lock = lock.map_err(reason)?;
         for package in &mut lock.packages {
             package.name = canonical_name(&package.name);
         }
@@ -311,8 +318,12 @@ mod tests {
         let package = lock.package("a-b").unwrap();
         assert_eq!(package.wheels[0].file_name().unwrap(), "a-1+x-py3-none-any.whl");
         assert_eq!(lock.frozen_from(), None);
-        for (text, reason) in [("", "lock_version"), ("lock-version = \"2.0\"", "1.0 is allowed"), ("x", "")]
-        {
+        for (text, reason) in [
+            ("", "lock_version"),
+            ("lock-version = \"2.0\"", "1.0 is allowed"),
+            ("lock-version = \"2.0\"\npackages = 1", "1.0 is allowed"),
+            ("x", ""),
+        ] {
             assert!(
                 PyLock::parse(text)
                     .is_err_and(|found| found.replace('-', "_").contains(&reason.replace('-', "_"))),

@@ -1,5 +1,7 @@
 //! The recipes that are part of the binary.
 
+use std::sync::LazyLock;
+
 use super::file::RecipeFile;
 use crate::error::Result;
 
@@ -12,8 +14,11 @@ const FILES: [(&str, &str); 6] = [
     ("recipes/yarn.toml", include_str!("../../recipes/yarn.toml")),
 ];
 
-pub(super) fn recipes() -> Result<Vec<RecipeFile>> {
-    FILES.iter().map(|(name, content)| RecipeFile::parse(name, content)).collect()
+/// Read once, for as many plugins as there are.
+pub(super) fn recipes() -> Result<&'static [RecipeFile]> {
+    static RECIPES: LazyLock<Result<Vec<RecipeFile>>> =
+        LazyLock::new(|| FILES.iter().map(|(name, content)| RecipeFile::parse(name, content)).collect());
+    RECIPES.as_deref().map_err(Clone::clone)
 }
 
 #[cfg(test)]

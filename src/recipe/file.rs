@@ -66,7 +66,7 @@ pub struct Release {
 /// In the order of the names.
 type TaskTable = BTreeMap<toml::Spanned<String>, TaskEntry>;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct When {
     /// Any of these paths.
@@ -88,7 +88,7 @@ struct Removal {
     remove: Vec<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TaskEntry {
     #[serde(default)]
@@ -153,18 +153,18 @@ impl RecipeFile {
 
     /// Adds the tasks that apply to the plugin in `dir`. What is generated is removed by `clean` whether or not
     /// the recipe still applies.
-    pub(super) fn add_to(self, recipes: &mut Recipes, dir: &Path) -> Result<()> {
+    pub(super) fn add_to(&self, recipes: &mut Recipes, dir: &Path) -> Result<()> {
         recipes.known.extend(self.tasks.keys().map(|name| name.get_ref().clone()));
         if self.when.holds(dir)? {
-            let origin = Origin { file: self.origin, is_own: false };
-            for (name, task) in self.tasks {
+            let origin = Origin { file: self.origin.clone(), is_own: false };
+            for (name, task) in &self.tasks {
                 if task.when.holds(dir)? {
-                    recipes.tasks.push(task.into_task(name.get_ref(), dir, origin.clone())?);
+                    recipes.tasks.push(task.clone().into_task(name.get_ref(), dir, origin.clone())?);
                 }
             }
         }
-        recipes.clean.extend(self.clean.remove);
-        recipes.superclean.extend(self.superclean.remove);
+        recipes.clean.extend(self.clean.remove.iter().cloned());
+        recipes.superclean.extend(self.superclean.remove.iter().cloned());
         Ok(())
     }
 }

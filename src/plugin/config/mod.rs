@@ -201,12 +201,12 @@ pub(super) fn load(dir: &Path, label: Option<&Label>, module: Option<&Module>, s
     if let Some(main) = sources.first().filter(|source| !source.is_override) {
         is_legacy = looks_legacy(&main.document);
         let schema = module.map_or_else(Schema::of_any_module, Schema::of);
-        let given = layers::effective(&sources, &site.configuration_name, &schema, &mut findings);
+        let given = layers::effective(&sources, &site.configuration_name, schema, &mut findings);
         let directory = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         let interpolator = Interpolator::new(site, module, label, &directory);
         let auto = |variable: &str| auto(variable, module, site);
         let surroundings = Context { directory: &directory, auto: &auto };
-        let validator = Validator { schema: &schema, interpolator: &interpolator, surroundings };
+        let validator = Validator { schema, interpolator: &interpolator, surroundings };
         sections = validator.sections(main, &given, &mut findings);
         rules::apply(&mut sections, module, site, &mut findings);
     }

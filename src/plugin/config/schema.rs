@@ -1,6 +1,7 @@
 //! What may stand in a `config.ini`, per module. The schemas are data: `schema/*.toml` beside this file.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::Deserialize;
 
@@ -74,19 +75,25 @@ pub enum ValueKind {
 }
 
 impl Schema {
-    /// The schema of a module's plugins; a module that is not known has the general one.
-    pub fn of(module: &Module) -> Schema {
+    /// The schema of a module's plugins; a module that is not known has the general one. Read once, for as many plugins
+    /// as there are.
+    pub fn of(module: &Module) -> &'static Schema {
+        static OF_MFSERV: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON, MFSERV]));
+        static OF_MFDATA: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON, MFDATA]));
+        static OF_MFBASE: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON, MFBASE]));
+        static OF_OTHERS: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON]));
         match module {
-            Module::Mfserv => Schema::read(&[COMMON, MFSERV]),
-            Module::Mfdata => Schema::read(&[COMMON, MFDATA]),
-            Module::Mfbase => Schema::read(&[COMMON, MFBASE]),
-            Module::Other(_) => Schema::read(&[COMMON]),
+            Module::Mfserv => &OF_MFSERV,
+            Module::Mfdata => &OF_MFDATA,
+            Module::Mfbase => &OF_MFBASE,
+            Module::Other(_) => &OF_OTHERS,
         }
     }
 
     /// Everything that any module allows, for a plugin whose label does not say which module it is for.
-    pub fn of_any_module() -> Schema {
-        Schema::read(&[COMMON, MFSERV, MFDATA, MFBASE])
+    pub fn of_any_module() -> &'static Schema {
+        static OF_ANY: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON, MFSERV, MFDATA, MFBASE]));
+        &OF_ANY
     }
 
     /// Later files add to earlier ones.
