@@ -91,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     if let Some(file) = timings.file(&common.named()).filter(|_| !building.dry_run) {
         Page { target: Target::Build, projects: &projects, releases: &[] }.write(&file, context)?;
     }
-    if common.json {
+    if context.output.is_json() {
         context.output.json(&built?);
         return Ok(());
     }
@@ -147,7 +147,7 @@ fn build_watched(
         for dir in &directories {
             let project = open(dir)?;
             let tasks = graph::explain(&project)?;
-            if !common.json {
+            if !context.output.is_json() {
                 say_what_would_run(&context.output, &tasks);
             }
             built.push(Built { directory: dir.display().to_string(), plugin: project.name.clone(), tasks });

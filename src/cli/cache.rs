@@ -19,11 +19,7 @@ pub(crate) struct Arguments {
 enum Command {
     /// Show where the cache is and how much it holds
     #[command(after_help = "Example: mwp cache info")]
-    Info {
-        /// Print what a machine reads, as JSON on standard output
-        #[arg(long)]
-        json: bool,
-    },
+    Info,
     /// Remove what nobody used for 30 days, and what is above the size limit (MWP_CACHE_SIZE bytes, 5 GB)
     #[command(after_help = "Example: mwp cache prune --all")]
     Prune {
@@ -36,9 +32,9 @@ enum Command {
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let store = store(context);
     match &arguments.command {
-        Command::Info { json } => {
+        Command::Info => {
             let usage = store.usage()?;
-            if *json {
+            if context.output.is_json() {
                 context.output.json(&usage);
                 return Ok(());
             }

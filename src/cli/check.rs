@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         let is_check = arguments.print.is_none();
         let checked =
             if is_check { check::check(&dir, &context.site) } else { plugin::check(&dir, &context.site) };
-        if common.json {
+        if context.output.is_json() {
             reports.push(report(&dir, &checked));
         } else {
             say(&dir, &checked, arguments, context);
@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     if let Some(file) = &arguments.code_quality {
         write_code_quality(file, &found, &context.site.environment)?;
     }
-    if common.json {
+    if context.output.is_json() {
         context.output.json(&reports);
     }
     if problems.is_empty() { Ok(()) } else { Err(Error::many(fault, problems)) }

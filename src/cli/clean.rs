@@ -21,6 +21,14 @@ pub(crate) struct Arguments {
     places: Places,
 }
 
+/// Remove what `clean` removes, and the locks: the next build may take newer versions
+#[derive(Debug, Args)]
+#[command(after_help = "Example: mwp superclean shop")]
+pub(crate) struct SupercleanArguments {
+    #[command(flatten)]
+    pub(crate) arguments: Arguments,
+}
+
 pub(crate) fn run(arguments: &Arguments, depth: Depth, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
     let mut removed = Vec::new();
@@ -29,14 +37,14 @@ pub(crate) fn run(arguments: &Arguments, depth: Depth, context: &Context) -> Res
         for path in clean::clean(&dir, depth, arguments.dry_run, waiting)? {
             let path = path.strip_prefix(".").unwrap_or(&path);
             let shown = text::visible_bytes(path.as_os_str().as_encoded_bytes());
-            if !common.json && !common.quiet {
+            if !context.output.is_json() && !common.quiet {
                 let word = if arguments.dry_run { "would remove" } else { "removed" };
                 context.output.note(&format!("{word} {shown}"));
             }
             removed.push(shown);
         }
     }
-    if common.json {
+    if context.output.is_json() {
         context.output.json(&removed);
     }
     Ok(())

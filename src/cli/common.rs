@@ -17,20 +17,6 @@ pub(crate) struct Common {
     /// The plugin's directory instead of the current one; several where the command takes several
     #[arg(short = 'C', long = "directory", value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// Print one JSON document on standard output; `=events`: an object per line while it builds
-    #[arg(
-        long,
-        global = true,
-        value_name = "events",
-        num_args = 0..=1,
-        require_equals = true,
-        action = clap::ArgAction::Set,
-        value_parser = super::json::parse,
-        default_value = "",
-        default_missing_value = "document",
-        hide_default_value = true
-    )]
-    pub(crate) json: bool,
     /// Say nothing but warnings and errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,

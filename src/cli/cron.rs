@@ -36,9 +36,6 @@ enum Command {
 struct ShowArguments {
     #[command(flatten)]
     module: ModuleOption,
-    /// Print what a machine reads, as JSON on standard output
-    #[arg(long)]
-    json: bool,
     /// The plugins' names [default: all with jobs]
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(Plugins))]
     names: Vec<String>,
@@ -91,7 +88,7 @@ fn show(arguments: &ShowArguments, context: &Context) -> Result<()> {
         [] => entry.state != State::None || entry.problem.is_some(),
         names => names.contains(&entry.name),
     });
-    if arguments.json {
+    if context.output.is_json() {
         let shown: Vec<Shown<'_>> = found.iter().map(|(module, entry)| shown(module, entry)).collect();
         context.output.json(&shown);
     } else {

@@ -25,9 +25,6 @@ pub(super) struct Arguments {
     /// End with exit code 1 where they differ
     #[arg(long)]
     exit_code: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     base: BaseOption,
     /// A `.plugin` file, an installed plugin, or a directory
@@ -52,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     let (old, new) = (read(&arguments.old)?, read(&arguments.new)?);
     let diff = diff(&old.contents, &new.contents);
     let same = diff.is_empty();
-    if arguments.json {
+    if context.output.is_json() {
         let name = |path: &Path| path.to_string_lossy().into_owned();
         context.output.json(&Report { old: name(&arguments.old), new: name(&arguments.new), same, diff });
     } else if same {

@@ -23,9 +23,6 @@ pub(super) struct Arguments {
     /// Print the variables that change, for a shell to `eval`
     #[arg(long, conflicts_with = "json")]
     print: bool,
-    /// Print the variables that change, as JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     base: BaseOption,
     /// An installed plugin, or the directory of one (`.`, or with a `/`) [default: the current directory]
@@ -35,12 +32,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     let plugin = arguments.plugin.as_deref().unwrap_or(OsStr::new("."));
-    if !arguments.print && !arguments.json {
+    if !arguments.print && !context.output.is_json() {
         refuse_inside(context)?;
     }
     let entered = arguments.base.enter(plugin, Under::Loaded, context)?;
     let changes = changes(&context.site.environment, &entered.environment);
-    if arguments.json {
+    if context.output.is_json() {
         context.output.json(&Report::new(&entered, &changes));
         return Ok(exit::DONE);
     }

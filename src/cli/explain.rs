@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     if let Some(task) = &arguments.task {
         statuses.retain(|status| status.task == *task);
     }
-    if arguments.common.json {
+    if context.output.is_json() {
         context.output.json(&statuses);
         return Ok(());
     }

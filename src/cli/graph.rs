@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let dir = arguments.common.directory()?;
     let target = if arguments.release { Target::Release } else { Target::Build };
     let plan = recipe::plan(dir, target)?;
-    if arguments.common.json {
+    if context.output.is_json() {
         context.output.json(&tasks(&plan));
         return Ok(());
     }

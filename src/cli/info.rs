@@ -34,9 +34,6 @@ pub(super) struct Arguments {
     /// What `plugins.info` prints, to the letter
     #[arg(long, hide = true)]
     upstream: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     base: BaseOption,
     /// An installed plugin, or a `.plugin` file
@@ -76,7 +73,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         return Err(Error::input(format!("{} is a file and not installed", text::path(&arguments.plugin)))
             .hint("give the name of an installed plugin"));
     }
-    if arguments.json {
+    if context.output.is_json() {
         context.output.json(&Report::new(&known));
     } else {
         context.output.line(layout(&known, arguments).trim_end());

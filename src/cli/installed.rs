@@ -54,9 +54,6 @@ pub(super) struct ListArguments {
     /// `name~~~version~~~release~~~home` per line
     #[arg(long, conflicts_with = "json")]
     raw: bool,
-    /// A list of objects with `name`, `version`, `release` and `home`
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     base: BaseOption,
 }
@@ -96,7 +93,7 @@ pub(super) fn list(arguments: &ListArguments, context: &Context) -> Result<()> {
             error: problem(plugin).map(|problem| problem.message),
         })
         .collect();
-    if arguments.json {
+    if context.output.is_json() {
         // The layout that scripts know from upstream.
         context.output.json_indented_by(4, &rows);
     } else if arguments.raw {
@@ -268,9 +265,6 @@ pub(super) struct VerifyArguments {
     /// First make the virtualenvs anew from the wheels that were shipped
     #[arg(long)]
     repair: bool,
-    /// Print what a machine reads, as JSON on standard output
-    #[arg(long)]
-    json: bool,
     /// Say nothing but warnings and errors
     #[arg(short, long)]
     quiet: bool,
@@ -315,7 +309,7 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
             Verification::Unchecked(reason) => (Some(reason), 0, Vec::new()),
             Verification::Corrupt(reason) => (None, 0, vec![reason]),
         };
-        if !arguments.json && !arguments.quiet && damages.is_empty() {
+        if !context.output.is_json() && !arguments.quiet && damages.is_empty() {
             match unchecked {
                 Some(reason) => context.output.note(&format!("{shown} was not checked: {reason}")),
                 None if by_postinstall == 0 => context.output.note(&format!("{shown} is as it was packed")),
@@ -331,7 +325,7 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
         }));
         verified.push(Verified { name: plugin.name.clone(), ok: damages.is_empty(), unchecked, damages });
     }
-    if arguments.json {
+    if context.output.is_json() {
         context.output.json(&verified);
     }
     match problems.last_mut() {

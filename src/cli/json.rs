@@ -7,12 +7,14 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
-use clap::ArgMatches;
+use clap::{Arg, ArgMatches};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::error::{Error, Fault, Problem};
 use crate::graph::Event;
+
+const JSON: &str = "json";
 
 /// What standard output is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -62,6 +64,29 @@ pub(super) fn word(fault: Fault) -> &'static str {
     }
 }
 
+/// `--json`, which all commands have.
+pub(super) fn argument() -> Arg {
+    Arg::new(JSON)
+        .long(JSON)
+        .help("Print one JSON document on standard output; `=events`: an object per line while it builds")
+        .global(true)
+        .value_name("events")
+        .num_args(0..=1)
+        .require_equals(true)
+        .value_parser(form)
+        .default_missing_value("document")
+        // Behind a command's own.
+        .display_order(900)
+}
+
+fn form(value: &str) -> Result<Form, String> {
+    match value {
+        "document" => Ok(Form::Document),
+        "events" => Ok(Form::Events),
+        _ => Err("`--json` and `--json=events` are allowed".to_owned()),
+    }
+}
+
 impl Form {
     /// The form that these arguments ask for, of whichever command.
     pub(super) fn of(matches: &ArgMatches) -> Form {
@@ -69,11 +94,7 @@ impl Form {
         while let Some((_, matches)) = innermost.subcommand() {
             innermost = matches;
         }
-        match innermost.try_get_one::<bool>("json") {
-            Ok(Some(true)) if has_events(innermost) => Form::Events,
-            Ok(Some(true)) => Form::Document,
-            _ => Form::Text,
-        }
+        innermost.get_one(JSON).copied().unwrap_or_default()
     }
 
     /// The same for a command line that is refused: what is behind `--` is another command's.
@@ -87,11 +108,6 @@ impl Form {
         })
         .unwrap_or_default()
     }
-}
-
-fn has_events(matches: &ArgMatches) -> bool {
-    let mut raw = matches.try_get_raw("json").ok().flatten().into_iter().flatten();
-    raw.any(|word| word == "events")
 }
 
 /// One of several things that a command was to deal with, in its place among the others.
@@ -115,15 +131,6 @@ impl ItemResult {
     /// Whether a list says more than the failure of the one thing there is.
     pub(super) fn are_worth_a_list(entries: &[ItemResult]) -> bool {
         !matches!(entries, [ItemResult::Failed { .. }])
-    }
-}
-
-/// The values of `--json[=events]`; that it was given is all that most commands want to know.
-pub(super) fn parse(text: &str) -> Result<bool, String> {
-    match text {
-        "document" | "events" => Ok(true),
-        "" => Ok(false),
-        _ => Err("`--json` and `--json=events` are allowed".to_owned()),
     }
 }
 

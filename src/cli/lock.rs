@@ -138,7 +138,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             });
         }
     }
-    if common.json {
+    if context.output.is_json() {
         context.output.json(&all);
     } else if outdated.is_empty() && !common.quiet {
         for locked in &all {

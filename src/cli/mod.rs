@@ -76,7 +76,8 @@ use output::Output;
     version = env!("MWP_VERSION"),
     disable_help_subcommand = true,
     override_help = help::OVERVIEW,
-    args_conflicts_with_subcommands = true
+    args_conflicts_with_subcommands = true,
+    arg = json::argument()
 )]
 struct CommandLine {
     #[command(subcommand)]
@@ -86,7 +87,9 @@ struct CommandLine {
     build: build::Arguments,
 }
 
+// Of a command that is not asked for, its name alone is made.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     New(bootstrap::Create),
     Init(bootstrap::Init),
@@ -96,9 +99,7 @@ enum Command {
     Build(build::BuildArguments),
     Check(check::Arguments),
     Clean(clean::Arguments),
-    /// Remove what `clean` removes, and the locks: the next build may take newer versions
-    #[command(after_help = "Example: mwp superclean shop")]
-    Superclean(clean::Arguments),
+    Superclean(clean::SupercleanArguments),
     Lock(lock::Arguments),
     Outdated(outdated::Arguments),
     Tree(tree::Arguments),
@@ -258,7 +259,7 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Build(arguments)) => build::run_at(&arguments, context),
         Some(Command::Check(arguments)) => check::run(&arguments, context),
         Some(Command::Clean(arguments)) => clean::run(&arguments, Depth::Clean, context),
-        Some(Command::Superclean(arguments)) => clean::run(&arguments, Depth::Superclean, context),
+        Some(Command::Superclean(arguments)) => clean::run(&arguments.arguments, Depth::Superclean, context),
         Some(Command::Lock(arguments)) => lock::run(&arguments, context),
         Some(Command::Outdated(arguments)) => outdated::run(&arguments, context),
         Some(Command::Tree(arguments)) => tree::run(&arguments, context),
@@ -294,4 +295,20 @@ fn run(arguments: CommandLine, context: &Context) -> Result<u8> {
         Some(Command::Supervise(arguments)) => up::run_supervisor(&arguments, context),
     };
     done.map(|()| exit::DONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_described_when_it_is_asked_for() {
+        let mut root = CommandLine::command();
+        root.try_get_matches_from_mut(["mwp", "list"]).unwrap();
+        for command in root.get_subcommands() {
+            let is_described = command.get_about().is_some();
+            assert_eq!(is_described, command.get_name() == "list", "{}", command.get_name());
+        }
+        assert!(described().get_subcommands().all(|command| command.get_about().is_some()));
+    }
 }

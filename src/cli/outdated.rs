@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         let changes = upgrade_in_copy(&dir, &common, context)?;
         all.push(Outdated { directory: dir.display().to_string(), changes });
     }
-    if common.json {
+    if context.output.is_json() {
         context.output.json(&all);
         return Ok(());
     }

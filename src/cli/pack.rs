@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
     refuse_bad_output(&arguments.packing)?;
     let reports = pack_all(&arguments.packing, &common, context)?;
-    if common.json {
+    if context.output.is_json() {
         context.output.json(&reports);
     }
     Ok(())
@@ -72,7 +72,7 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
                 context.output.hint(hint);
             }
         }
-        if !common.json {
+        if !context.output.is_json() {
             let file = packed.file.strip_prefix(".").unwrap_or(&packed.file);
             context.output.line(&text::visible_bytes(file.as_os_str().as_encoded_bytes()));
             if !common.quiet {

@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         Err(error) => return write(&[]).and(Err(error)),
     };
     if arguments.building.dry_run {
-        if common.json {
+        if context.output.is_json() {
             context.output.json(&built);
         }
         return Ok(());
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         let file = text::visible(report.file.strip_prefix("./").unwrap_or(&report.file));
         context.output.note(&format!("`mwp install {file}` installs it, here or where there is no network"));
     }
-    if common.json {
+    if context.output.is_json() {
         context.output.json(&reports);
     }
     Ok(())

@@ -141,7 +141,7 @@ fn change(
             return Err(if is_known { error } else { error.hint_if_none("nothing was changed") });
         }
     };
-    if common.json {
+    if context.output.is_json() {
         let directory = dir.display().to_string();
         context.output.json(&Required { directory, file, requirements: requirements.to_vec(), tasks: built });
     }

@@ -26,9 +26,6 @@ pub(super) struct Arguments {
     /// Show every package, directory and file, and not the largest alone
     #[arg(short, long)]
     all: bool,
-    /// As JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
     base: BaseOption,
     /// A `.plugin` file, an installed plugin, or a directory
@@ -49,7 +46,7 @@ struct Report<'a> {
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let subject = Subject::read(&arguments.plugin, Extent::Installed, &arguments.base, context)?;
     let sizes = subject.contents.sizes();
-    if arguments.json {
+    if context.output.is_json() {
         let plugin = arguments.plugin.to_string_lossy().into_owned();
         let (version, file_size) = (subject.version(), subject.file_size);
         context.output.json(&Report { plugin, version, file_size, sizes: &sizes });

@@ -29,9 +29,6 @@ pub(super) struct Arguments {
     /// Ask neither the apps (`_http_test_endpoint`) nor the plugins (`bin/plugin.status`)
     #[arg(long)]
     no_checks: bool,
-    /// Print what a machine reads, as JSON on standard output
-    #[arg(long)]
-    json: bool,
     /// Show it again every two seconds until ^C; without a terminal, whenever something has changed
     #[arg(short, long, conflicts_with = "json")]
     watch: bool,
@@ -47,17 +44,17 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
         return Ok(exit::DONE);
     }
     let status = ask(arguments, control)?;
-    if arguments.json {
+    if context.output.is_json() {
         context.output.json(&status);
     } else {
         context.output.row(&table(&status, Output::width(), context.output.style()));
     }
-    if !arguments.json {
+    if !context.output.is_json() {
         for warning in &status.warnings {
             context.output.warning(warning);
         }
     }
-    if !arguments.json && !arguments.no_checks {
+    if !context.output.is_json() && !arguments.no_checks {
         tell_of_jobs(&module, context);
     }
     for path in Base::new(None, &module, &context.site).set_aside() {
@@ -65,10 +62,10 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
         context.output.hint("remove it once nothing there is needed");
     }
     let problems = problems(&status);
-    if !problems.is_empty() && !arguments.json {
+    if !problems.is_empty() && !context.output.is_json() {
         return Err(Error::many(crate::error::Fault::Input, problems));
     }
-    if !status.ok && !arguments.json {
+    if !status.ok && !context.output.is_json() {
         context.output.note("not everything has come to its start or its end yet");
         context.output.hint("ask again in a moment, or watch it: `mwp status --watch`");
     }

@@ -38,7 +38,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             .hint("`mwp build` fetches what the plugin requires; `mwp add NAME` requires something"));
     }
     let tree = Tree::of(&wheels)?;
-    if common.json && arguments.invert.is_none() {
+    if context.output.is_json() && arguments.invert.is_none() {
         context.output.json(&tree.packages().collect::<Vec<_>>());
         return Ok(());
     }
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
             });
         }
         let rows = tree.rows(&[name], true);
-        if common.json {
+        if context.output.is_json() {
             let above: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
             let packages = tree.packages().filter(|package| above.contains(package.name.as_str()));
             context.output.json(&packages.collect::<Vec<_>>());

@@ -70,28 +70,19 @@ pub(super) struct Contents {
 
 impl Wheel {
     pub(super) fn contents(&self, layout: &Layout, limits: &Limits) -> Result<Contents> {
-        let mut archive = self.open(limits)?;
+        let archive = self.open(limits)?;
         let size = self.path.metadata().at("read", &self.path)?.len();
-        if archive.len() > limits.wheels {
-            return Err(self.refused(&format!("it has more than {} files", limits.wheels)));
-        }
         let mut contents = Contents { files: BTreeMap::new(), record: String::new(), bytes: 0 };
         let mut info: Option<String> = None;
         let mut scripts = BTreeMap::new();
-        let mut names = 0;
-        for index in 0..archive.len() {
-            let mut file = archive.by_index(index).map_err(|error| self.damaged(&error.to_string()))?;
-            if file.is_dir() {
+        for (index, member) in archive.members.iter().enumerate() {
+            if member.is_directory {
                 continue;
             }
-            let name = file.name().map_err(|error| self.damaged(&error.to_string()))?.into_owned();
-            let shown = text::visible(&name);
-            names += name.len();
-            if names > limits.names {
-                return Err(self.refused(&format!("its names have more than {} bytes", limits.names)));
-            }
+            let name = member.name.as_str();
+            let shown = text::visible(name);
             let is_plain = |part: Component<'_>| matches!(part, Component::Normal(_));
-            if !Path::new(&name).components().all(is_plain) {
+            if !Path::new(name).components().all(is_plain) {
                 return Err(self.damaged(&format!("the member `{shown}` leaves the wheel")));
             }
             if name.contains(char::is_control) {
@@ -113,7 +104,7 @@ impl Wheel {
                     continue;
                 }
             }
-            contents.bytes = contents.bytes.saturating_add(file.size());
+            contents.bytes = contents.bytes.saturating_add(member.size);
             // What a wheel says of itself is no reason to believe it: the proportions of archives hold for it, too.
             let most = size.saturating_mul(limits.ratio).max(Limits::RATIO_FREE).min(limits.bytes);
             if contents.bytes > most {
@@ -124,7 +115,9 @@ impl Wheel {
             }
             if top.ends_with(".dist-info") && rest == ["entry_points.txt"] {
                 let mut content = Vec::new();
-                let read = (&mut file).take(MOST_ENTRY_POINTS + 1).read_to_end(&mut content);
+                let read = archive
+                    .read(member)
+                    .and_then(|member| member.take(MOST_ENTRY_POINTS + 1).read_to_end(&mut content));
                 read.map_err(|error| self.damaged(&error.to_string()))?;
                 if content.len() as u64 > MOST_ENTRY_POINTS {
                     let most = text::size(MOST_ENTRY_POINTS);
@@ -132,7 +125,7 @@ impl Wheel {
                 }
                 scripts = scripts::entry_points(&String::from_utf8_lossy(&content));
             }
-            let is_executable = file.unix_mode().is_some_and(|mode| mode & 0o111 != 0);
+            let is_executable = member.is_executable;
             let scheme = rest.split_first().filter(|_| top.ends_with(".data"));
             let (path, is_script, is_executable) = match scheme {
                 None => (format!("{}/{}", layout.site_packages(), parts.join("/")), false, is_executable),
@@ -155,7 +148,7 @@ impl Wheel {
                     }
                 }
             };
-            let mark = (file.size(), file.crc32());
+            let mark = (member.size, member.crc32);
             let brought = Brought { source: Source::Member { index, is_script }, is_executable, mark };
             self.bring(&mut contents, &shown, path, brought, limits)?;
         }

@@ -1,31 +1,76 @@
 //! The text of requirement files, decoded as pip does: by byte order mark, by a coding line, else as UTF-8.
 
-use encoding_rs::Encoding;
-
 /// The text, or which encoding the bytes are not in.
 pub(super) fn decode(content: &[u8]) -> Result<String, String> {
-    // encoding_rs knows no UTF-32, which nobody writes and pip reads.
+    // Before UTF-16, whose mark is the start of this one.
     if let Some(rest) = content.strip_prefix(&[0xff, 0xfe, 0, 0]) {
         return utf32(rest, u32::from_le_bytes);
     }
     if let Some(rest) = content.strip_prefix(&[0, 0, 0xfe, 0xff]) {
         return utf32(rest, u32::from_be_bytes);
     }
-    if let Some((encoding, length)) = Encoding::for_bom(content) {
-        return strictly(encoding, encoding.name(), &content[length..]);
+    if let Some(rest) = content.strip_prefix(&[0xff, 0xfe]) {
+        return utf16(rest, u16::from_le_bytes);
     }
-    let Some(name) = coding_line(content) else { return strictly(encoding_rs::UTF_8, "UTF-8", content) };
-    match encoding(&name) {
-        Some(encoding) => strictly(encoding, &name, content),
-        None => Err(name),
+    if let Some(rest) = content.strip_prefix(&[0xfe, 0xff]) {
+        return utf16(rest, u16::from_be_bytes);
+    }
+    if let Some(rest) = content.strip_prefix(b"\xef\xbb\xbf") {
+        return utf8(rest).ok_or_else(|| "UTF-8".to_owned());
+    }
+    let name = coding_line(content).unwrap_or_else(|| "UTF-8".to_owned());
+    named(&name, content).ok_or(name)
+}
+
+/// Decoded by an encoding that Python has under this name; of those that are older than UTF-8 the Western European ones.
+fn named(name: &str, content: &[u8]) -> Option<String> {
+    match name.to_ascii_lowercase().replace('_', "-").as_str() {
+        "utf-8" | "utf8" | "utf-8-sig" => utf8(content),
+        "ascii" | "us-ascii" => utf8(content).filter(|text| text.is_ascii()),
+        "latin-1" | "latin1" | "iso-8859-1" | "iso8859-1" => Some(bytes(content, char::from)),
+        "latin-9" | "latin9" | "iso-8859-15" | "iso8859-15" => Some(bytes(content, latin_9)),
+        "cp1252" | "windows-1252" => Some(bytes(content, cp1252)),
+        _ => None,
     }
 }
 
-fn strictly(encoding: &'static Encoding, name: &str, content: &[u8]) -> Result<String, String> {
-    encoding
-        .decode_without_bom_handling_and_without_replacement(content)
-        .map(std::borrow::Cow::into_owned)
-        .ok_or_else(|| name.to_owned())
+fn utf8(content: &[u8]) -> Option<String> {
+    str::from_utf8(content).ok().map(str::to_owned)
+}
+
+fn bytes(content: &[u8], character: fn(u8) -> char) -> String {
+    content.iter().map(|byte| character(*byte)).collect()
+}
+
+fn latin_9(byte: u8) -> char {
+    match byte {
+        0xa4 => '€',
+        0xa6 => 'Š',
+        0xa8 => 'š',
+        0xb4 => 'Ž',
+        0xb8 => 'ž',
+        0xbc => 'Œ',
+        0xbd => 'œ',
+        0xbe => 'Ÿ',
+        other => other.into(),
+    }
+}
+
+fn cp1252(byte: u8) -> char {
+    const FROM_80: [char; 32] = [
+        '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}',
+        '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
+    ];
+    match byte {
+        0x80..0xa0 => FROM_80[usize::from(byte - 0x80)],
+        other => other.into(),
+    }
+}
+
+fn utf16(content: &[u8], number: fn([u8; 2]) -> u16) -> Result<String, String> {
+    let (chunks, []) = content.as_chunks::<2>() else { return Err("UTF-16".to_owned()) };
+    let characters = char::decode_utf16(chunks.iter().map(|bytes| number(*bytes)));
+    characters.collect::<Result<String, _>>().map_err(|_| "UTF-16".to_owned())
 }
 
 fn utf32(content: &[u8], number: fn([u8; 4]) -> u32) -> Result<String, String> {
@@ -56,14 +101,6 @@ pub(super) fn coding(line: &[u8]) -> Option<String> {
     String::from_utf8(name).ok().filter(|name| !name.is_empty())
 }
 
-/// Python's names are those of the web but for their spelling: `latin-1`, `utf_8`, `cp1252`.
-fn encoding(name: &str) -> Option<&'static Encoding> {
-    let plain = name.to_ascii_lowercase().replace('_', "-");
-    let squeezed =
-        plain.replace("latin-", "latin").replace("iso8859", "iso-8859").replace("utf-8-sig", "utf-8");
-    Encoding::for_label(plain.as_bytes()).or_else(|| Encoding::for_label(squeezed.as_bytes()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,10 +122,13 @@ mod tests {
                 b"# x\n# vim: set fileencoding=cp1252 :\n# \x80".to_vec(),
                 "# x\n# vim: set fileencoding=cp1252 :\n# \u{20ac}",
             ),
+            (b"# coding: ISO_8859-15\n# \xa4".to_vec(), "# coding: ISO_8859-15\n# \u{20ac}"),
         ] {
             assert_eq!(decode(&content).as_deref(), Ok(text));
         }
         assert_eq!(decode(b"caf\xe9"), Err("UTF-8".into()));
+        assert_eq!(decode(b"# coding: ascii\n\xe9"), Err("ascii".into()));
+        assert_eq!(decode(b"\xff\xfea"), Err("UTF-16".into()));
         assert_eq!(decode(b"# coding: no-such\nsix"), Err("no-such".into()));
         // Only a comment in the first two lines says how the file is coded.
         assert_eq!(decode(b"a\nb\n# coding: latin-1\n\xe9"), Err("UTF-8".into()));

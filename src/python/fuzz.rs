@@ -1,11 +1,10 @@
 //! Whatever requirement files, locks and wheels hold, they are read, or refused in words.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
+use rawzip::CompressionMethod;
 
+use super::archive::tests::packed;
 use super::decode::decode;
 use super::requirements::{numbered, options};
 use super::*;
@@ -142,17 +141,6 @@ fn a_pylock_is_refused_or_read_back_as_it_is() {
     });
 }
 
-fn wheel(members: &[(&str, &str)], is_compressed: bool) -> Vec<u8> {
-    let mut archive = ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let method =
-        if is_compressed { zip::CompressionMethod::Deflated } else { zip::CompressionMethod::Stored };
-    for (name, content) in members {
-        archive.start_file(*name, SimpleFileOptions::default().compression_method(method)).unwrap();
-        archive.write_all(content.as_bytes()).unwrap();
-    }
-    archive.finish().unwrap().into_inner()
-}
-
 const METADATA: &str = "Metadata-Version: 2.1\nName: foo\nVersion: 1.0\nRequires-Dist: six>=1; extra == 'x'\nRequires-Dist: a@https://x\n\nLong text\n";
 
 fn wheels() -> Target {
@@ -165,18 +153,21 @@ fn wheels() -> Target {
         ("foo-1.0.dist-info/entry_points.txt", "[console_scripts]\nfoo = foo:main [x]\n"),
         ("foo-1.0.dist-info/RECORD", "foo/__init__.py,,\n"),
     ];
-    Target::new("wheel").seed(wheel(&members, true)).seed(wheel(&members, false)).words(&[
-        "../",
-        "bin/python3",
-        "foo-1.0.data/",
-        "scripts/",
-        "data/",
-        ".dist-info/",
-        "RECORD",
-        "PK\x01\x02",
-        "PK\x03\x04",
-        "PK\x05\x06",
-    ])
+    let wheel = |method| packed(members, method);
+    Target::new("wheel").seed(wheel(CompressionMethod::DEFLATE)).seed(wheel(CompressionMethod::STORE)).words(
+        &[
+            "../",
+            "bin/python3",
+            "foo-1.0.data/",
+            "scripts/",
+            "data/",
+            ".dist-info/",
+            "RECORD",
+            "PK\x01\x02",
+            "PK\x03\x04",
+            "PK\x05\x06",
+        ],
+    )
 }
 
 #[test]
@@ -223,7 +214,7 @@ fn what_a_wheel_says_of_itself_is_read_whatever_it_is() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("foo-1.0-py3-none-any.whl");
         let members = [("foo-1.0.dist-info/METADATA", text), ("foo-1.0.dist-info/entry_points.txt", text)];
-        fs::write_atomic(&file, &wheel(&members, true)).unwrap();
+        fs::write_atomic(&file, &packed(members, CompressionMethod::DEFLATE)).unwrap();
         let wheel = Wheel::of(&file).unwrap();
         wheel.requirements().unwrap();
         Needs::of(&[wheel]);

@@ -3,6 +3,7 @@
 //! Nothing here knows of tasks or plugins' files; the build stage makes locks and wheels with it, the install stage
 //! makes virtualenvs from wheels without any tool but a bare interpreter.
 
+mod archive;
 mod compile;
 mod contents;
 mod decode;

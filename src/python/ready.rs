@@ -148,3 +148,15 @@ fn is_copied(choice: &Choice, sources: &Sources, into: &Path) -> Result<bool> {
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_is_not_in_ascii_is_left_to_the_package_tool() {
+        let at = |host: &str| File { url: Some(format!("https://{host}/x.whl")), ..File::default() };
+        assert_eq!(address(&at("b\u{fc}cher.example")), None);
+        assert!(address(&at("xn--bcher-kva.example")).is_some());
+    }
+}

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use super::archive::Member;
 use super::contents::{Contents, Layout, Source};
 use super::scripts;
 use super::wheel::Wheel;
@@ -26,7 +27,7 @@ impl Wheel {
         limits: &Limits,
         place: &mut Beneath,
     ) -> Result<()> {
-        let mut archive = self.open(limits)?;
+        let archive = self.open(limits)?;
         let mut lines = Vec::with_capacity(contents.files.len() + 1);
         for (path, brought) in &contents.files {
             let file = place.file(path)?;
@@ -34,9 +35,9 @@ impl Wheel {
             let (digest, size) = match &brought.source {
                 Source::Made(content) => (write(&file, mode, content)?, content.len() as u64),
                 Source::Member { index, is_script } => {
-                    let damaged = |error: zip::result::ZipError| self.damaged(&error.to_string());
-                    let mut member = archive.by_index(*index).map_err(damaged)?;
-                    let size = member.size();
+                    let Member { size, .. } = archive.members[*index];
+                    let mut member =
+                        archive.read(&archive.members[*index]).map_err(|error| self.unreadable(&error))?;
                     let mut start = Vec::new();
                     if *is_script {
                         let read =

@@ -86,7 +86,10 @@ impl Wanted {
         }
         let content = decode(content).map_err(|encoding| {
             Error::input(format!("{}: found bytes that are not {encoding}", text::path(file)))
-                .hint("save the file as UTF-8, or state its encoding in its first line: `# -*- coding: latin-1 -*-`")
+                .hint(
+                "save the file as UTF-8, or state in its first line that it is in latin-1, iso-8859-15 or cp1252: \
+                 `# -*- coding: latin-1 -*-`",
+            )
         })?;
         self.reads += 1;
         if self.reads > MOST_READS || open.len() > DEEPEST {

@@ -1,28 +1,19 @@
 //! Wheels: their names, and what they say that they need (PEP 427).
 
-use std::cell::Cell;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 use std::str::FromStr;
 
 use pep508_rs::{Requirement, VerbatimUrl};
-use zip::ZipArchive;
 
 use super::requirements::requirement;
 use crate::artifact::Limits;
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
 use crate::fs;
 use crate::text;
 
 /// A long README is behind the header, which alone is read.
 const MOST_METADATA: u64 = 1 << 24;
-
-/// Bytes that a member has in the list of members: 46, its name and what some tools add.
-const LIST_PER_MEMBER: u64 = 256;
-/// Where the end of the list is looked for.
-const LIST_FREE: u64 = 1 << 20;
 
 /// The name of a project as PEP 503 normalises it.
 pub fn canonical_name(name: &str) -> String {
@@ -94,40 +85,22 @@ impl Wheel {
 
     /// What it says that it needs (`Requires-Dist`); what cannot be read as a requirement is left out.
     pub(super) fn requirements(&self) -> Result<Vec<Requirement<VerbatimUrl>>> {
-        let damaged = |error: zip::result::ZipError| self.damaged(&error.to_string());
-        let mut archive = self.open(&Limits::default())?;
-        let names = archive.file_names().filter_map(|name| name.ok().map(std::borrow::Cow::into_owned));
-        let mut names = names.filter(|name| {
-            let mut parts = name.split('/');
+        let archive = self.open(&Limits::default())?;
+        let metadata = archive.members.iter().rfind(|member| {
+            let mut parts = member.name.split('/');
             parts.next().is_some_and(|top| top.ends_with(".dist-info")) && parts.eq(["METADATA"])
         });
-        let Some(name) = names.next() else { return Ok(Vec::new()) };
-        drop(names);
+        let Some(metadata) = metadata else { return Ok(Vec::new()) };
         let mut content = Vec::new();
-        let member = archive.by_name(&name).map_err(damaged)?;
-        member.take(MOST_METADATA).read_to_end(&mut content).at("read", &self.path)?;
+        let read =
+            archive.read(metadata).and_then(|member| member.take(MOST_METADATA).read_to_end(&mut content));
+        read.map_err(|error| self.damaged(&error.to_string()))?;
         let text = String::from_utf8_lossy(&content);
         let header = text.split("\n\n").next().unwrap_or_default().lines();
         Ok(header
             .filter_map(|line| line.strip_prefix("Requires-Dist:"))
             .filter_map(|text| requirement(text.trim()))
             .collect())
-    }
-
-    /// Its list of members is kept in memory: no more of it is read than the limits allow.
-    pub(super) fn open(&self, limits: &Limits) -> Result<ZipArchive<Bounded>> {
-        let too_many = || self.refused(&format!("it has more than {} files", limits.wheels));
-        let left = Rc::new(Cell::new(LIST_PER_MEMBER.saturating_mul(limits.wheels as u64).max(LIST_FREE)));
-        let file = Bounded { file: fs::open(&self.path)?, left: Rc::clone(&left) };
-        let archive = ZipArchive::new(file).map_err(|error| match left.get() {
-            0 => too_many(),
-            _ => self.damaged(&error.to_string()),
-        })?;
-        if archive.len() > limits.wheels {
-            return Err(too_many());
-        }
-        left.set(u64::MAX);
-        Ok(archive)
     }
 
     /// The file's own name, as it can be shown.
@@ -138,28 +111,6 @@ impl Wheel {
     pub(super) fn damaged(&self, what: &str) -> Error {
         Error::input(format!("{} is not a sound wheel: {what}", text::path(&self.path)))
             .hint("remove that file and run `mwp build` again")
-    }
-}
-
-/// A file of which so many bytes are read and no more.
-#[derive(Debug)]
-pub(super) struct Bounded {
-    file: File,
-    left: Rc<Cell<u64>>,
-}
-
-impl Read for Bounded {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        let left = self.left.get().saturating_sub(read as u64);
-        self.left.set(left);
-        if left == 0 { Err(io::ErrorKind::QuotaExceeded.into()) } else { Ok(read) }
-    }
-}
-
-impl Seek for Bounded {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
     }
 }
 
@@ -179,29 +130,6 @@ mod tests {
         assert!(Wheel::of(Path::new("six-1.17.0.tar.gz")).is_none());
         let built = Wheel::of(Path::new("torch-2.1+cpu-1-py3-none-any.whl")).unwrap();
         assert!(built.is_version("2.1"));
-    }
-
-    #[test]
-    fn a_list_of_members_is_read_no_further_than_the_limits_allow() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("foo-1.0-py3-none-any.whl");
-        let mut archive = zip::ZipWriter::new(fs::create_file(&path).unwrap());
-        for number in 0..5000 {
-            let name = format!("{}{number}", "x".repeat(250));
-            archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
-        }
-        archive.finish().unwrap();
-        let wheel = Wheel::of(&path).unwrap();
-        let with = |wheels| wheel.open(&Limits { wheels, ..Limits::default() });
-        for wheels in [10, 4999] {
-            let error = with(wheels).unwrap_err().to_string();
-            assert!(error.contains(&format!("has more than {wheels} files")), "{error}");
-        }
-        assert_eq!(with(10_000).unwrap().len(), 5000);
-        // Where the list is too long, it is not read to its end.
-        let left = Rc::new(Cell::new(LIST_FREE));
-        let file = Bounded { file: fs::open(&path).unwrap(), left: Rc::clone(&left) };
-        assert!(ZipArchive::new(file).is_err() && left.get() == 0);
     }
 
     #[test]

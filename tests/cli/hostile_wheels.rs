@@ -2,16 +2,12 @@
 //! place of what the environment runs by. The interpreter that links lead to is a stand-in in the sandbox.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
-
 use crate::support::tar::Tar;
 use crate::support::unpacking::{gzip, within_memory};
-use crate::support::wheel::{wheel, wheel_with};
+use crate::support::wheel::{wheel, wheel_with, zip};
 use crate::support::{CONFIG, Done, Sandbox, tree};
 
 const SRC: &str = "metwork_plugin/python3_virtualenv_sources/src";
@@ -183,15 +179,9 @@ fn a_file_of_one_wheel_is_no_directory_of_another() {
 fn wheels_count_against_the_limits() {
     let zeros = |dir: &Path, size: usize| {
         let path = dir.join("foo-1.0-py3-none-any.whl");
-        let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
-        for part in 0..size.div_ceil(64 << 20) {
-            archive.start_file(format!("zeros{part}"), SimpleFileOptions::default()).unwrap();
-            for _ in 0..64 {
-                archive.write_all(&vec![0; 1 << 20]).unwrap();
-            }
-        }
-        archive.start_file("foo-1.0.dist-info/METADATA", SimpleFileOptions::default()).unwrap();
-        archive.finish().unwrap();
+        let part = vec![0; 64 << 20];
+        let parts = (0..size.div_ceil(part.len())).map(|number| (format!("zeros{number}"), part.as_slice()));
+        zip(&path, parts.chain([("foo-1.0.dist-info/METADATA".to_owned(), &[][..])]));
         path
     };
     let refused = |wheels: &[PathBuf], host: &Host, limits: &str, said: &str| {
@@ -225,12 +215,7 @@ fn wheels_count_against_the_limits() {
 fn a_wheel_of_very_many_files_is_refused_by_default() {
     let host = Host::new();
     let path = host.sandbox.work().join("foo-1.0-py3-none-any.whl");
-    let mut archive = ZipWriter::new(std::io::BufWriter::new(fs::File::create(&path).unwrap()));
-    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-    for number in 0..200_001 {
-        archive.start_file(format!("{number}"), stored).unwrap();
-    }
-    archive.finish().unwrap();
+    zip(&path, (0..200_001).map(|number| (number.to_string(), "")));
     host.file(&[path]);
     let install = Done::of(&mut host.mwp(["install", "hello.plugin"])).exited(1);
     install.says("foo-1.0-py3-none-any.whl` is refused: it has more than 200000 files");

@@ -36,9 +36,6 @@ enum Command {
     List {
         #[command(flatten)]
         module: ModuleOption,
-        /// Print what a machine reads, as JSON on standard output
-        #[arg(long)]
-        json: bool,
     },
     /// Make a plugin's directory from a template
     ///
@@ -101,7 +98,7 @@ pub(super) fn answer(text: &str) -> std::result::Result<(String, String), String
 
 pub(crate) fn run(arguments: Arguments, context: &Context) -> Result<()> {
     match arguments.command {
-        Command::List { module, json } => list(&module.get(context)?, json, context),
+        Command::List { module } => list(&module.get(context)?, context),
         Command::Create(arguments) => create(arguments, context),
         Command::Update(arguments) => update::run(arguments, context),
     }
@@ -116,9 +113,9 @@ impl ModuleOption {
     }
 }
 
-fn list(module: &Module, json: bool, context: &Context) -> Result<()> {
+fn list(module: &Module, context: &Context) -> Result<()> {
     let templates = template::list(module, &context.site)?;
-    if json {
+    if context.output.is_json() {
         context.output.json(&templates);
         return Ok(());
     }

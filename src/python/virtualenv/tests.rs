@@ -1,12 +1,10 @@
 //! Whatever wheels bring, a virtualenv is made beside a file that nobody touches, or refused.
 
-use std::io::Write;
-
 use proptest::prelude::*;
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
+use rawzip::CompressionMethod;
 
 use super::*;
+use crate::python::archive::tests::packed;
 
 /// Names as they come, and as somebody would choose them who means no good.
 fn names() -> impl Strategy<Value = String> {
@@ -37,15 +35,9 @@ fn names() -> impl Strategy<Value = String> {
 
 fn wheel(dir: &Path, name: &str, members: &[(String, Vec<u8>)]) -> Wheel {
     let path = dir.join(format!("{name}-1.0-py3-none-any.whl"));
-    let mut archive = ZipWriter::new(fs::create_file(&path).unwrap());
     let info = (format!("{name}-1.0.dist-info/METADATA"), Vec::new());
-    for (name, content) in members.iter().chain([&info]) {
-        // A name that is there already is none that the archive takes.
-        if archive.start_file(name.as_str(), SimpleFileOptions::default()).is_ok() {
-            archive.write_all(content).unwrap();
-        }
-    }
-    archive.finish().unwrap();
+    let members = members.iter().chain([&info]).map(|(name, content)| (name, content));
+    fs::write_atomic(&path, &packed(members, CompressionMethod::STORE)).unwrap();
     Wheel::of(&path).unwrap()
 }
 

@@ -41,6 +41,7 @@ mod server;
 mod service;
 mod slot;
 mod swap;
+mod together;
 mod upload;
 mod watch;
 mod wellness;

@@ -1,6 +1,5 @@
 //! What runs, told truthfully.
 
-use futures_util::future::join_all;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -10,6 +9,7 @@ use super::own_check::own_check;
 use super::reconcile::Active;
 use super::service::Supervised;
 use super::slot::Slot;
+use super::together::join_all;
 use super::{Supervisor, children, health};
 use crate::env;
 use crate::process::facts;

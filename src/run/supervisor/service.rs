@@ -2,9 +2,8 @@
 
 use std::rc::Rc;
 
-use futures_util::future::join_all;
-
 use super::slot::{Context, Outcome, ProcessSpec, Slot};
+use super::together::join_all;
 use crate::run::ServiceId;
 
 #[derive(Debug)]

@@ -3,7 +3,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -12,6 +11,7 @@ use super::desired::Busy;
 use super::reconcile::{Active, stop_once_unused, take};
 use super::service::{Supervised, prepare, stop_all};
 use super::slot::{Outcome, ProcessId, ProcessSpec, Slot};
+use super::together::join_all;
 use crate::error::{Error, Result};
 use crate::run::Plan;
 use crate::run::status::State;

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 
@@ -12,6 +11,7 @@ use super::Supervisor;
 use super::health::{self, Failure};
 use super::service::Supervised;
 use super::slot::{ProcessSpec, Slot};
+use super::together::join_all;
 use crate::run::Readiness;
 
 /// So many questions in a row that get no answer mean that a worker hangs.

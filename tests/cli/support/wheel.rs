@@ -1,11 +1,31 @@
 //! Tiny wheels and source distributions, so that requirement files need no network.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use zip::ZipWriter;
-use zip::write::SimpleFileOptions;
+use flate2::Compression;
+use flate2::write::DeflateEncoder;
+use rawzip::path::EntryPath;
+use rawzip::{CompressionMethod, DataDescriptorOutput, ZipArchiveWriter};
+
+/// Writes a ZIP archive of these members, with their names as they are. Those that are not empty are compressed.
+pub fn zip<N: AsRef<str>, C: AsRef<[u8]>>(path: &Path, members: impl IntoIterator<Item = (N, C)>) {
+    let mut archive = ZipArchiveWriter::new(BufWriter::new(fs::File::create(path).unwrap()));
+    for (name, content) in members {
+        let content = content.as_ref();
+        let method = if content.is_empty() { CompressionMethod::STORE } else { CompressionMethod::DEFLATE };
+        let file = archive.new_file(EntryPath::verbatim(name.as_ref().as_bytes()));
+        let (mut entry, _) = file.compression_method(method).start().unwrap();
+        if method == CompressionMethod::DEFLATE {
+            let mut encoder = DeflateEncoder::new(&mut entry, Compression::default());
+            encoder.write_all(content).unwrap();
+            encoder.finish().unwrap();
+        }
+        entry.finish(DataDescriptorOutput::new(rawzip::crc32(content), content.len() as u64)).unwrap();
+    }
+    archive.finish().unwrap();
+}
 
 /// Writes `dir/NAME-VERSION-py3-none-any.whl`, whose module NAME says `WHO = "TEXT"`. `metadata` are further lines of
 /// its METADATA, such as `Requires-Dist: gamma; extra == 'x'`; `files` are further members.
@@ -28,14 +48,8 @@ pub fn wheel_with(
         (format!("{info}/METADATA"), about.as_bytes()),
         (format!("{info}/WHEEL"), tags.as_bytes()),
     ];
-    let mut archive = ZipWriter::new(fs::File::create(&path).unwrap());
     let members = members.iter().map(|(name, content)| (name.as_str(), *content));
-    for (name, content) in members.chain(files.iter().copied()) {
-        archive.start_file(name, SimpleFileOptions::default()).unwrap();
-        archive.write_all(content).unwrap();
-    }
-    archive.start_file(format!("{info}/RECORD"), SimpleFileOptions::default()).unwrap();
-    archive.finish().unwrap();
+    zip(&path, members.chain(files.iter().copied()).chain([(format!("{info}/RECORD").as_str(), &b""[..])]));
     path
 }
 
@@ -92,7 +106,7 @@ pub fn source(dir: &Path, name: &str, version: &str, needs: &[&str]) -> PathBuf 
     let backend = backend(name, version, "os.environ.get('CFLAGS')");
     let project = PROJECT.replace("[]", &format!("{needs:?}"));
     let about = format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n");
-    let gzip = flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), flate2::Compression::fast());
+    let gzip = flate2::write::GzEncoder::new(fs::File::create(&path).unwrap(), Compression::fast());
     let mut archive = tar::Builder::new(gzip);
     for (member, content) in [("backend.py", &backend), ("pyproject.toml", &project), ("PKG-INFO", &about)] {
         let mut header = tar::Header::new_gnu();
