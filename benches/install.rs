@@ -26,27 +26,38 @@ fn main() {
     let (one, two) = (format!("one/{file}"), format!("two/{file}"));
 
     let (mut installs, mut untars, mut updates, mut rsyncs) = (vec![], vec![], vec![], vec![]);
+    let (mut processor, mut processor_of_tar, mut rsyncs_and_removals) = (vec![], vec![], vec![]);
     let mut peak = 0.0_f64;
-    for _ in 0..rounds(5) {
+    for _ in 0..rounds(3) {
         fs::create_dir(root.join("by-tar")).unwrap();
         settle(root);
-        untars.push(sh(&format!("tar -C by-tar --zstd -xf {one}; sync -f by-tar")).time);
+        let untar = sh(&format!("tar -C by-tar --zstd -xf {one}; sync -f by-tar"));
         settle(root);
         let install = run(in_home(&["install", "-q"]).arg(&one));
         settle(root);
-        rsyncs.push(sh("rsync -a --link-dest=$PWD/by-tar by-tar/ by-rsync/; sync -f by-rsync").time);
+        let rsync = sh("rsync -a --link-dest=$PWD/by-tar by-tar/ by-rsync/; sync -f by-rsync");
+        let removal = sh("rm -rf by-tar");
         settle(root);
         let update = run(in_home(&["install", "-q", "--force"]).arg(&two));
+        untars.push(untar.time);
         installs.push(install.time);
+        rsyncs.push(rsync.time);
+        rsyncs_and_removals.push(rsync.time + removal.time);
         updates.push(update.time);
+        processor.push(install.processor);
+        processor_of_tar.push(untar.processor);
         peak = [peak, install.peak, update.peak].into_iter().fold(0.0, f64::max);
         run(&mut in_home(&["uninstall", "bench"]));
-        sh("rm -rf by-tar by-rsync");
+        sh("rm -rf by-rsync");
     }
     println!("peak memory: {peak:.0} MB (at most 300)");
+    let (tar, rsync) = ("tar --zstd -xf; sync -f", "rsync -a --link-dest; sync -f");
+    let update = "update, one file changed";
     finish(&[
-        compare("install", &installs, "tar --zstd -xf; sync -f", &untars, 0.75),
-        compare("update, one file changed", &updates, "rsync -a --link-dest; sync -f", &rsyncs, 1.0),
+        compare("install", &installs, tar, &untars, 0.75),
+        compare("install, processor time", &processor, tar, &processor_of_tar, 1.0),
+        compare(update, &updates, rsync, &rsyncs, 1.0),
+        compare(update, &updates, &format!("{rsync}; rm -rf old"), &rsyncs_and_removals, 1.0),
         peak <= 300.0,
     ]);
 }
