@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use clap::Parser;
 
+use super::super::json;
 use super::with;
 use crate::cli::env::script;
 use crate::cli::exec::{BaseOption, become_command};
@@ -73,13 +74,14 @@ fn wrap(arguments: &Wrapper, context: &Context) -> Result<u8> {
 
 /// Enter a plugin environment with an interactive shell
 #[derive(Debug, Parser)]
-#[command(name = "plugin_env", version, infer_long_args = true)]
+#[command(name = "plugin_env", version, infer_long_args = true, arg = json::argument())]
 struct PluginEnv {
     #[command(flatten)]
     arguments: shell::Arguments,
 }
 
 pub(super) fn env(words: &[OsString], context: &Context) -> u8 {
+    context.output.speak(json::Form::of_words(words));
     with(words, exit::USAGE, context, |given: PluginEnv| code(shell::run(&given.arguments, context), context))
 }
 
