@@ -16,8 +16,8 @@ const MEGABYTE: u64 = 1 << 20;
 const LEAST: u64 = MEGABYTE;
 /// How much more than the least a group holds on average.
 const SPREAD: u64 = 2 * MEGABYTE;
-/// What a frame holds at most, so that memory is bounded.
-const MOST: u64 = 8 * MEGABYTE;
+/// What a frame holds at most: bounds the memory, and how much one edit makes anew.
+const MOST: u64 = 4 * MEGABYTE;
 /// How much of a large member is in one frame.
 pub(super) const PIECE: u64 = 4 * MEGABYTE;
 

@@ -71,7 +71,7 @@ pub use node::DevPackages;
 pub use pack::{Inspection, Options, Packed, inspect, pack};
 pub use read::{Artifact, manifest_of};
 pub use remade::Remade;
-pub use reuse::mend;
+pub use reuse::{Look, mend};
 pub use stream::Compression;
 pub use unpack::{Installed, Unpacked, unpack, unpack_update};
 pub use verify::{Damage, DamageKind, describe, verify};

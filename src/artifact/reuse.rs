@@ -10,7 +10,8 @@
 //!   such files the exchange of the trees is the commit, also after a kill: the old tree never comes back from there;
 //! - the old version may run until its tree is gone, and later. So every shared file is [mended](mend) just before the
 //!   exchange and again when the old tree is gone, and nobody can open it there any more: one that has another time by
-//!   then, has a name too many or is open for writing gets its content from the archive, as a file of its own;
+//!   then, or has a name too many or is open for writing in the end, gets its content from the archive, as a file of its
+//!   own;
 //! - only what package managers made is shared so, where hardly anybody writes in place. A plugin's own files are always
 //!   its own.
 //!
@@ -187,12 +188,24 @@ pub(super) fn is_of_a_package(path: &str) -> bool {
     parts.any(|part| part == "node_modules") && parts.all(|part| !part.starts_with('.') || part == ".pnpm")
 }
 
+/// When shared files are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// The older tree is there: what was written so far is found.
+    First,
+    /// The older tree is gone: whoever has a file open for writing is found as well.
+    Last,
+}
+
 /// Gives each shared file in `tree` that is not as it was unpacked, or that somebody else may change, its content from the
-/// archive, as a file of its own. `names` is how many names a shared file has to have. Returns how many files that were.
-pub fn mend(archive: &Path, tree: &Path, shared: &[Shared], names: u64, limits: &Limits) -> Result<usize> {
+/// archive, as a file of its own. Returns how many files that were.
+pub fn mend(archive: &Path, tree: &Path, shared: &[Shared], look: Look, limits: &Limits) -> Result<usize> {
     let Some(newer) = NewerTree::open(tree) else { return Ok(0) };
-    let harmed =
-        threads::map(shared.iter().collect(), 64, |it| (!it.is_unharmed(&newer, names)).then_some(it));
+    let is_unharmed = |shared: &Shared| match look {
+        Look::First => shared.is_shared_still(&newer),
+        Look::Last => shared.is_unharmed(&newer),
+    };
+    let harmed = threads::map(shared.iter().collect(), 64, |it| (!is_unharmed(it)).then_some(it));
     let harmed = by_path(harmed.into_iter().flatten().map(|it| &it.wanted));
     if !harmed.is_empty() {
         write_again(archive, tree, &harmed, limits).map_err(|refusal| refuse(archive, refusal))?;

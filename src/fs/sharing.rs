@@ -9,7 +9,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
 
@@ -142,13 +142,22 @@ impl Wanted {
 }
 
 impl Shared {
-    /// Whether the file of the newer tree is as it was shared, has `names` names, and nobody can be writing to it. What is
-    /// another file there by now is none of ours, and nothing is wrong with it.
-    pub fn is_unharmed(&self, newer: &NewerTree, names: u64) -> bool {
+    /// Whether the file of the newer tree is as it was shared, while the older tree has it as well. What is another file
+    /// there by now is none of ours, and nothing is wrong with it. Whether somebody is about to write to it is found by a
+    /// [later look](Shared::is_unharmed).
+    pub fn is_shared_still(&self, newer: &NewerTree) -> bool {
+        match newer.path.join(&self.wanted.path).symlink_metadata() {
+            Ok(found) => found.ino() != self.inode || (found.nlink() == 2 && self.wanted.is_met_by(&found)),
+            Err(_) => true,
+        }
+    }
+
+    /// As [`is_shared_still`](Shared::is_shared_still) when the older tree is gone, and nobody can be writing to it.
+    pub fn is_unharmed(&self, newer: &NewerTree) -> bool {
         let Some(file) = open_file(&newer.root, &self.wanted.path) else { return true };
         match file.metadata() {
             Ok(found) if found.ino() != self.inode => true,
-            Ok(found) => found.nlink() == names && self.wanted.is_met_by(&found) && !has_writers(&file),
+            Ok(found) => found.nlink() == 1 && self.wanted.is_met_by(&found) && !has_writers(&file),
             Err(_) => false,
         }
     }
@@ -158,11 +167,12 @@ impl Shared {
 #[derive(Debug)]
 pub struct NewerTree {
     root: OwnedFd,
+    path: PathBuf,
 }
 
 impl NewerTree {
     pub fn open(path: &Path) -> Option<NewerTree> {
-        Some(NewerTree { root: open_directory(path)? })
+        Some(NewerTree { root: open_directory(path)?, path: path.to_owned() })
     }
 }
 

@@ -15,10 +15,6 @@ use crate::plugin::{self, Label, PluginName};
 use crate::site::Site;
 use crate::text;
 
-/// How many names a shared file has.
-const IN_BOTH: u64 = 2;
-const IN_ONE: u64 = 1;
-
 /// What to install, and how.
 #[derive(Clone)]
 pub struct Installation<'a> {
@@ -108,11 +104,11 @@ pub fn install(
         }
         finished?
     } else {
-        let before = artifact::mend(file, &tree, shared, IN_BOTH, &all_limits)?;
+        let before = artifact::mend(file, &tree, shared, artifact::Look::First, &all_limits)?;
         transaction.final_when_in_place();
         let begun = transaction.swap_in(&overrides, &label.name, on_event)?;
         let afterwards = begun.commit(on_event).unwrap_or_else(Some);
-        let mended = artifact::mend(file, &home, shared, IN_ONE, &all_limits);
+        let mended = artifact::mend(file, &home, shared, artifact::Look::Last, &all_limits);
         tell_shared(shared.len(), before + mended.as_ref().unwrap_or(&0), on_event);
         let done = || format!("installing {} is done", label.name);
         afterwards.or(mended.err().map(|error| Error::done_but(&done(), &error)))
