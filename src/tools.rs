@@ -41,14 +41,14 @@ impl<'a> Tools<'a> {
     }
 
     fn answers(&self) -> MutexGuard<'_, Answers> {
-        let read = || {
+        let known = || {
             // What others can write shall not say which program runs.
             let file =
                 Some(answers_file(self.site)).filter(|file| fs::is_own(&self.site.cache) && fs::is_own(file));
             let content = file.and_then(|file| fs::read_optional(&file).ok()).flatten();
-            content.and_then(|content| serde_json::from_slice(&content).ok()).unwrap_or_default()
+            content.and_then(|content| read(&content)).unwrap_or_default()
         };
-        self.answers.get_or_init(|| Mutex::new(read())).lock().unwrap_or_else(PoisonError::into_inner)
+        self.answers.get_or_init(|| Mutex::new(known())).lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The program's place on PATH.
@@ -92,7 +92,7 @@ impl<'a> Tools<'a> {
         answers.insert(key, (vouched, answer.clone()));
         // The cache is a convenience: one that cannot be written costs time, nothing else.
         let file = answers_file(self.site);
-        if let (Some(parent), Ok(content)) = (file.parent(), serde_json::to_vec(&*answers))
+        if let (Some(parent), Some(content)) = (file.parent(), written(&answers))
             && (!fs::exists(parent) || fs::is_own(parent))
         {
             fs::sweep(parent);
@@ -131,7 +131,19 @@ impl<'a> Tools<'a> {
 }
 
 fn answers_file(site: &Site) -> PathBuf {
-    site.cache.join("tools-v1.json")
+    site.cache.join("tools-v2")
+}
+
+/// The answers behind their checksum: damage is a miss.
+fn written(answers: &Answers) -> Option<Vec<u8>> {
+    let answers = serde_json::to_vec(answers).ok()?;
+    Some([&crc32fast::hash(&answers).to_le_bytes()[..], &answers].concat())
+}
+
+fn read(content: &[u8]) -> Option<Answers> {
+    let (checksum, answers) = content.split_first_chunk()?;
+    let is_whole = crc32fast::hash(answers) == u32::from_le_bytes(*checksum);
+    is_whole.then(|| serde_json::from_slice(answers).ok()).flatten()
 }
 
 fn stat_record(path: &Path) -> String {
@@ -139,12 +151,14 @@ fn stat_record(path: &Path) -> String {
     match real.metadata() {
         Ok(stat) => {
             format!(
-                "{} {} {} {}.{}",
+                "{} {} {} {}.{} {}.{}",
                 real.display(),
                 stat.ino(),
                 stat.size(),
                 stat.mtime(),
-                stat.mtime_nsec()
+                stat.mtime_nsec(),
+                stat.ctime(),
+                stat.ctime_nsec()
             )
         }
         Err(_) => format!("{} is absent", real.display()),

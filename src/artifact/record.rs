@@ -2,7 +2,8 @@
 //!
 //! A record vouches for files of which size, inode and both times are what they were when they were read. None is
 //! made for a file that was changed in the clock tick in which it was read, or later: an edit within that tick would
-//! leave the same times. A record is in the frame store, under the digest of what it vouches for; like a frame it may be
+//! leave the same times; nor for one that was written to within the last minute, as whoever has it mapped may go on without
+//! another time. A record is in the frame store, under the digest of what it vouches for; like a frame it may be
 //! deleted at any time, and one that is damaged is a miss.
 
 use serde::{Deserialize, Serialize};
@@ -61,7 +62,8 @@ impl Records<'_> {
         files: impl IntoIterator<Item = &'s Stat>,
         record: &T,
     ) {
-        if files.into_iter().any(|stat| stat.is_racy(self.read_at)) {
+        let may_change = |stat: &Stat| stat.is_racy(self.read_at) || stat.may_be_dirty(self.read_at);
+        if files.into_iter().any(may_change) {
             return;
         }
         if let Ok(content) = serde_json::to_vec(record) {

@@ -22,6 +22,9 @@ pub struct Stat {
     pub mode: u32,
 }
 
+/// Nanoseconds after which changed pages are on the disk: twice what Linux takes by default.
+const WRITTEN_BACK: i64 = 70 * 1_000_000_000;
+
 impl Stat {
     /// Stands for a link that leads nowhere.
     pub const NOWHERE: Stat = Stat { modified: 0, changed: 0, size: 0, inode: 0, mode: 0 };
@@ -84,6 +87,12 @@ impl Stat {
     /// it was read, or after.
     pub fn is_racy(&self, read_at: Instant) -> bool {
         self.modified >= read_at.0 || self.changed >= read_at.0
+    }
+
+    /// Whether the file may change and keep its times: a page that was written to through a mapping can be written to once
+    /// more, unnoticed, until the kernel has put it on the disk.
+    pub fn may_be_dirty(&self, read_at: Instant) -> bool {
+        self.modified >= read_at.0.saturating_sub(WRITTEN_BACK)
     }
 }
 

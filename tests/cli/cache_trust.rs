@@ -109,9 +109,7 @@ fn a_cache_that_others_can_write_to_is_not_used_and_told_once() {
     let cache = sandbox.path("home/.cache/mwp");
     fs::set_permissions(&cache, fs::Permissions::from_mode(0o1777)).unwrap();
     // Who says which `python3` it is says what runs.
-    let answers = cache.join("tools-v1.json");
-    let told = fs::read_to_string(&answers).unwrap_or_else(|_| "{}".to_owned());
-    fs::write(&answers, &told).unwrap();
+    fs::write(cache.join("tools-v2"), "").unwrap();
     sandbox.ok(["clean", "-C", "p"]);
     let done = sandbox.ok(["release", "-C", "p"]);
     let said = format!(
@@ -136,12 +134,14 @@ fn what_others_can_write_does_not_say_which_python_is_run() {
     let real = fs::read_link(sandbox.work().join("p/local/bin/python3")).unwrap();
     let evil = sandbox.write_executable("evil/python3", "#!/bin/sh\necho evil >> ../evil.log\n");
     let cache = sandbox.path("home/.cache/mwp");
-    let answers = cache.join("tools-v1.json");
-    let planted = fs::read_to_string(&answers).unwrap().replace(
+    let answers = cache.join("tools-v2");
+    let known = String::from_utf8(fs::read(&answers).unwrap()[4..].to_vec()).unwrap();
+    let planted = known.replace(
         &format!(r#"\"executable\": \"{}\""#, real.display()),
         &format!(r#"\"executable\": \"{}\""#, evil.display()),
     );
     assert!(planted.contains("evil/python3"), "{planted}");
+    let planted = [&crc32fast::hash(planted.as_bytes()).to_le_bytes()[..], planted.as_bytes()].concat();
     for (path, mode) in [(&cache, 0o777), (&answers, 0o666)] {
         let before = path.metadata().unwrap().permissions();
         fs::write(&answers, &planted).unwrap();
@@ -150,6 +150,24 @@ fn what_others_can_write_does_not_say_which_python_is_run() {
         assert_eq!(fs::read_link(sandbox.work().join("p/local/bin/python3")).unwrap(), real);
         assert!(!sandbox.work().join("evil.log").exists());
         fs::set_permissions(path, before).unwrap();
+    }
+}
+
+#[test]
+fn what_tools_are_said_to_be_is_a_miss_where_it_is_damaged() {
+    let sandbox = Sandbox::new();
+    let vendor = sandbox.python_plugin("p", "--no-index\n--find-links vendor\nalpha\n");
+    let vendor = vendor.join("python3_virtualenv_sources/vendor");
+    crate::support::wheel::wheel(&vendor, "alpha", "1.0", "a", &[]);
+    sandbox.ok(["build", "-C", "p"]);
+    let answers = sandbox.path("home/.cache/mwp/tools-v2");
+    let whole = fs::read(&answers).unwrap();
+    for tenth in 0..10 {
+        let mut damaged = whole.clone();
+        damaged[whole.len() * tenth / 10] ^= 1;
+        fs::write(&answers, damaged).unwrap();
+        sandbox.ok(["build", "--force", "-C", "p"]);
+        assert_eq!(fs::read(&answers).unwrap().len(), whole.len(), "{tenth}");
     }
 }
 

@@ -169,6 +169,25 @@ fn a_changed_command_a_declared_variable_and_a_tool_count() {
 }
 
 #[test]
+fn a_tool_that_is_written_in_place_counts_whatever_its_size_and_time_say() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("p");
+    sandbox.write("p/mwp.toml", sandbox.read("p/mwp.toml") + "tools = [\"tool\"]\n");
+    let tool = sandbox.write_executable("bin/tool", "#!/bin/sh\necho tool 1\n");
+    set_time(&tool, 1_000_000);
+    let build = || {
+        let mut process = sandbox.mwp(["build", "-C", "p"]);
+        let path = format!("{}:{}", sandbox.work().join("bin").display(), std::env::var("PATH").unwrap());
+        Done::of(process.env("PATH", path)).succeeded()
+    };
+    build();
+    build().says("up to date");
+    fs::write(&tool, "#!/bin/sh\necho tool 2\n").unwrap();
+    set_time(&tool, 1_000_000);
+    build().says("copy: done");
+}
+
+#[test]
 fn a_secret_in_a_declared_variable_is_not_written_anywhere() {
     let sandbox = Sandbox::new();
     let dir = sandbox.task_plugin("p");

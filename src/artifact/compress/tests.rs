@@ -26,7 +26,15 @@ impl Plugin {
             write(plugin.dir.path().join(name), content).unwrap();
         }
         write(plugin.dir.path().join("large"), vec![b'x'; LARGE]).unwrap();
+        for name in ["a", "b", "c", "large"] {
+            plugin.is_from_before(name);
+        }
         plugin
+    }
+
+    fn is_from_before(&self, name: &str) {
+        let before = std::time::SystemTime::now() - std::time::Duration::from_secs(3600);
+        set_modified(&self.dir.path().join(name), before);
     }
 
     fn nodes(&self) -> Vec<Node> {
@@ -94,6 +102,16 @@ fn what_was_changed_in_the_tick_in_which_it_was_read_is_read_again() {
     plugin.run(&nodes, Instant::NEVER).unwrap();
     std::fs::remove_file(plugin.dir.path().join("a")).unwrap();
     assert!(plugin.run(&nodes, Instant::NEVER).is_err());
+}
+
+#[test]
+fn what_was_written_a_moment_ago_is_read_again_as_it_may_be_mapped() {
+    let plugin = Plugin::new();
+    write(plugin.dir.path().join("a"), "aaaa").unwrap();
+    let nodes = plugin.nodes();
+    plugin.run(&nodes, plugin.later()).unwrap();
+    std::fs::remove_file(plugin.dir.path().join("a")).unwrap();
+    assert!(plugin.run(&nodes, plugin.later()).is_err());
 }
 
 #[test]

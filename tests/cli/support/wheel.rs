@@ -9,19 +9,17 @@ use flate2::write::DeflateEncoder;
 use rawzip::path::EntryPath;
 use rawzip::{CompressionMethod, DataDescriptorOutput, ZipArchiveWriter};
 
-/// Writes a ZIP archive of these members, with their names as they are. Those that are not empty are compressed.
+/// Writes a ZIP archive of these members, with their names as they are. All are compressed: the sizes stand behind them, and
+/// uv reads no others of that kind.
 pub fn zip<N: AsRef<str>, C: AsRef<[u8]>>(path: &Path, members: impl IntoIterator<Item = (N, C)>) {
     let mut archive = ZipArchiveWriter::new(BufWriter::new(fs::File::create(path).unwrap()));
     for (name, content) in members {
         let content = content.as_ref();
-        let method = if content.is_empty() { CompressionMethod::STORE } else { CompressionMethod::DEFLATE };
         let file = archive.new_file(EntryPath::verbatim(name.as_ref().as_bytes()));
-        let (mut entry, _) = file.compression_method(method).start().unwrap();
-        if method == CompressionMethod::DEFLATE {
-            let mut encoder = DeflateEncoder::new(&mut entry, Compression::default());
-            encoder.write_all(content).unwrap();
-            encoder.finish().unwrap();
-        }
+        let (mut entry, _) = file.compression_method(CompressionMethod::DEFLATE).start().unwrap();
+        let mut encoder = DeflateEncoder::new(&mut entry, Compression::default());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap();
         entry.finish(DataDescriptorOutput::new(rawzip::crc32(content), content.len() as u64)).unwrap();
     }
     archive.finish().unwrap();
