@@ -103,8 +103,9 @@ impl AtomicFile {
                         .make_in(aside(target), |path| link(&file, path))
                         .map_err(|error| failed(&error))?;
                     if may_exchange && exchange(named.path(), target) {
-                        // That is the old one now.
-                        return named.close().map_err(|error| failed(&error));
+                        // That is the old one now. Where it cannot be removed, the next sweep does.
+                        drop(named);
+                        return Ok(());
                     }
                     named.persist(target).map(drop).map_err(|persist| failed(&persist.error))
                 }
