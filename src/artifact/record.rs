@@ -17,7 +17,7 @@ use crate::error::Problem;
 use crate::fs::{Instant, Stat};
 
 /// Changes with what is recorded and with what is looked for in a file.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// What members that share a frame became.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
