@@ -144,7 +144,8 @@ pub struct Unmount(pub PathBuf);
 
 impl Drop for Unmount {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
+        // What still has a file open there, as a process that is about to end, must not keep the mount.
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
