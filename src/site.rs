@@ -3,10 +3,14 @@
 //! Everything comes from a snapshot of the process environment, taken once by the command line; nothing else
 //! reads the environment.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod hardware;
+
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
+use self::hardware::Hardware;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::plugin::Module;
@@ -88,6 +92,8 @@ pub struct Site {
     pub program: Option<PathBuf>,
     runtime_home: Option<PathBuf>,
     data: PathBuf,
+    /// Asked for once: half of what `mwp exec` took was asking.
+    hardware: OnceLock<Hardware>,
 }
 
 impl Site {
@@ -122,6 +128,7 @@ impl Site {
             program: None,
             runtime_home: absolute("MFMODULE_RUNTIME_HOME"),
             data,
+            hardware: OnceLock::new(),
             home,
             etc,
             environment,
@@ -176,7 +183,7 @@ impl Site {
 
     /// What MetWork says of the machine, for templates, where it is not loaded; names and values of variables.
     pub fn machine_variables(&self) -> [(&'static str, String); 9] {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let Hardware { cores, processors, memory } = self.hardware.get_or_init(Hardware::of_kernel);
         let full = self.host_name();
         let (host, domain) = full.split_once('.').unwrap_or((&full, ""));
         [
@@ -184,8 +191,8 @@ impl Site {
             ("MFHARDWARE_NUMBER_OF_CPU_CORES_PLUS_1", (cores + 1).to_string()),
             ("MFHARDWARE_NUMBER_OF_CPU_CORES_MULTIPLIED_BY_2", (cores * 2).to_string()),
             ("MFHARDWARE_NUMBER_OF_CPU_CORES_DIVIDED_BY_2", cores.div_ceil(2).to_string()),
-            ("MFHARDWARE_NUMBER_OF_PHYSICAL_PROCESSORS", physical_processors(cores).to_string()),
-            ("MFHARDWARE_PHYSICAL_MEMORY", physical_memory().to_string()),
+            ("MFHARDWARE_NUMBER_OF_PHYSICAL_PROCESSORS", processors.to_string()),
+            ("MFHARDWARE_PHYSICAL_MEMORY", memory.to_string()),
             ("MFHOSTNAME", host.to_owned()),
             ("MFDOMAIN", domain.to_owned()),
             ("MFHOSTNAME_FULL", full),
@@ -213,25 +220,6 @@ impl Site {
             self.provisioning(&label.module).join(&file),
         ]
     }
-}
-
-/// Sockets of the main board; 1 where the kernel does not tell.
-fn physical_processors(cores: usize) -> usize {
-    // `/proc/cpuinfo` would tell the same, and take milliseconds per core.
-    let id = |core: usize| {
-        let file = format!("/sys/devices/system/cpu/cpu{core}/topology/physical_package_id");
-        fs::read_optional(Path::new(&file)).ok().flatten()
-    };
-    (0..cores).filter_map(id).collect::<BTreeSet<_>>().len().max(1)
-}
-
-/// Bytes; 0 where the kernel does not tell.
-fn physical_memory() -> u64 {
-    let told = fs::read_optional(Path::new("/proc/meminfo")).ok().flatten().unwrap_or_default();
-    let told = String::from_utf8_lossy(&told);
-    let line = told.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kilobytes.unwrap_or(0) * 1024
 }
 
 fn configuration_name_of_machine(etc: &Path) -> Option<String> {
