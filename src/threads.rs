@@ -6,6 +6,7 @@ use std::cmp::Ordering;
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::OnceLock;
+use std::sync::atomic::{self, AtomicUsize};
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -71,6 +72,32 @@ pub(crate) fn together<T: Send>(most: usize, what: &str, work: impl Fn() -> T + 
         }
         all
     })
+}
+
+/// `work` of each item, by up to `most` threads each of which takes the next as soon as it is done with one: for items of
+/// which some take long, those first. In no order; after a failure no further item is begun.
+pub(crate) fn try_each<T: Sync, R: Send>(
+    items: &[T],
+    most: usize,
+    what: &str,
+    work: impl Fn(&T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let next = AtomicUsize::new(0);
+    let work_on = || {
+        let mut done = Vec::new();
+        while let Some(item) = items.get(next.fetch_add(1, atomic::Ordering::Relaxed)) {
+            match work(item) {
+                Ok(result) => done.push(result),
+                Err(error) => {
+                    next.store(items.len(), atomic::Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(done)
+    };
+    let parts: Result<Vec<Vec<R>>> = together(most.min(items.len()), what, work_on).into_iter().collect();
+    Ok(parts?.into_iter().flatten().collect())
 }
 
 /// `work` of each item, in the order of the items, at least `at_once` of them on one thread.

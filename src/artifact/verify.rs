@@ -6,12 +6,13 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::MANIFEST;
 use super::exclude;
 use super::manifest::{Manifest, ManifestEntry, MemberKind};
 use super::metadata::hex;
+use crate::digest::Digest;
 use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::text;
@@ -83,6 +84,15 @@ pub fn verify(
 
 /// What is at `name` in `home`, as a manifest has it: a directory with all that is in it.
 pub fn describe(home: &Path, name: &str) -> Result<Vec<ManifestEntry>> {
+    describe_knowing(home, name, &|_| None)
+}
+
+/// As [`describe`]; a file of which `known` tells the digest, by path in `home`, is not read.
+pub fn describe_knowing(
+    home: &Path,
+    name: &str,
+    known: &(dyn Fn(&str) -> Option<Digest> + Sync),
+) -> Result<Vec<ManifestEntry>> {
     let (mut entries, mut files) = (Vec::new(), Vec::new());
     let mut waiting = vec![name.to_owned()];
     while let Some(name) = waiting.pop() {
@@ -102,7 +112,10 @@ pub fn describe(home: &Path, name: &str) -> Result<Vec<ManifestEntry>> {
         }
     }
     let file = |(name, size, mode): (String, u64, String)| {
-        let sha256 = digest(&home.join(&name))?;
+        let sha256 = match known(&name) {
+            Some(digest) => digest.to_string(),
+            None => digest(&home.join(&name))?,
+        };
         Ok(ManifestEntry { path: name, kind: MemberKind::File { size, mode, sha256 } })
     };
     entries.extend(threads::try_map(files, 1, file)?);

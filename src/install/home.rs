@@ -1,12 +1,13 @@
 //! What an installation leaves in the plugin's home beside what was shipped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::virtualenv::VIRTUALENV;
 use crate::artifact::{self, ManifestEntry, MemberKind};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::python::{Interpreter, virtualenv};
@@ -39,11 +40,16 @@ impl Made {
     }
 }
 
-/// Writes down the virtualenv, right after it was made.
-pub(super) fn remember_virtualenv(home: &Path, interpreter: &Interpreter) -> Result<()> {
+/// Writes down the virtualenv, right after it was made; `digests` are of files in it that need not be read.
+pub(super) fn remember_virtualenv(
+    home: &Path,
+    interpreter: &Interpreter,
+    digests: &HashMap<String, Digest>,
+) -> Result<()> {
+    let known = |path: &str| digests.get(path.strip_prefix(VIRTUALENV)?.strip_prefix('/')?).copied();
     let made = Made {
         python: Python { executable: interpreter.executable.clone(), version: interpreter.version.clone() },
-        members: artifact::describe(home, VIRTUALENV)?,
+        members: artifact::describe_knowing(home, VIRTUALENV, &known)?,
     };
     write(&home.join(MADE_BY_US), &made)
 }

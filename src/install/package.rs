@@ -76,8 +76,9 @@ pub fn install(
         // What the wheels make counts with what was unpacked.
         limits.bytes = limits.bytes.saturating_sub(unpacked.bytes);
         limits.members = limits.members.saturating_sub(unpacked.files);
-        virtualenv::make(&tree, &wheels, &limits).map_err(|error| as_packed(error, &tree, file))?;
-        home::remember_virtualenv(&tree, &wheels.interpreter)?;
+        let made = virtualenv::make(&tree, &wheels, &limits);
+        let digests = made.map_err(|error| as_packed(error, &tree, file))?;
+        home::remember_virtualenv(&tree, &wheels.interpreter, &digests)?;
     }
     let overrides = OverrideFile::of(&label, site);
     transaction.touches(&overrides.path)?;

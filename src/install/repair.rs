@@ -35,10 +35,11 @@ pub fn repair(
     fs::sweep(home);
     let staging = Staging::new_in(&base.own_dir())?;
     let staged = staging.join(VIRTUALENV);
-    virtualenv::create(&staged, &wheels.interpreter, &wheels.wheels, &wheels.lock, &Limits::of(site)?)?;
+    let made =
+        virtualenv::create(&staged, &wheels.interpreter, &wheels.wheels, &wheels.lock, &Limits::of(site)?)?;
     keep(home, &staged, Path::new(VIRTUALENV), &made_after.kept_in_virtualenv(home)?)?;
     fs::put_in_place(&staged, &home.join(VIRTUALENV))?;
-    home::remember_virtualenv(home, &wheels.interpreter)?;
+    home::remember_virtualenv(home, &wheels.interpreter, &made.digests)?;
     Ok(true)
 }
 

@@ -1,17 +1,20 @@
 //! The virtualenv of a plugin that is being installed: made from the shipped wheels, with neither network nor tools.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use super::machine::Wheels;
 use crate::artifact::Limits;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::python::virtualenv;
 
 pub(super) const VIRTUALENV: &str = "local";
 
-/// Makes `local/`; what the plugin ships there itself stays and wins.
-pub(super) fn make(tree: &Path, wheels: &Wheels, limits: &Limits) -> Result<()> {
+/// Makes `local/`; what the plugin ships there itself stays and wins. Returns the digests of what is there as wheels
+/// brought it, by path in there, as far as they are known.
+pub(super) fn make(tree: &Path, wheels: &Wheels, limits: &Limits) -> Result<HashMap<String, Digest>> {
     let target = tree.join(VIRTUALENV);
     let shipped = tree.join(".mwp-shipped-local");
     if target.is_symlink() {
@@ -26,12 +29,13 @@ pub(super) fn make(tree: &Path, wheels: &Wheels, limits: &Limits) -> Result<()> 
         fs::rename(&target, &shipped)?;
     }
     // Overlaps of wheels were told at the release, to whoever can mend them.
-    virtualenv::create(&target, &wheels.interpreter, &wheels.wheels, &wheels.lock, limits)?;
-    if has_own_files {
-        lay_over(&shipped, &target)?;
-        fs::remove_tree(&shipped)?;
+    let made = virtualenv::create(&target, &wheels.interpreter, &wheels.wheels, &wheels.lock, limits)?;
+    if !has_own_files {
+        return Ok(made.digests);
     }
-    Ok(())
+    lay_over(&shipped, &target)?;
+    fs::remove_tree(&shipped)?;
+    Ok(HashMap::new())
 }
 
 fn lay_over(from: &Path, to: &Path) -> Result<()> {

@@ -4,13 +4,13 @@ use std::io::{self, Read, Write};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest as _, Sha256};
 
 use super::archive::Member;
 use super::contents::{Contents, Layout, Source};
 use super::scripts;
 use super::wheel::Wheel;
 use crate::artifact::Limits;
+use crate::digest::{Digest, Hasher};
 use crate::error::{At, Error, Result};
 use crate::fs::{Beneath, NewFile};
 use crate::text;
@@ -19,15 +19,16 @@ use crate::text;
 const MOST_SCRIPT: u64 = 1 << 24;
 
 impl Wheel {
-    /// Writes the files of `contents` beneath `place`, and their RECORD.
+    /// Writes the files of `contents` beneath `place`, and their RECORD; returns the digest of each.
     pub(super) fn write(
         &self,
         contents: &Contents,
         layout: &Layout,
         limits: &Limits,
         place: &mut Beneath,
-    ) -> Result<()> {
+    ) -> Result<Vec<(String, Digest)>> {
         let archive = self.open(limits)?;
+        let mut digests = Vec::with_capacity(contents.files.len() + 1);
         let mut lines = Vec::with_capacity(contents.files.len() + 1);
         for (path, brought) in &contents.files {
             let file = place.file(path)?;
@@ -62,29 +63,35 @@ impl Wheel {
                 }
             };
             lines.push(format!(
-                "{},sha256={digest},{size}",
-                csv_field(&layout.relative_to_site_packages(path))
+                "{},sha256={},{size}",
+                csv_field(&layout.relative_to_site_packages(path)),
+                URL_SAFE_NO_PAD.encode(digest.bytes())
             ));
+            digests.push((path.clone(), digest));
         }
         if contents.record.is_empty() {
-            return Ok(());
+            return Ok(digests);
         }
         lines.push(format!("{},,", csv_field(&layout.relative_to_site_packages(&contents.record))));
         lines.sort();
         let mut content = lines.join("\n");
         content.push('\n');
-        place.file(&contents.record)?.write_new(content.as_bytes(), 0o644)
+        digests.push((
+            contents.record.clone(),
+            write(&place.file(&contents.record)?, 0o644, content.as_bytes())?,
+        ));
+        Ok(digests)
     }
 
     /// Writes exactly `size` bytes: what the limits were held against.
-    fn stream(&self, file: &NewFile, mode: u32, mut content: impl Read, size: u64) -> Result<String> {
+    fn stream(&self, file: &NewFile, mode: u32, mut content: impl Read, size: u64) -> Result<Digest> {
         let mut target = file.create(mode)?;
-        let mut digest = Sha256::new();
+        let mut hasher = Hasher::new();
         let mut buffer = vec![0; 64 * 1024];
         let mut left = size;
         loop {
             let read = match content.read(&mut buffer) {
-                Ok(0) if left == 0 => return Ok(URL_SAFE_NO_PAD.encode(digest.finalize())),
+                Ok(0) if left == 0 => return Ok(hasher.finish()),
                 Ok(0) => return Err(self.damaged("a member is shorter than it says")),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -94,7 +101,7 @@ impl Wheel {
                 return Err(self.damaged("a member is longer than it says"));
             };
             left = rest;
-            digest.update(&buffer[..read]);
+            hasher.bytes(&buffer[..read]);
             target.write_all(&buffer[..read]).at("write", file.path())?;
         }
     }
@@ -104,9 +111,9 @@ impl Wheel {
     }
 }
 
-fn write(file: &NewFile, mode: u32, content: &[u8]) -> Result<String> {
+fn write(file: &NewFile, mode: u32, content: &[u8]) -> Result<Digest> {
     file.create(mode)?.write_all(content).at("write", file.path())?;
-    Ok(URL_SAFE_NO_PAD.encode(Sha256::digest(content)))
+    Ok(Digest::of(content))
 }
 
 fn csv_field(text: &str) -> String {

@@ -3,7 +3,8 @@
 //! It can be moved: its scripts find their interpreter beside themselves, and no file holds its path. Upstream puts a
 //! copy of the lock into site-packages, where plugins that build upon this one look for it; so do we.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::contents::{Contents, Layout};
@@ -11,12 +12,21 @@ use super::interpreter::Interpreter;
 use super::plan::Plan;
 use super::wheel::Wheel;
 use crate::artifact::Limits;
+use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Beneath};
 use crate::threads;
 
-/// Makes a virtualenv at `root`, which must not exist, and installs the wheels that `lock` names. Returns what people
-/// should know of it.
+/// A virtualenv that was made.
+#[derive(Debug, PartialEq)]
+pub struct Made {
+    /// What people should know of it.
+    pub warnings: Vec<String>,
+    /// What was written to the files that wheels brought, by path in the virtualenv.
+    pub digests: HashMap<String, Digest>,
+}
+
+/// Makes a virtualenv at `root`, which must not exist, and installs the wheels that `lock` names.
 ///
 /// Every file is made new, beneath `root` and never through a link: a wheel may bring any name.
 pub fn create(
@@ -25,7 +35,7 @@ pub fn create(
     wheels: &[Wheel],
     lock: &str,
     limits: &Limits,
-) -> Result<Vec<String>> {
+) -> Result<Made> {
     let layout = Layout::new(&interpreter.short_version);
     let plan = Plan::of(wheels, lock, &layout, limits)?;
     let mut place = Beneath::create(root)?;
@@ -49,9 +59,12 @@ pub fn create(
         place.file(&copy)?.write_new(lock.as_bytes(), 0o644)?;
     }
     let write =
-        |(wheel, contents): &(&Wheel, Contents)| wheel.write(contents, &layout, limits, &mut place.share());
-    threads::try_map(plan.wheels.iter().collect(), 1, write)?;
-    Ok(plan.warnings())
+        |(wheel, contents): &&(&Wheel, Contents)| wheel.write(contents, &layout, limits, &mut place.share());
+    let mut wheels: Vec<&(&Wheel, Contents)> = plan.wheels.iter().collect();
+    // Making a file takes longer than filling it.
+    wheels.sort_by_key(|(_, contents)| Reverse(contents.files.len()));
+    let written = threads::try_each(&wheels, threads::processors(), "unpacking wheels", write)?;
+    Ok(Made { warnings: plan.warnings(), digests: written.into_iter().flatten().collect() })
 }
 
 /// Looks at the wheels as [`create`] would, before there is a virtualenv: what it would refuse is refused.

@@ -78,8 +78,8 @@ impl Action for Virtualenv {
         let lock = fs::read_text(&job.scope.dir.join(LOCK))?;
         let wheels = Wheel::in_dir(&job.scope.dir.join(WHEELS))?;
         let limits = Limits::of(job.scope.site)?;
-        let warnings = virtualenv::create(&job.staging.join("local"), &interpreter, &wheels, &lock, &limits)?;
-        warnings.iter().for_each(|warning| job.report.warn(warning));
+        let made = virtualenv::create(&job.staging.join("local"), &interpreter, &wheels, &lock, &limits)?;
+        made.warnings.iter().for_each(|warning| job.report.warn(warning));
         Ok(())
     }
 }
