@@ -21,6 +21,8 @@ pub struct Interpreter {
     /// `cpython-311-x86_64-linux-gnu`: what compiled extensions are made for.
     pub abi: String,
     pub has_pip: bool,
+    /// The index that its pip asks where nobody names one.
+    pub(super) default_index: Option<String>,
     /// `x86_64`
     machine: String,
     /// `[2, 36]`; `None` where the C library is not glibc.
@@ -34,6 +36,11 @@ import importlib.util, json, os, platform, sys, sysconfig
 info = sys.implementation.version
 implementation = '%d.%d.%d' % info[:3] + ('' if info.releaselevel == 'final' else info.releaselevel[0] + str(info.serial))
 libc, libc_version = platform.libc_ver()
+try:
+    from pip._internal.models.index import PyPI
+    default_index = PyPI.simple_url
+except Exception:
+    default_index = None
 base = getattr(sys, '_base_executable', None) or sys.executable
 print(json.dumps({
     'executable': base,
@@ -43,6 +50,7 @@ print(json.dumps({
     'machine': platform.machine(),
     'glibc': [int(part) for part in libc_version.split('.')[:2]] if libc == 'glibc' else None,
     'has_pip': importlib.util.find_spec('pip') is not None,
+    'default_index': default_index,
     'markers': {
         'implementation_name': sys.implementation.name,
         'implementation_version': implementation,
@@ -64,7 +72,7 @@ impl Interpreter {
     pub fn find(tools: &Tools<'_>) -> Result<Interpreter> {
         let path = tools.find("python3").ok_or_else(|| tools::missing("python3"))?;
         let answer =
-            tools.ask(&path, "interpreter-3", &tools.program(&path).arguments(["-I", "-c", QUESTION]))?;
+            tools.ask(&path, "interpreter-4", &tools.program(&path).arguments(["-I", "-c", QUESTION]))?;
         serde_json::from_str(&answer).map_err(|error| {
             Error::machine(format!("`{}` did not say what it is: {error}", path.display()))
                 .hint("check that this `python3` is a working Python 3 interpreter")
@@ -197,6 +205,7 @@ impl Interpreter {
             short_version: "3.11".into(),
             abi: "cpython-311-x86_64-linux-gnu".into(),
             has_pip: false,
+            default_index: None,
             machine: "x86_64".into(),
             glibc: Some((2, 36)),
             markers: markers(),

@@ -17,6 +17,8 @@ mod interpreter;
 mod local;
 mod lock;
 mod needs;
+mod offers;
+mod other_files;
 mod pip;
 mod plan;
 pub mod pylock;

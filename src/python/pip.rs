@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::freeze::Question;
+use super::other_files;
 use super::pylock::{Directory, File, Package, Vcs};
 use super::resolver::{Resolver, failure};
 use super::sources::{Sources, moved};
@@ -70,12 +71,12 @@ pub(super) fn resolve(
         Error::machine(format!("pip's report cannot be read: {error}")).hint("update pip to 22.2 or later")
     })?;
     let mut packages: Vec<Package> = report.install.into_iter().map(Item::package).collect();
-    add_other_files(resolver, question, &mut packages, log)?;
+    other_files::add(resolver, question, &mut packages, log)?;
     Ok(packages)
 }
 
 /// The option lines for pip. Hashes are compared by us, with uv as with pip.
-fn file_options(resolver: &Resolver<'_>, question: &Question<'_>) -> Vec<String> {
+pub(super) fn file_options(resolver: &Resolver<'_>, question: &Question<'_>) -> Vec<String> {
     let mut options = moved(question.options, &resolver.directory);
     options.retain(|line| !line.starts_with("--require-hashes"));
     options
@@ -143,7 +144,7 @@ pub(super) fn wheels(
     Err(unless_offline(error, resolver).hint_if_none(hint))
 }
 
-fn write_lines(path: &Path, lines: &[String]) -> Result<()> {
+pub(super) fn write_lines(path: &Path, lines: &[String]) -> Result<()> {
     fs::write_atomic(path, (lines.join("\n") + "\n").as_bytes())
 }
 
@@ -168,7 +169,7 @@ fn unless_offline(error: Error, resolver: &Resolver<'_>) -> Error {
 }
 
 /// No questions, no progress bars, no word about newer versions of pip.
-fn calm(resolver: &Resolver<'_>, sources: &Sources) -> Result<Program> {
+pub(super) fn calm(resolver: &Resolver<'_>, sources: &Sources) -> Result<Program> {
     let mut program = resolver
         .pip(sources)?
         .set("PIP_NO_INPUT", "1")
@@ -276,105 +277,6 @@ impl Item {
         package
     }
 }
-
-/// pip and uv tell the files that they would take here; the lock names those for other machines as well, and the source.
-/// pip has no command for that, so its own modules are asked; where they do not answer, what is known has to do.
-pub(super) fn add_other_files(
-    resolver: &Resolver<'_>,
-    question: &Question<'_>,
-    packages: &mut [Package],
-    log: &mut Log,
-) -> Result<()> {
-    let pins: Vec<String> = packages
-        .iter()
-        .filter(|package| {
-            let is_everywhere = package
-                .wheels
-                .iter()
-                .any(|file| file.file_name().is_some_and(|name| name.ends_with("-none-any.whl")));
-            let has_files = package.sdist.is_some() || !package.wheels.is_empty();
-            has_files && !(is_everywhere && package.sdist.is_some())
-        })
-        .map(|package| format!("{}=={}", package.name, package.version.as_deref().unwrap_or_default()))
-        .collect();
-    if pins.is_empty() || !resolver.interpreter.has_pip {
-        return Ok(());
-    }
-    let options = question.staging.join("options.txt");
-    write_lines(&options, &file_options(resolver, question))?;
-    let mut program = calm(resolver, question.sources)?;
-    program.arguments = ["-c".into(), FILES.into(), options.into()].into();
-    let found = match program.arguments(&pins).ask() {
-        Ok(answer) => serde_json::from_str::<BTreeMap<String, Vec<File>>>(&answer).unwrap_or_default(),
-        Err(error) if crate::process::is_interrupted() => return Err(error),
-        Err(error) => {
-            log.line(&format!("the files for other machines are not known: {error}"))?;
-            return Ok(());
-        }
-    };
-    for package in packages {
-        let Some(files) = found.get(&package.name) else { continue };
-        let mut other = Package { version: package.version.clone(), ..Package::default() };
-        for file in files.iter().filter(|file| !file.hashes.is_empty()) {
-            match file.file_name() {
-                Some(name) if name.ends_with(".whl") => other.wheels.push(file.clone()),
-                Some(_) => other.sdist = other.sdist.or_else(|| Some(file.clone())),
-                None => {}
-            }
-        }
-        package.keep_known(&other);
-    }
-    Ok(())
-}
-
-/// Prints the files of each pin: `{name: [{url, hashes}]}`.
-const FILES: &str = r#"
-import hashlib, json, sys
-from pip._internal.commands import create_command
-from pip._internal.index.collector import parse_links
-from pip._internal.req.req_file import parse_requirements
-from pip._vendor.packaging.utils import canonicalize_name, parse_sdist_filename, parse_wheel_filename
-from pip._vendor.packaging.version import Version
-command = create_command('download')
-options, _ = command.parse_args([])
-context = command.main_context()
-context.__enter__()
-session = command.get_default_session(options)
-finder = command._build_package_finder(options=options, session=session)
-list(parse_requirements(sys.argv[1], session, finder=finder, options=options))
-collector = finder._link_collector
-found = {}
-for pin in sys.argv[2:]:
-    name, _, version = pin.partition('==')
-    links = []
-    def page_links(link):
-        page = collector.fetch_response(link)
-        links.extend(parse_links(page) if page is not None else ())
-        return ()
-    sources = collector.collect_sources(project_name=name, candidates_from_page=page_links)
-    for source in (*sources.find_links, *sources.index_urls):
-        if source is not None:
-            list(source.page_candidates())
-            links.extend(source.file_links())
-    files = {}
-    for link in links:
-        try:
-            if link.filename.endswith('.whl'):
-                project, found_version = parse_wheel_filename(link.filename)[:2]
-            else:
-                project, found_version = parse_sdist_filename(link.filename)
-        except Exception:
-            continue
-        if project != canonicalize_name(name) or found_version != Version(version):
-            continue
-        hashes = {link.hash_name: link.hash} if link.hash else {}
-        if link.is_file and not hashes:
-            with open(link.file_path, 'rb') as file:
-                hashes = {'sha256': hashlib.sha256(file.read()).hexdigest()}
-        files.setdefault(link.filename, {'url': link.url_without_fragment, 'hashes': hashes})
-    found[name] = list(files.values())
-print(json.dumps(found))
-"#;
 
 /// The packages that pip names where it says why it cannot resolve.
 fn names_in_conflict(output: &str) -> BTreeSet<String> {

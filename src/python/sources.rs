@@ -136,6 +136,19 @@ impl Sources {
         all.filter(|link| link.contains("://")).map(String::as_str)
     }
 
+    /// The indexes to be asked, in pip's order; `None` where there is one and nobody says which.
+    pub(super) fn indexes<'a>(&'a self, default: Option<&'a str>) -> Option<Vec<&'a str>> {
+        if self.no_index {
+            return Some(Vec::new());
+        }
+        let first = self.index_url.as_deref().or(default)?;
+        Some([first].into_iter().chain(self.extra_index_urls.iter().map(String::as_str)).collect())
+    }
+
+    pub(super) fn has_pages_of_links(&self) -> bool {
+        self.find_links.iter().any(|link| link.contains("://"))
+    }
+
     pub(super) fn trusted_hosts(&self) -> impl Iterator<Item = &str> {
         self.trusted_hosts.iter().map(String::as_str)
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::freeze::Question;
-use super::pip;
+use super::other_files;
 use super::pylock::{self, Package, PyLock};
 use super::resolver::{Resolver, failure};
 use crate::error::{Error, Result};
@@ -59,7 +59,7 @@ pub(super) fn resolve(
             .hint_if_none("correct that requirement"));
     }
     let mut packages = read(&output)?;
-    pip::add_other_files(resolver, question, &mut packages, log)?;
+    other_files::add(resolver, question, &mut packages, log)?;
     Ok(packages)
 }
 

@@ -61,6 +61,55 @@ fn is_by_us(request: &str) -> bool {
     request.split(' ').nth(1) == Some("mwp")
 }
 
+/// `alpha` for any machine, for another one, and as source.
+fn offered_for_others(sandbox: &Sandbox) -> PathBuf {
+    let directory = sandbox.path("index");
+    let file = wheel(&directory, "alpha", "1.0", "alpha", &[]);
+    for other in ["alpha-1.0-cp39-cp39-win_amd64.whl", "alpha-1.0.0.tar.gz", "alpha-1.0.1.tar.gz"] {
+        fs::copy(&file, directory.join(other)).unwrap();
+    }
+    directory
+}
+
+#[test]
+fn an_index_tells_the_files_for_other_machines_with_and_without_pip() {
+    let [json, html] = ["json", "plain"].map(|behaviour| {
+        let sandbox = Sandbox::new();
+        let index = Index::start(&offered_for_others(&sandbox), behaviour, None);
+        // The newer one is source alone, which pip could build.
+        sandbox.python_plugin("p", &format!("{}alpha==1.0\n", index.option()));
+        run(&sandbox, &["lock", "-C", "p"]).succeeded();
+        let lock = sandbox.read(FILES);
+        for file in [
+            "/files/alpha-1.0-py3-none-any.whl",
+            "/files/alpha-1.0-cp39-cp39-win_amd64.whl",
+            "/files/alpha-1.0.0.tar.gz",
+        ] {
+            assert!(lock.contains(file), "{file} {lock}");
+        }
+        assert!(!lock.contains("1.0.1"), "{lock}");
+        let asked = index.all_requests();
+        assert!(asked.lines().any(|line| line.starts_with("/simple/alpha/ mwp ")), "{asked}");
+        // What it was made from names the index.
+        let packages = lock.split("[tool.mwp]").next().unwrap();
+        packages.replace(&index.port.to_string(), "PORT")
+    });
+    assert_eq!(json, html);
+}
+
+#[test]
+fn an_index_is_asked_with_its_password_which_stands_in_no_lock() {
+    let sandbox = Sandbox::new();
+    let index = Index::start(&offered_for_others(&sandbox), "json", None);
+    sandbox.python_plugin("p", "alpha==1.0\n");
+    let address = format!("http://me:secret@127.0.0.1:{}/simple", index.port);
+    Done::of(mwp(&sandbox, &["lock", "-C", "p"]).env("PIP_INDEX_URL", address)).succeeded();
+    let asked = index.all_requests();
+    assert!(asked.contains("/simple/alpha/ mwp Basic bWU6c2VjcmV0"), "{asked}");
+    let lock = sandbox.read(FILES);
+    assert!(lock.contains("win_amd64") && !lock.contains("secret"), "{lock}");
+}
+
 #[test]
 fn files_are_fetched_side_by_side() {
     let sandbox = Sandbox::new();

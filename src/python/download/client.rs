@@ -2,14 +2,16 @@
 //! do as pip does it, it says, and pip is asked.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use ureq::http::{StatusCode, header};
+use flate2::read::GzDecoder;
+use ureq::http::header::HeaderName;
+use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
-use ureq::{Agent, BodyReader, Proxy, Timeout};
+use ureq::{Agent, Body, BodyReader, Proxy, Timeout};
 use url::Url;
 
 use super::super::sources::{Sources, machine_options};
@@ -33,6 +35,17 @@ pub(in crate::python) struct Client {
     trusted_hosts: Vec<String>,
     /// One for each proxy, with and without a look at certificates: connections are kept and used again.
     agents: Mutex<BTreeMap<(Option<String>, bool), Agent>>,
+}
+
+/// What was asked for by its media type.
+pub(in crate::python) enum Document {
+    Found {
+        /// Where it was in the end, without a password.
+        address: Url,
+        content: Vec<u8>,
+    },
+    /// There is no such thing.
+    Absent,
 }
 
 /// Why a file could not be had.
@@ -68,20 +81,62 @@ impl Client {
 
     /// The content of a file, as it comes.
     pub(super) fn get(&self, address: &Url) -> Result<BodyReader<'static>, Trouble> {
+        match self.ask(address, &[])? {
+            (_, answer) if answer.status() == StatusCode::OK => Ok(answer.into_body().into_reader()),
+            (_, answer) => Err(Trouble::answered(answer.status())),
+        }
+    }
+
+    /// What is at an address, of this media type and not longer than `most` bytes; an error says why it could not be had.
+    pub(in crate::python) fn document(
+        &self,
+        address: &Url,
+        media_type: &str,
+        most: u64,
+    ) -> Result<Document, String> {
+        let headers = [(header::ACCEPT, media_type), (header::ACCEPT_ENCODING, "gzip")];
+        let (address, answer) = self.ask(address, &headers).map_err(|trouble| trouble.reason)?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(Document::Absent),
+            status => return Err(Trouble::answered(status).reason),
+        }
+        let value = |name| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let found = value(header::CONTENT_TYPE).unwrap_or_default();
+        if found.split(';').next().map(str::trim) != Some(media_type) {
+            return Err(format!("the server answered with `{}`", text::visible(found)));
+        }
+        let encoding = value(header::CONTENT_ENCODING).unwrap_or("identity").to_owned();
+        let body = answer.into_body().into_reader();
+        let mut unpacked: Box<dyn Read> = match encoding.as_str() {
+            "identity" => Box::new(body),
+            "gzip" => Box::new(GzDecoder::new(body)),
+            other => return Err(format!("the answer is encoded with `{}`", text::visible(other))),
+        };
+        let mut content = Vec::new();
+        let read = unpacked.by_ref().take(most.saturating_add(1)).read_to_end(&mut content);
+        read.map_err(|error| Trouble::broken(&error).reason)?;
+        if content.len() as u64 > most {
+            return Err(format!("it is longer than {most} bytes"));
+        }
+        Ok(Document::Found { address: without_password(&address), content })
+    }
+
+    /// Asks, follows redirections, and tells where it was answered.
+    fn ask(&self, address: &Url, headers: &[(HeaderName, &str)]) -> Result<(Url, Response<Body>), Trouble> {
         let mut address = address.clone();
         for _ in 0..=REDIRECTS {
             let mut request = self.agent(&address)?.get(without_password(&address).as_str());
+            for (name, value) in headers {
+                request = request.header(name, *value);
+            }
             // Passwords are chosen for each address anew: none follows to another server.
             if let Some(value) = self.credentials.for_address(&address) {
                 request = request.header(header::AUTHORIZATION, value);
             }
             let answer = request.call().map_err(|error| Trouble::of(&error))?;
-            let status = answer.status();
-            if status == StatusCode::OK {
-                return Ok(answer.into_body().into_reader());
-            }
-            if !status.is_redirection() {
-                return Err(Trouble::answered(status));
+            if !answer.status().is_redirection() {
+                return Ok((address, answer));
             }
             let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
             address = location

@@ -1,4 +1,4 @@
-//! Fetches files of known content, several at the same time. A file is there under its name when its hash has been
+//! Asks servers, several at the same time: for files of known content, and for what indexes say. A file is there under its name when its hash has been
 //! compared, or not at all.
 
 mod client;
@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use url::Url;
 
-pub(super) use self::client::Client;
+pub(super) use self::client::{Client, Document};
 use self::client::{Trouble, without_password};
 use crate::digest::{Digest, Hasher};
 use crate::error::{At, Error, Result};
@@ -69,20 +69,48 @@ pub(super) fn fetch(
 ) -> Result<()> {
     // The longest take longest: they are not to come last.
     files.sort_by_key(|file| std::cmp::Reverse(file.size));
-    let (sender, outcomes) = channel();
-    let work = Arc::new(Work {
-        client,
-        files,
-        into: into.to_owned(),
-        next: AtomicUsize::new(0),
-        is_over: AtomicBool::new(false),
-        lost: Mutex::default(),
-    });
-    let over = Over(&work.is_over);
-    for _ in 0..CONNECTIONS.min(work.files.len()) {
-        let (work, sender) = (Arc::clone(&work), sender.clone());
+    let work = Work { client, into: into.to_owned(), lost: Mutex::default() };
+    let get = move |file: &Remote, is_over: &AtomicBool| work.get(file, is_over);
+    side_by_side(files, get, |file, got| {
+        let outcome = match got? {
+            Got::File(file) => file.commit_without_sync().map(|()| Outcome::Fetched)?,
+            Got::Not(outcome) => outcome,
+        };
+        on_outcome(file, outcome)
+    })
+}
+
+/// Does the work, which asks servers, for several items at the same time; `on_result` is told of each, once at most. Ends
+/// at its first error; then, or when it is interrupted, the work is told that it is over.
+pub(super) fn side_by_side<T: Send + Sync + 'static, R: Send + 'static>(
+    items: Vec<T>,
+    work: impl Fn(&T, &AtomicBool) -> R + Send + Sync + 'static,
+    mut on_result: impl FnMut(&T, R) -> Result<()>,
+) -> Result<()> {
+    struct Shared<T, W> {
+        items: Vec<T>,
+        work: W,
+        next: AtomicUsize,
+        is_over: AtomicBool,
+    }
+    let (sender, results) = channel();
+    let shared = Arc::new(Shared { items, work, next: AtomicUsize::new(0), is_over: AtomicBool::new(false) });
+    let over = Over(&shared.is_over);
+    for _ in 0..CONNECTIONS.min(shared.items.len()) {
+        let (shared, sender) = (Arc::clone(&shared), sender.clone());
+        let run = move || {
+            loop {
+                let number = shared.next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = shared.items.get(number) else { return };
+                if shared.is_over.load(Ordering::Relaxed)
+                    || sender.send((number, (shared.work)(item, &shared.is_over))).is_err()
+                {
+                    return;
+                }
+            }
+        };
         // Nobody waits for these threads: one that hangs in a connection holds up no ^C.
-        if threads::start("fetching files", move || work.run(&sender)).is_err() {
+        if threads::start("asking servers", run).is_err() {
             break;
         }
     }
@@ -91,14 +119,8 @@ pub(super) fn fetch(
         if is_interrupted() {
             return Err(Error::interrupted());
         }
-        match outcomes.recv_timeout(Duration::from_millis(50)) {
-            Ok((number, outcome)) => {
-                let outcome = match outcome? {
-                    Got::File(file) => file.commit_without_sync().map(|()| Outcome::Fetched)?,
-                    Got::Not(outcome) => outcome,
-                };
-                on_outcome(&work.files[number], outcome)?;
-            }
+        match results.recv_timeout(Duration::from_millis(50)) {
+            Ok((number, result)) => on_result(&shared.items[number], result)?,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -125,33 +147,20 @@ enum Got {
 /// Shared by the threads.
 struct Work {
     client: Client,
-    files: Vec<Remote>,
     into: PathBuf,
-    next: AtomicUsize,
-    is_over: AtomicBool,
     /// Servers that cannot be asked.
     lost: Mutex<BTreeSet<String>>,
 }
 
 impl Work {
-    fn run(&self, outcomes: &Sender<(usize, Result<Got>)>) {
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            let Some(file) = self.files.get(number) else { return };
-            if self.is_over.load(Ordering::Relaxed) || outcomes.send((number, self.get(file))).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn get(&self, file: &Remote) -> Result<Got> {
+    fn get(&self, file: &Remote, is_over: &AtomicBool) -> Result<Got> {
         let mut pause = PAUSE;
         let mut tries = 0;
         loop {
             if self.lost().contains(&file.address.origin().ascii_serialization()) {
                 return Ok(Got::Not(Outcome::Left("its server cannot be asked".to_owned())));
             }
-            match self.try_once(file)? {
+            match self.try_once(file, is_over)? {
                 Ok(got) => return Ok(got),
                 Err(trouble) if trouble.is_passing && tries < self.client.retries => {
                     std::thread::sleep(pause);
@@ -173,7 +182,7 @@ impl Work {
     }
 
     /// The outer error is the disk's.
-    fn try_once(&self, file: &Remote) -> Result<Result<Got, Trouble>> {
+    fn try_once(&self, file: &Remote, is_over: &AtomicBool) -> Result<Result<Got, Trouble>> {
         let target = self.into.join(&file.name);
         let most = file.size.unwrap_or(MOST);
         let mut content = match self.client.get(&file.address) {
@@ -184,7 +193,7 @@ impl Work {
         let (mut hasher, mut length) = (Hasher::new(), 0);
         let mut buffer = vec![0; 128 * 1024];
         loop {
-            if is_interrupted() || self.is_over.load(Ordering::Relaxed) {
+            if is_interrupted() || is_over.load(Ordering::Relaxed) {
                 return Err(Error::interrupted());
             }
             let read = match content.read(&mut buffer) {

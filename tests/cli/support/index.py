@@ -3,7 +3,7 @@
 Prints its port. It behaves that way once there is a file DIRECTORY/begun; until then it just answers. Of each request it writes a line to DIRECTORY/requests: path, who asks, what is authorised. It ends with
 its standard input.
 """
-import hashlib, os, socket, ssl, sys, threading
+import gzip, hashlib, json, os, socket, ssl, sys, threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 directory, behaviour = sys.argv[1], sys.argv[2].split('=')
@@ -26,21 +26,29 @@ class Index(BaseHTTPRequestHandler):
         with open(os.path.join(directory, 'requests'), 'a') as log:
             log.write(f'{path} {agent} {authorization}\n')
         if path.startswith('/simple/'):
-            self.answer(200, self.page(path.split('/')[2]))
+            self.project(path.split('/')[2])
         elif not path.startswith('/files/'):
             self.answer(404, b'')
         else:
             with open(os.path.join(directory, path.split('/')[2]), 'rb') as file:
                 self.file(path, agent, authorization, file.read())
 
-    def page(self, name):
-        links = []
+    def project(self, name):
+        digests = {}
         for file in sorted(os.listdir(directory)):
             if file.startswith(name + '-'):
                 with open(os.path.join(directory, file), 'rb') as content:
-                    digest = hashlib.sha256(content.read()).hexdigest()
-                links.append(f'<a href="/files/{file}#sha256={digest}">{file}</a>')
-        return '\n'.join(links).encode()
+                    digests[file] = hashlib.sha256(content.read()).hexdigest()
+        form = 'application/vnd.pypi.simple.v1+json'
+        if behaviour[0] == 'json' and form in self.headers.get('Accept', ''):
+            files = [{'filename': file, 'url': f'../../files/{file}', 'hashes': {'sha256': digest}}
+                     for file, digest in digests.items()]
+            page = json.dumps({'meta': {'api-version': '1.0'}, 'name': name, 'files': files}).encode()
+            if 'gzip' in self.headers.get('Accept-Encoding', ''):
+                return self.answer(200, gzip.compress(page), [('Content-Type', form), ('Content-Encoding', 'gzip')])
+            return self.answer(200, page, [('Content-Type', form)])
+        links = [f'<a href="/files/{file}#sha256={digest}">{file}</a>' for file, digest in digests.items()]
+        self.answer(200, '\n'.join(links).encode(), [('Content-Type', 'text/html')])
 
     def file(self, path, agent, authorization, content):
         kind, *words = behaviour if os.path.exists(os.path.join(directory, 'begun')) else ['plain']
@@ -67,7 +75,7 @@ class Index(BaseHTTPRequestHandler):
 
     def answer(self, status, content, headers=()):
         self.send_response(status)
-        for name, value in (('Content-Type', 'text/html'), ('Cache-Control', 'no-store'), *headers):
+        for name, value in (('Cache-Control', 'no-store'), *headers):
             self.send_header(name, value)
         self.send_header('Content-Length', str(len(content)))
         self.end_headers()
