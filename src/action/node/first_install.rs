@@ -4,6 +4,8 @@
 //! install, in its staging directory, and leaves the tree as a by-product to the task of node_modules. That one takes
 //! it where it would have installed the same: the lock is still the one that came with it, and so is all else that
 //! the package manager goes by. Else it installs from the lock, as it does with one that was there.
+//!
+//! npm makes the same tree both ways. pnpm does not: its first installation links other programs than one from the lock.
 
 use std::path::{Path, PathBuf};
 
