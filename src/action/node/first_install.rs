@@ -22,20 +22,21 @@ const BASIS: &str = ".mwp-basis";
 /// Makes the lock and the tree in `dir`. `false` where the lock is to be made alone: there is one to mend, the task that
 /// installs is not part of this build, or an install script failed, which is for that task to tell.
 pub(super) fn make(manager: &dyn Manager, job: &mut Job<'_>, dir: &Path) -> Result<bool> {
-    let is_first = !fs::exists(&dir.join(manager.lock_file(job.scope.dir)))
-        && job.dependents.contains(&manager.modules_action())
-        && !is_in_place(job, dir)?;
+    let lock = dir.join(manager.lock_file(job.scope.dir));
+    let is_first =
+        !fs::exists(&lock) && job.dependents.contains(&manager.modules_action()) && !is_in_place(job, dir)?;
     let Some(arguments) = manager.first_install_arguments(job).filter(|_| is_first) else {
         return Ok(false);
     };
     fs::write_atomic(&dir.join(BASIS), basis(manager, &job.scope, dir)?.bytes())?;
     let finished = job.run(&program(manager, job, dir)?.arguments(arguments))?;
-    if finished.succeeded() {
-        return Ok(fs::exists(&dir.join(manager.lock_file(job.scope.dir))));
+    if finished.succeeded() && fs::exists(&lock) {
+        return Ok(true);
     }
-    if !finished.output.to_ascii_lowercase().contains("command failed") {
+    if !finished.succeeded() && !finished.output.to_ascii_lowercase().contains("command failed") {
         return Err(failure(manager.name(), "lock the dependencies", &finished));
     }
+    // What is installed would steer what is locked.
     fs::remove_tree(&dir.join("node_modules"))?;
     Ok(false)
 }
