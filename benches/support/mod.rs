@@ -88,6 +88,12 @@ pub fn compare(what: &str, ours: &[Duration], peer: &str, theirs: &[Duration], b
     ratio <= bar
 }
 
+/// As [`compare`], of a peer that is there to be seen beside: nothing is promised.
+pub fn beside(what: &str, ours: &[Duration], peer: &str, theirs: &[Duration]) {
+    let ratio = middle(ours).as_secs_f64() / middle(theirs).as_secs_f64();
+    println!("| {what} | {} | `{peer}`, {} | {ratio:.2} |", shown(ours), shown(theirs));
+}
+
 pub fn middle(times: &[Duration]) -> Duration {
     let mut times = times.to_vec();
     times.sort();

@@ -141,10 +141,29 @@ pub fn uv() -> PathBuf {
     dir.join("bin")
 }
 
+/// The pnpm that benches install and that their package.json asks for: another one would fetch it.
+pub const PNPM: &str = "pnpm@10.34.9";
+
+/// A directory for PATH that holds pnpm and nothing else; from npm, once.
+pub fn pnpm() -> PathBuf {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/bench-trees").join(PNPM);
+    let bin = dir.join("node_modules/.bin");
+    if !bin.join("pnpm").exists() {
+        fs::create_dir_all(&dir).unwrap();
+        run(npm().args(["--silent", "--prefix", ".", PNPM]).current_dir(&dir));
+    }
+    bin
+}
+
 /// The command finds uv.
-pub fn with_uv(mut command: Command) -> Command {
+pub fn with_uv(command: Command) -> Command {
+    with_programs(uv(), command)
+}
+
+/// The command finds the programs of `dir` first.
+pub fn with_programs(dir: PathBuf, mut command: Command) -> Command {
     let old = std::env::var_os("PATH").unwrap();
-    let dirs = std::iter::once(uv()).chain(std::env::split_paths(&old));
+    let dirs = std::iter::once(dir).chain(std::env::split_paths(&old));
     command.env("PATH", std::env::join_paths(dirs).unwrap());
     command
 }

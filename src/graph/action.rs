@@ -167,6 +167,11 @@ pub struct Job<'a> {
     pub scope: Scope<'a>,
     /// Empty; outputs are made below it under their own names.
     pub staging: &'a Path,
+    /// Where it leaves what came into being beside its outputs, for tasks that depend on it; gone after the build, and
+    /// not there until somebody makes it.
+    pub by_products: &'a Path,
+    /// The actions of the tasks of this build that depend on it.
+    pub dependents: Vec<&'a str>,
     pub store: &'a Store,
     /// No network.
     pub offline: bool,

@@ -131,6 +131,8 @@ fn run(project: &Project<'_>, task: &Task, stale: &Stale, log: Log) -> Result<Ma
     let mut job = Job {
         scope: project.scope(),
         staging: staging.path(),
+        by_products: &project.by_products(),
+        dependents: project.plan.dependents(task).map(|dependent| dependent.action.name()).collect(),
         store: project.store,
         offline: project.mode.offline,
         upgrade: &upgrade,

@@ -119,6 +119,11 @@ impl Plan {
         all
     }
 
+    /// The tasks that depend on its outputs.
+    pub(super) fn dependents(&self, task: &Task) -> impl Iterator<Item = &Task> {
+        self.tasks.iter().filter(|other| other.dependencies.contains(&task.name))
+    }
+
     /// Whether a recipe of the plugin states the task, for this target or another one.
     pub fn is_stated(&self, task: &str) -> bool {
         self.stated.contains(task)

@@ -122,6 +122,12 @@ impl<'a> Project<'a> {
         self.state_dir().join("tmp")
     }
 
+    /// Where tasks leave by-products for others of the same build; as work in progress, what a killed build left there
+    /// is thrown away.
+    pub(super) fn by_products(&self) -> PathBuf {
+        self.staging_parent().join("by-products")
+    }
+
     /// Makes the state directory, takes the lock on it and throws away what a killed run left.
     pub fn lock(&self) -> Result<Lock> {
         let lock = lock_directory(&self.dir, &mut |holder| {

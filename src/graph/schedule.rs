@@ -17,7 +17,7 @@ use super::project::Project;
 use super::status::{Built, TaskStatus};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use crate::fs::Instant;
+use crate::fs::{self, Instant};
 use crate::process;
 use crate::text;
 use crate::threads;
@@ -149,6 +149,8 @@ pub fn build(project: &Project<'_>, slots: &Slots) -> Result<Vec<TaskStatus>> {
             }
         }
     });
+    // What cannot be removed, the next build throws away.
+    let _ = fs::remove_tree(&project.by_products());
     if process::is_interrupted() {
         return Err(Error::interrupted());
     }

@@ -125,3 +125,90 @@ fn a_plugin_with_workspaces_is_installed_in_place() {
     let script = "console.log(require('lib'))";
     Done::of(node.args(["-e", script]).current_dir(sandbox.work().join("p"))).succeeded().prints("42");
 }
+
+/// Every run of npm, whose command is written down; the npm that runs is the real one.
+fn note_runs_of_npm(sandbox: &Sandbox) {
+    let real = std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .map(|dir| dir.join("npm"))
+        .find(|npm| npm.exists())
+        .unwrap();
+    let npm = format!(
+        "#!/bin/sh\ncase $1 in -*) ;; *) echo \"$1\" >> {} ;; esac\nexec {} \"$@\"\n",
+        sandbox.work().join("runs").display(),
+        real.display()
+    );
+    sandbox.write_executable("../bin/npm", &npm);
+}
+
+/// Name, mode, target and content of everything in node_modules.
+fn tree(sandbox: &Sandbox, plugin: &str) -> String {
+    let list = "find . -printf '%p %m %l\\n' | sort; find . -type f -exec sha256sum {} + | sort";
+    let mut find = Command::new("sh");
+    find.args(["-ec", list]).current_dir(sandbox.work().join(plugin).join("node_modules"));
+    Done::of(&mut find).succeeded().stdout
+}
+
+#[test]
+fn without_a_lock_one_run_of_npm_makes_it_and_what_it_says() {
+    let sandbox = Sandbox::new();
+    note_runs_of_npm(&sandbox);
+    // With an install script, a link in .bin and a package inside another one.
+    node_plugin(&sandbox, "{\"utf-8-validate\": \"6.0.5\", \"is-odd\": \"3.0.1\", \"is-number\": \"7.0.0\"}");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: + is-number 7.0.0").says("node_modules: done");
+    assert_eq!(sandbox.read("runs"), "install\n");
+    assert!(!sandbox.work().join("p/.mwp/tmp/by-products").exists());
+    sandbox.ok(["build", "--locked", "-C", "p"]).says("up to date");
+    // A clone, which has the lock and no cache, has the same.
+    let clone = ["build", "--locked", "-C", "q"];
+    fs::create_dir(sandbox.work().join("q")).unwrap();
+    for file in
+        [".layerapi2_label", ".plugin_format_version", "config.ini", "package.json", "package-lock.json"]
+    {
+        fs::copy(sandbox.work().join("p").join(file), sandbox.work().join("q").join(file)).unwrap();
+    }
+    Done::of(sandbox.mwp(clone).env("MWP_CACHE_DIR", sandbox.path("empty"))).succeeded();
+    assert_eq!(sandbox.read("runs"), "install\nci\n");
+    assert_eq!(tree(&sandbox, "p"), tree(&sandbox, "q"));
+}
+
+#[test]
+fn a_lock_or_setting_that_changed_since_it_was_made_is_installed_anew() {
+    for (edit, is_installed_anew) in [
+        ("true", false),
+        ("sed -i s/7.0.0/6.0.0/ package-lock.json", true),
+        ("echo install-strategy=nested > .npmrc", true),
+        ("echo omit=dev > \"$HOME/.npmrc\"", true),
+    ] {
+        let sandbox = Sandbox::new();
+        note_runs_of_npm(&sandbox);
+        node_plugin(&sandbox, "{\"is-number\": \"7.0.0\"}");
+        let edit = edit.replace('"', "\\\"");
+        sandbox.write(
+            "p/mwp.toml",
+            format!(
+                "[tasks.edit]\nalways = true\ncommand = [\"sh\", \"-c\", \"{edit}\"]\nafter = [\"node_lock\"]\nbefore = [\"node_modules\"]\n"
+            ),
+        );
+        Done::of(&mut sandbox.mwp(["build", "-C", "p"]));
+        let runs = if is_installed_anew { "install\nci\n" } else { "install\n" };
+        assert_eq!(sandbox.read("runs"), runs, "{edit}");
+    }
+}
+
+#[test]
+fn a_lock_that_is_made_alone_installs_nothing_and_runs_no_script() {
+    let sandbox = Sandbox::new();
+    note_runs_of_npm(&sandbox);
+    node_plugin(&sandbox, "{\"utf-8-validate\": \"6.0.5\"}");
+    // No script succeeds.
+    let failing =
+        |arguments: &[&str]| Done::of(sandbox.mwp(arguments).env("npm_config_script_shell", "false"));
+    failing(&["lock", "-C", "p"]).succeeded();
+    assert_eq!(sandbox.read("runs"), "install\n");
+    fs::remove_file(sandbox.work().join("p/package-lock.json")).unwrap();
+    // The lock stays where an install script fails.
+    failing(&["build", "-C", "p"]).exited(1).says("error: npm cannot install the dependencies: ");
+    assert!(sandbox.work().join("p/package-lock.json").exists());
+    assert!(!sandbox.work().join("p/node_modules").exists());
+    sandbox.ok(["build", "--locked", "-C", "p"]).never_says("node_lock: ");
+}

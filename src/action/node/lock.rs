@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::failure::failure;
+use super::first_install;
 use super::manager::{Manager, is_in_place, packages, program, reads, work_dir};
 use super::package::Package;
 use crate::error::{Error, Result};
@@ -69,7 +70,8 @@ impl Action for Lock {
         let dir = work_dir(self.0, job)?;
         let lock = dir.join(self.0.lock_file(job.scope.dir));
         let before = fs::read_optional(&lock)?;
-        let result = self.make(job, &dir, &lock);
+        let is_installed = first_install::make(self.0, job, &dir)?;
+        let result = if is_installed { Ok(()) } else { self.make(job, &dir, &lock) };
         if let (Err(_), Some(before)) = (&result, &before) {
             fs::write_atomic(&lock, before)?;
         }
@@ -79,7 +81,8 @@ impl Action for Lock {
         if is_in_place(job, &dir)? {
             return Ok(());
         }
-        fs::rename(&lock, &job.staging.join(self.0.lock_file(job.scope.dir)))
+        fs::copy_file(&lock, &job.staging.join(self.0.lock_file(job.scope.dir)))?;
+        if is_installed { first_install::leave(self.0, job, &dir) } else { Ok(()) }
     }
 }
 

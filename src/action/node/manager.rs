@@ -39,6 +39,12 @@ pub(in crate::action) trait Manager: fmt::Debug + Send + Sync {
     /// How it moves these packages of a lock to their newest versions, or those given as `NAME==VERSION`.
     fn upgrade_arguments(&self, job: &Job<'_>, packages: &[String]) -> Result<Vec<String>>;
 
+    /// How it makes a lock and installs what that says in one run, where it does so in less time than in two.
+    fn first_install_arguments(&self, job: &Job<'_>) -> Option<Vec<String>> {
+        let _ = job;
+        None
+    }
+
     /// How it installs what a lock says.
     fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>>;
 }
@@ -120,7 +126,7 @@ fn environment(scope: &Scope<'_>) -> Vec<String> {
 }
 
 /// What the user's and the machine's npmrc say, less credentials, which change no result.
-fn user_settings(scope: &Scope<'_>) -> Result<BTreeMap<String, Value>> {
+pub(super) fn user_settings(scope: &Scope<'_>) -> Result<BTreeMap<String, Value>> {
     let environment = &scope.site.environment;
     let named = |variable: &str| {
         environment

@@ -4,6 +4,7 @@
 //! actions, for whichever it is.
 
 mod failure;
+mod first_install;
 #[cfg(test)]
 mod fuzz;
 mod lock;

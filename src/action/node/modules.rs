@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::failure::failure;
+use super::first_install;
 use super::manager::{Manager, is_in_place, packages, program, reads, work_dir};
 use super::package::Package;
 use crate::error::{Error, Result};
@@ -70,10 +71,14 @@ impl Action for Modules {
 
     /// Installs in a directory of its own that is then put in place as a whole.
     fn run(&self, job: &mut Job<'_>) -> Result<()> {
-        let dir = work_dir(self.0, job)?;
-        let finished = job.run(&program(self.0, job, &dir)?.arguments(self.0.install_arguments(job)?))?;
-        if !finished.succeeded() {
-            return Err(failure(self.0.name(), "install the dependencies", &finished));
+        let mut dir = work_dir(self.0, job)?;
+        if let Some(left) = first_install::take(self.0, job, &dir)? {
+            dir = left;
+        } else {
+            let finished = job.run(&program(self.0, job, &dir)?.arguments(self.0.install_arguments(job)?))?;
+            if !finished.succeeded() {
+                return Err(failure(self.0.name(), "install the dependencies", &finished));
+            }
         }
         let made = dir.join("node_modules");
         if !fs::exists(&made) {

@@ -109,6 +109,11 @@ impl Manager for Npm {
         Ok(arguments)
     }
 
+    fn first_install_arguments(&self, job: &Job<'_>) -> Option<Vec<String>> {
+        // As making a lock does, whatever the settings say.
+        Some(quietly(job, &["install", "--package-lock"]))
+    }
+
     fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
         Ok(quietly(job, &["ci", "--prefer-offline"]))
     }
