@@ -47,6 +47,17 @@ pub(in crate::action) trait Manager: fmt::Debug + Send + Sync {
 
     /// How it installs what a lock says.
     fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>>;
+
+    /// Raised when it installs something else from the same facts.
+    fn install_version(&self) -> u32 {
+        1
+    }
+
+    /// Takes out of node_modules what is true in the directory alone in which it was made.
+    fn forget_place(&self, modules: &Path) -> Result<()> {
+        let _ = modules;
+        Ok(())
+    }
 }
 
 /// The plugin's own package and those of its workspaces; empty where it has none.
