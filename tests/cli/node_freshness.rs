@@ -203,6 +203,21 @@ fn the_package_manager_that_is_asked_for_is_taken_and_a_second_lock_is_told() {
 }
 
 #[test]
+fn a_later_yarn_makes_the_first_lock_and_one_without_the_old() {
+    let sandbox =
+        node_plugin("\"packageManager\": \"yarn@4.9.1\", \"dependencies\": {\"is-number\": \"^6.0.0\"}");
+    let run = |arguments: &[&str]| Done::of(&mut sandbox.mwp_with_node_tool("@yarnpkg/cli-dist", arguments));
+    run(&["build", "-C", "p"]).succeeded();
+    assert_eq!(version(&sandbox, "is-number"), "6.0.0");
+    run(&["lock", "--upgrade", "-C", "p"]).succeeded();
+    run(&["lock", "--check", "-C", "p"]).succeeded();
+    package(&sandbox, "\"dependencies\": {\"is-number\": \"9999.0.0\"}, \"packageManager\": \"yarn@4.9.1\"");
+    let lock = sandbox.read("p/yarn.lock");
+    run(&["build", "-C", "p"]).exited(1);
+    assert_eq!(sandbox.read("p/yarn.lock"), lock);
+}
+
+#[test]
 fn pnpm_and_yarn_notice_what_npm_does() {
     for (tool, lock) in
         [("pnpm@9", "pnpm-lock.yaml"), ("yarn@1", "yarn.lock"), ("@yarnpkg/cli-dist", "yarn.lock")]

@@ -33,6 +33,11 @@ pub(in crate::action) trait Manager: fmt::Debug + Send + Sync {
     /// The packages of a lock: name and version, `name@version` where a name is there more than once.
     fn locked(&self, lock: &str) -> BTreeMap<String, String>;
 
+    /// Leaves nothing locked, where the lock is to be made anew.
+    fn start_lock(&self, lock: &Path) -> Result<()> {
+        fs::remove_file(lock)
+    }
+
     /// How it makes a lock and nothing else.
     fn lock_arguments(&self, job: &Job<'_>) -> Result<Vec<String>>;
 
