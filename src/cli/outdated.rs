@@ -59,7 +59,9 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         }
     }
     if all.iter().any(|outdated| !outdated.changes.is_empty()) {
-        context.output.hint("`mwp lock --upgrade` takes them all, `mwp lock --upgrade-package NAME` one");
+        context
+            .output
+            .next_step("`mwp lock --upgrade` takes them all, `mwp lock --upgrade-package NAME` one");
     }
     Ok(())
 }
@@ -74,7 +76,7 @@ fn upgrade_in_copy(dir: &Path, common: &Common, context: &Context) -> Result<Vec
     let store = store(context);
     let mode = Mode { upgrade: Upgrade::Everything, ..Mode::default() };
     let mut quiet = common.clone();
-    quiet.quiet = true;
+    quiet.loudness.quiet = true;
     let watch = Watch::new(Progress::new(context.output, &quiet, false));
     let open = |dir: &Path| -> Result<Project<'_>> {
         let plan = recipe::plan(dir, Target::Build)?.up_to(|task| task.action.makes_lock());

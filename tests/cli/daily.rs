@@ -169,6 +169,41 @@ fn options_stand_before_the_command_and_directories_without_an_option() {
 }
 
 #[test]
+fn options_that_say_how_much_is_told_are_of_all_commands_before_and_behind() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("shop");
+    for words in [
+        &["-q", "list"][..],
+        &["list", "-q"],
+        &["-v", "list"],
+        &["-q", "cache", "info"],
+        &["cache", "info", "-q"],
+        &["-q", "-Cshop", "build"],
+        &["--directory=shop", "-q", "build"],
+        &["-q", "size", "shop"],
+        &["-q", "build", "-q", "-C", "shop"],
+        &["-qv", "check", "shop"],
+        &["--json", "list", "--json"],
+        &["--json=document", "check", "shop", "-v"],
+    ] {
+        sandbox.ok(words.iter().copied());
+    }
+    assert_eq!(sandbox.ok(["--json", "list", "--json"]).stdout, "[]\n");
+    let made = sandbox.ok(["-q", "new", "other", "--no-input"]);
+    assert_eq!(made.stderr, "");
+    sandbox.ok(["run", "-q", "-C", "shop", "printf", "%s", "-q"]).prints("-q");
+    for (words, error, hint) in [
+        (&["-C", "shop", "list"][..], "unexpected argument `-C`", "as `mwp build` does"),
+        (&["-C", "shop", "env"], "unexpected argument `-C`", "name the directory without it: mwp env"),
+        (&["--offline", "build"], "found `--offline` before `build`", "`mwp build --offline`"),
+        (&["-j", "2", "build"], "found `--jobs` before `build`", "`mwp build --jobs`"),
+    ] {
+        let done = sandbox.fails(2, words.iter().copied()).says(error).says(hint);
+        assert_eq!(done.stderr.lines().count(), 2, "{done:?}");
+    }
+}
+
+#[test]
 fn help_version_completions_and_man_are_there() {
     let sandbox = Sandbox::new();
     sandbox.ok(["help"]).prints("Usage: mwp");
