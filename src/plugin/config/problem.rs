@@ -24,6 +24,9 @@ pub struct ConfigProblem {
     pub suggestion: Option<String>,
     pub message: String,
     pub hint: Option<String>,
+    /// Whether another value counts in place of the one found, as upstream has it.
+    #[serde(skip)]
+    pub(crate) is_replaced: bool,
 }
 
 impl ConfigProblem {
@@ -51,6 +54,7 @@ impl ConfigProblem {
             suggestion: None,
             message,
             hint: None,
+            is_replaced: false,
         }
     }
 
@@ -78,6 +82,7 @@ impl ConfigProblem {
             suggestion: None,
             message,
             hint,
+            is_replaced: false,
         }
     }
 
@@ -95,6 +100,11 @@ impl ConfigProblem {
 
     pub(super) fn allowed(mut self, allowed: impl Into<String>) -> ConfigProblem {
         self.allowed = Some(allowed.into());
+        self
+    }
+
+    pub(super) fn replaced(mut self) -> ConfigProblem {
+        self.is_replaced = true;
         self
     }
 
