@@ -85,6 +85,24 @@ fn outdated_tells_what_an_upgrade_would_change_and_changes_nothing() {
 }
 
 #[test]
+fn outdated_names_the_plugins_files_and_a_log_that_is_there() {
+    let sandbox = Sandbox::new();
+    packaged(&sandbox);
+    at_shop(&sandbox, &["lock", "-q"]).succeeded();
+    let text = requirements(&sandbox) + "delta\n";
+    sandbox.write("shop/python3_virtualenv_sources/requirements-to-freeze.txt", text);
+    let done = at_shop(&sandbox, &["outdated", "--json"]).exited(1);
+    let failure: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    let log = failure["log"].as_str().unwrap();
+    assert!(fs::read_to_string(log).unwrap().contains("delta"), "{failure}");
+    let done = done.says(&format!("the output is kept in `{log}`"));
+    done.says("error: pip cannot resolve `python3_virtualenv_sources/requirements-to-freeze.txt`: ");
+    // What is kept goes with the next one.
+    at_shop(&sandbox, &["outdated"]).exited(1);
+    assert!(!std::path::Path::new(log).exists());
+}
+
+#[test]
 fn tests_are_those_that_the_plugin_names_or_those_that_are_usual() {
     let sandbox = Sandbox::new();
     sandbox.plugin("shop");
