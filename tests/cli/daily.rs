@@ -56,6 +56,29 @@ fn what_cannot_be_had_changes_nothing() {
 }
 
 #[test]
+fn the_next_build_goes_on_where_adding_or_removing_was_killed() {
+    let sandbox = Sandbox::new();
+    packaged(&sandbox);
+    at_shop(&sandbox, &["build", "-q"]).succeeded();
+    for (verb, is_wanted) in [("add", true), ("remove", false)] {
+        let mut child = sandbox.mwp([verb, "gamma", "-C", "shop"]).spawn().unwrap();
+        while requirements(&sandbox).contains("gamma") != is_wanted && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(requirements(&sandbox).contains("gamma"), is_wanted);
+        at_shop(&sandbox, &["build", "-q"]).succeeded();
+        let lock = sandbox.read("shop/python3_virtualenv_sources/requirements3.txt");
+        assert_eq!(lock.contains("gamma"), is_wanted, "{lock}");
+        at_shop(&sandbox, &["lock", "--check"]).succeeded();
+        let imported = at_shop(&sandbox, &["run", "python3", "-c", "import gamma"]);
+        assert_eq!(imported.code == Some(0), is_wanted, "{imported:?}");
+        at_shop(&sandbox, &["build"]).succeeded().says("up to date");
+    }
+}
+
+#[test]
 fn a_tree_goes_down_to_what_is_required_or_up_to_who_requires_it() {
     let sandbox = Sandbox::new();
     packaged(&sandbox);
