@@ -1,17 +1,19 @@
 //! Which members each frame of an archive held, written down beside the files that were made of them.
 //!
 //! A frame of the next version's archive that has the same bytes holds the same members: an update passes over it and takes
-//! them from the installed version, without decompressing anything. The list is trusted with nothing: its members are
-//! judged and compared with the new archive's manifest as if they came from there, their content too, and what is not
-//! as it has to be is read from the archive after all. A list that is damaged, or of another version, is no list.
+//! them from the installed version, without decompressing anything. Neither the list nor the mark by which a frame is known
+//! again is trusted: the members are judged and compared with the new archive's manifest as if they came from there, their
+//! content too, and what is not as it has to be is read from the archive after all. Only the times of files, which no
+//! manifest has, are as the list says and the installed files have them. A list that is damaged, or of another version, is
+//! no list.
 
 use std::collections::HashMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::frames::Mark;
 use super::members::{Member, Type};
-use crate::digest::Digest;
 use crate::fs;
 
 /// In the directory of an installed plugin.
@@ -30,13 +32,13 @@ const LEVEL: i32 = 1;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Run {
     pub(super) members: Vec<Member>,
-    /// The digests of the frames after the first.
-    pub(super) further: Vec<Digest>,
+    /// The marks of the frames after the first.
+    pub(super) further: Vec<Mark>,
 }
 
-/// Runs of frames, by the digest of the first frame as it is compressed.
+/// Runs of frames, by the mark of the first frame.
 #[derive(Debug, Default)]
-pub(super) struct FrameList(HashMap<Digest, Run>);
+pub(super) struct FrameList(HashMap<Mark, Run>);
 
 impl FrameList {
     /// Of the plugin that is installed at `home`; empty where there is none that counts.
@@ -47,13 +49,13 @@ impl FrameList {
             let mut content = Vec::new();
             let mut most = std::io::Read::take(&mut unpacked, MOST as u64);
             std::io::Read::read_to_end(&mut most, &mut content).ok()?;
-            let (version, frames): (u32, Vec<(Digest, Run)>) = postcard::from_bytes(&content).ok()?;
-            (version == VERSION).then(|| FrameList(frames.into_iter().collect()))
+            let (version, runs): (u32, Vec<(Mark, Run)>) = postcard::from_bytes(&content).ok()?;
+            (version == VERSION).then(|| FrameList(runs.into_iter().collect()))
         };
         read().unwrap_or_default()
     }
 
-    pub(super) fn get(&self, frame: &Digest) -> Option<&Run> {
+    pub(super) fn get(&self, frame: &Mark) -> Option<&Run> {
         self.0.get(frame)
     }
 
@@ -61,7 +63,7 @@ impl FrameList {
     pub(super) fn frames<'a>(
         &'a self,
         is_wanted: impl Fn(&Member) -> bool + 'a,
-    ) -> impl Iterator<Item = Digest> + 'a {
+    ) -> impl Iterator<Item = Mark> + 'a {
         let wanted = self.0.iter().filter(move |(_, run)| run.members.iter().all(&is_wanted));
         wanted.flat_map(|(first, run)| std::iter::once(first).chain(&run.further)).copied()
     }
@@ -70,7 +72,7 @@ impl FrameList {
 /// The list in the making.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
-    runs: Vec<(Digest, Run)>,
+    runs: Vec<(Mark, Run)>,
     open: Option<Open>,
 }
 
@@ -84,17 +86,17 @@ struct Open {
 }
 
 #[derive(Serialize)]
-struct Written<'a>(u32, &'a [(Digest, Run)]);
+struct Written<'a>(u32, &'a [(Mark, Run)]);
 
 impl Recorder {
-    /// The next member is the first of the frame with this number; `digests` are those of all frames up to it.
-    pub(super) fn begin(&mut self, number: usize, digests: &[Digest]) {
-        let digest = |number: usize| digests.get(number).copied();
+    /// The next member is the first of the frame with this number; `marks` are those of all frames up to it.
+    pub(super) fn begin(&mut self, number: usize, marks: &[Mark]) {
+        let mark = |number: usize| marks.get(number).copied();
         if let Some(open) = self.open.take()
             && open.is_plain
-            && let Some(first) = digest(open.number)
+            && let Some(first) = mark(open.number)
         {
-            let further = (open.number + 1..number).filter_map(digest).collect();
+            let further = (open.number + 1..number).filter_map(mark).collect();
             self.runs.push((first, Run { members: open.members, further }));
         }
         self.open = Some(Open { number, members: Vec::new(), is_plain: true });
@@ -138,16 +140,16 @@ mod tests {
     }
 
     fn recorded() -> Vec<u8> {
-        let digests: Vec<Digest> = (0..7_u8).map(|number| Digest::of(&[number])).collect();
+        let marks: Vec<Mark> = (0..7).map(Mark::stand_in).collect();
         let mut recorder = Recorder::default();
-        recorder.begin(2, &digests[..3]);
+        recorder.begin(2, &marks[..3]);
         recorder.add(&member("a", Type::File));
         recorder.add(&member("b", Type::Link { target: b"a".to_vec() }));
-        recorder.begin(3, &digests[..4]);
+        recorder.begin(3, &marks[..4]);
         recorder.add(&member("large", Type::File));
-        recorder.begin(5, &digests[..6]);
+        recorder.begin(5, &marks[..6]);
         recorder.add(&member("hard", Type::HardLink { target: b"a".to_vec() }));
-        recorder.begin(6, &digests);
+        recorder.begin(6, &marks);
         recorder.finish().unwrap()
     }
 
@@ -156,7 +158,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         fs::write_atomic(&home.path().join(FILE), &recorded()).unwrap();
         let list = FrameList::read(home.path());
-        let found = |number: u8| list.get(&Digest::of(&[number]));
+        let found = |number| list.get(&Mark::stand_in(number));
         assert_eq!(found(2).map(|run| (run.members.len(), run.further.len())), Some((2, 0)));
         assert_eq!(found(3).map(|run| (run.members.len(), run.further.len())), Some((1, 1)));
         assert!([0, 1, 4, 5, 6].into_iter().all(|number| found(number).is_none()));
@@ -175,7 +177,7 @@ mod tests {
             for content in [&damaged, &whole[..at]] {
                 fs::write_atomic(&home.path().join(FILE), content).unwrap();
                 let list = FrameList::read(home.path());
-                let is_same = list.get(&Digest::of(&[2])).is_some_and(|run| run.members[0].path == b"a");
+                let is_same = list.get(&Mark::stand_in(2)).is_some_and(|run| run.members[0].path == b"a");
                 assert!(list.0.is_empty() || is_same, "{at}");
             }
         }

@@ -9,9 +9,9 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use zstd::bulk::Decompressor;
 
-use crate::digest::Digest;
 use crate::threads;
 
 /// The largest frame that is decompressed in memory.
@@ -29,6 +29,27 @@ struct Outline {
     size: usize,
 }
 
+/// Tells frames from each other by their bytes, though not from those that somebody made to be mistaken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Mark {
+    crc32: u32,
+    compressed: usize,
+    size: usize,
+}
+
+impl Mark {
+    fn of(outline: Outline, compressed: &[u8]) -> Mark {
+        let Outline { compressed: length, size, .. } = outline;
+        Mark { crc32: crc32fast::hash(compressed), compressed: length, size }
+    }
+
+    /// Of the frame with this number, in tests.
+    #[cfg(test)]
+    pub(super) fn stand_in(number: u32) -> Mark {
+        Mark { crc32: number, compressed: 1, size: 1 }
+    }
+}
+
 /// The stream that the frames add up to.
 pub(super) struct Frames {
     shared: Arc<Shared>,
@@ -38,7 +59,7 @@ pub(super) struct Frames {
     current: Vec<u8>,
     position: usize,
     /// Of the frames that were taken, where they are wanted.
-    digests: Vec<Digest>,
+    marks: Vec<Mark>,
     /// The frame taken last was not decompressed.
     is_packed: bool,
 }
@@ -59,8 +80,8 @@ pub(super) enum Position {
 struct Shared {
     file: File,
     outlines: Vec<Outline>,
-    /// Whether the digests of the frames are wanted, as they are compressed.
-    with_digests: bool,
+    /// Whether the marks of the frames are wanted.
+    with_marks: bool,
     ahead: usize,
     state: Mutex<State>,
     changed: Condvar,
@@ -74,28 +95,28 @@ struct State {
     taken: usize,
     ready: BTreeMap<usize, io::Result<Frame>>,
     /// Frames that need not be decompressed.
-    packed: Arc<HashSet<Digest>>,
+    packed: Arc<HashSet<Mark>>,
     /// Used buffers, whose allocations are used again.
     spare: Vec<Vec<u8>>,
     abandoned: bool,
 }
 
 struct Frame {
-    digest: Option<Digest>,
+    mark: Option<Mark>,
     /// `None` where it was left packed.
     content: Option<Vec<u8>>,
 }
 
 impl Frames {
     /// The frames of the file, or `None` where it is not made of several small ones, or no thread can be started.
-    pub(super) fn of(file: &File, with_digests: bool) -> io::Result<Option<Frames>> {
+    pub(super) fn of(file: &File, with_marks: bool) -> io::Result<Option<Frames>> {
         let Some(outlines) = outline(file)? else { return Ok(None) };
         let threads = threads::processors().min(MOST_THREADS);
         let count = outlines.len();
         let shared = Arc::new(Shared {
             file: file.try_clone()?,
             outlines,
-            with_digests,
+            with_marks,
             ahead: threads + 1,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -114,14 +135,14 @@ impl Frames {
             taken: 0,
             current: Vec::new(),
             position: 0,
-            digests: Vec::new(),
+            marks: Vec::new(),
             is_packed: false,
         }))
     }
 
-    /// From now on frames with these digests are not decompressed, but for those that are already, until somebody reads
+    /// From now on frames with these marks are not decompressed, but for those that are already, until somebody reads
     /// them.
-    pub(super) fn leave_packed(&self, frames: HashSet<Digest>) {
+    pub(super) fn leave_packed(&self, frames: HashSet<Mark>) {
         self.shared.lock().packed = Arc::new(frames);
     }
 
@@ -134,8 +155,8 @@ impl Frames {
     }
 
     /// Of the frames up to the one that is being read; none where they were not asked for.
-    pub(super) fn digests(&self) -> &[Digest] {
-        &self.digests
+    pub(super) fn marks(&self) -> &[Mark] {
+        &self.marks
     }
 
     /// Passes over the frame before which the reader stands, and over `further` ones; returns their length, decompressed.
@@ -170,8 +191,8 @@ impl Frames {
         drop(state);
         self.shared.changed.notify_all();
         self.position = 0;
-        let Frame { digest, content } = frame?;
-        self.digests.extend(digest);
+        let Frame { mark, content } = frame?;
+        self.marks.extend(mark);
         self.is_packed = content.is_none();
         self.current = content.unwrap_or_default();
         Ok(true)
@@ -233,15 +254,15 @@ impl Shared {
         buffer: Vec<u8>,
     ) -> io::Result<Frame> {
         self.read(outline, compressed)?;
-        let digest = self.with_digests.then(|| Digest::of(compressed));
-        if let Some(digest) = digest {
+        let mark = self.with_marks.then(|| Mark::of(outline, compressed));
+        if let Some(mark) = mark {
             let packed = Arc::clone(&self.lock().packed);
-            if packed.contains(&digest) {
-                return Ok(Frame { digest: Some(digest), content: None });
+            if packed.contains(&mark) {
+                return Ok(Frame { mark: Some(mark), content: None });
             }
         }
         let content = decompress(decompressor, outline, compressed, buffer)?;
-        Ok(Frame { digest, content: Some(content) })
+        Ok(Frame { mark, content: Some(content) })
     }
 
     fn read(&self, outline: Outline, compressed: &mut Vec<u8>) -> io::Result<()> {

@@ -5,9 +5,8 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
-use super::frames::{Frames, Position};
+use super::frames::{Frames, Mark, Position};
 use super::limits::{Limits, TooLarge};
-use crate::digest::Digest;
 use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::plugin::LABEL_FILE;
@@ -27,7 +26,7 @@ pub(super) enum Extent {
     /// The first members: nothing is decompressed ahead.
     Start,
     Whole,
-    /// Frame by frame, each with its digest, where there are several.
+    /// Frame by frame, each with its mark, where there are several.
     Frames,
 }
 
@@ -84,17 +83,17 @@ impl Stream {
         }
     }
 
-    /// Has frames with these digests left packed, until somebody reads them.
-    pub(super) fn leave_packed(&self, digests: HashSet<Digest>) {
+    /// Has frames with these marks left packed, until somebody reads them.
+    pub(super) fn leave_packed(&self, marks: HashSet<Mark>) {
         if let Source::Frames(frames) = &self.source {
-            frames.leave_packed(digests);
+            frames.leave_packed(marks);
         }
     }
 
-    /// The digests of the frames up to the one that is being read, where there are any.
-    pub(super) fn digests(&self) -> &[Digest] {
+    /// The marks of the frames up to the one that is being read, where there are any.
+    pub(super) fn marks(&self) -> &[Mark] {
         match &self.source {
-            Source::Frames(frames) => frames.digests(),
+            Source::Frames(frames) => frames.marks(),
             Source::Plain(_) => &[],
         }
     }

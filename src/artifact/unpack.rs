@@ -190,12 +190,12 @@ impl Unpacking<'_> {
         let Position::Frame { number, is_packed } = self.members.source_mut().position()? else {
             return Ok(false);
         };
-        let digests = self.members.source().digests();
+        let marks = self.members.source().marks();
         // What comes before the manifest is always read.
         if let Some(recorder) = self.recorder.as_mut().filter(|_| self.checklist.is_some()) {
-            recorder.begin(number, digests);
+            recorder.begin(number, marks);
         }
-        let run = digests.get(number).filter(|_| is_packed).and_then(|digest| self.installed.get(digest));
+        let run = marks.get(number).filter(|_| is_packed).and_then(|mark| self.installed.get(mark));
         let Some(run) = run.cloned() else { return Ok(false) };
         self.has_passed = true;
         self.members.source_mut().pass(run.further.len())?;
@@ -359,6 +359,7 @@ impl Unpacking<'_> {
         if expected.as_ref().is_some_and(|expected| hex(&digest.finalize()) != *expected) {
             return Err(checklist::differs(&wanted.path));
         }
+        fs::begin_write_back(&open, wanted.size);
         Ok(file.finish(&open, wanted.modified)?)
     }
 
