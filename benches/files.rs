@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use running::{Module, Processes, listens, of_status, wait_for};
 use support::{finish, report, report_limit, scaled};
 
-const FILES: usize = 10_000;
+const FILES: usize = 5_000;
 const CONFIG: &str = "[general]\n_version=1\n_summary=s\n_license=l\n_url=u\n_maintainer=m\n_vendor=v\n";
 const STEP: &str = "#!/usr/bin/env python3
 import time
@@ -224,7 +224,7 @@ fn delay() -> bool {
     report_limit("from close to the start of the step, 99 of 100", delays[198], limit) && middle
 }
 
-/// The supervisor after each ten thousand files, and with fifty thousand that wait.
+/// The supervisor after each thousands of files, and with several times as many that wait.
 fn memory() -> bool {
     let files = Files::new();
     files.plugins(2);
@@ -238,7 +238,9 @@ fn memory() -> bool {
         files.until_done(round * scaled(FILES));
         after.push(megabytes());
     }
-    println!("memory of the supervisor after 10,000, 20,000, 30,000 files: {after:.1?} MB");
+    let files_of = |rounds| scaled(FILES) * rounds;
+    let [once, twice, thrice] = [1, 2, 3].map(files_of);
+    println!("memory of the supervisor after {once}, {twice}, {thrice} files: {after:.1?} MB");
     files.plugin("idle", "sleep 1", 0);
     files.0.ok(&["reload", "--module", "mfdata"]);
     for round in 0..5 {
@@ -249,6 +251,6 @@ fn memory() -> bool {
         }
     }
     std::thread::sleep(Duration::from_secs(5));
-    println!("memory of the supervisor while 50,000 files wait: {:.1} MB", megabytes());
+    println!("memory of the supervisor while {} files wait: {:.1} MB", files_of(5), megabytes());
     after[2] < after[0] * 1.2 + 2.0
 }

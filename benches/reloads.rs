@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use running::{Counted, Load, Module, PYTHON_SERVER};
 use support::{finish, scaled};
 
-const RELOADS: usize = 40;
-const REQUESTS: usize = 60_000;
+const RELOADS: usize = 20;
+const REQUESTS: usize = 30_000;
 const CLIENTS: usize = 8;
 
 const APP: &str =

@@ -18,13 +18,13 @@ use running::{
 };
 use support::{finish, is_short, report, report_limit, rounds, scaled};
 
-const APPS: usize = 100;
+const APPS: usize = 50;
 const ROUNDS: usize = 3;
 const PROCESSES: usize = 100;
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(10);
 /// Short rounds in turns: what else the machine does changes more slowly.
 const SECONDS: u64 = 1;
-const REQUEST_ROUNDS: usize = 7;
+const REQUEST_ROUNDS: usize = 5;
 
 /// The fastest worker there is, so that what is in front of it counts: nginx itself.
 const FAST_APP: &str =

@@ -3,12 +3,13 @@
 //! Only the outline of the frames is read here; what is in them is judged by the reader of the one stream that
 //! they add up to. A file whose outline is not as we write it is left to the ordinary decoder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use zstd::bulk::Decompressor;
 
 use crate::threads;
@@ -28,6 +29,27 @@ struct Outline {
     size: usize,
 }
 
+/// Tells frames from each other by their bytes, though not from those that somebody made to be mistaken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Mark {
+    crc32: u32,
+    compressed: usize,
+    size: usize,
+}
+
+impl Mark {
+    fn of(outline: Outline, compressed: &[u8]) -> Mark {
+        let Outline { compressed: length, size, .. } = outline;
+        Mark { crc32: crc32fast::hash(compressed), compressed: length, size }
+    }
+
+    /// Of the frame with this number, in tests.
+    #[cfg(test)]
+    pub(super) fn stand_in(number: u32) -> Mark {
+        Mark { crc32: number, compressed: 1, size: 1 }
+    }
+}
+
 /// The stream that the frames add up to.
 pub(super) struct Frames {
     shared: Arc<Shared>,
@@ -36,11 +58,30 @@ pub(super) struct Frames {
     taken: usize,
     current: Vec<u8>,
     position: usize,
+    /// Of the frames that were taken, where they are wanted.
+    marks: Vec<Mark>,
+    /// The frame taken last was not decompressed.
+    is_packed: bool,
+}
+
+/// Where a reader stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Position {
+    /// Before the first byte of a frame.
+    Frame {
+        /// From 0.
+        number: usize,
+        /// It is one of those that were to be [left packed](Frames::leave_packed).
+        is_packed: bool,
+    },
+    Elsewhere,
 }
 
 struct Shared {
     file: File,
     outlines: Vec<Outline>,
+    /// Whether the marks of the frames are wanted.
+    with_marks: bool,
     ahead: usize,
     state: Mutex<State>,
     changed: Condvar,
@@ -52,21 +93,30 @@ struct State {
     next: usize,
     /// How many frames the reader took.
     taken: usize,
-    ready: BTreeMap<usize, io::Result<Vec<u8>>>,
+    ready: BTreeMap<usize, io::Result<Frame>>,
+    /// Frames that need not be decompressed.
+    packed: Arc<HashSet<Mark>>,
     /// Used buffers, whose allocations are used again.
     spare: Vec<Vec<u8>>,
     abandoned: bool,
 }
 
+struct Frame {
+    mark: Option<Mark>,
+    /// `None` where it was left packed.
+    content: Option<Vec<u8>>,
+}
+
 impl Frames {
     /// The frames of the file, or `None` where it is not made of several small ones, or no thread can be started.
-    pub(super) fn of(file: &File) -> io::Result<Option<Frames>> {
+    pub(super) fn of(file: &File, with_marks: bool) -> io::Result<Option<Frames>> {
         let Some(outlines) = outline(file)? else { return Ok(None) };
         let threads = threads::processors().min(MOST_THREADS);
         let count = outlines.len();
         let shared = Arc::new(Shared {
             file: file.try_clone()?,
             outlines,
+            with_marks,
             ahead: threads + 1,
             state: Mutex::default(),
             changed: Condvar::new(),
@@ -79,7 +129,83 @@ impl Frames {
         if (0..threads).map_while(start).count() == 0 {
             return Ok(None);
         }
-        Ok(Some(Frames { shared, count, taken: 0, current: Vec::new(), position: 0 }))
+        Ok(Some(Frames {
+            shared,
+            count,
+            taken: 0,
+            current: Vec::new(),
+            position: 0,
+            marks: Vec::new(),
+            is_packed: false,
+        }))
+    }
+
+    /// From now on frames with these marks are not decompressed, but for those that are already, until somebody reads
+    /// them.
+    pub(super) fn leave_packed(&self, frames: HashSet<Mark>) {
+        self.shared.lock().packed = Arc::new(frames);
+    }
+
+    /// Where the reader stands; at the end of one frame that is before the next.
+    pub(super) fn position(&mut self) -> io::Result<Position> {
+        if self.is_packed || self.position < self.current.len() || !self.advance()? {
+            return Ok(Position::Elsewhere);
+        }
+        Ok(Position::Frame { number: self.taken - 1, is_packed: self.is_packed })
+    }
+
+    /// Of the frames up to the one that is being read; none where they were not asked for.
+    pub(super) fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    /// Passes over the frame before which the reader stands, and over `further` ones; returns their length, decompressed.
+    pub(super) fn pass(&mut self, further: usize) -> io::Result<u64> {
+        let mut length = 0;
+        for number in 0..=further {
+            if number > 0 && !self.advance()? {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.is_packed = false;
+            self.position = self.current.len();
+            length += self.shared.outlines[self.taken - 1].size as u64;
+        }
+        Ok(length)
+    }
+
+    /// Takes the next frame; `false` where there is none.
+    fn advance(&mut self) -> io::Result<bool> {
+        if self.taken == self.count {
+            return Ok(false);
+        }
+        let mut state = self.shared.lock();
+        let frame = loop {
+            match state.ready.remove(&self.taken) {
+                Some(frame) => break frame,
+                None => state = self.shared.wait(state),
+            }
+        };
+        self.taken += 1;
+        state.taken = self.taken;
+        state.spare.push(std::mem::take(&mut self.current));
+        drop(state);
+        self.shared.changed.notify_all();
+        self.position = 0;
+        let Frame { mark, content } = frame?;
+        self.marks.extend(mark);
+        self.is_packed = content.is_none();
+        self.current = content.unwrap_or_default();
+        Ok(true)
+    }
+
+    /// Decompresses the frame that was left packed.
+    fn unpack(&mut self) -> io::Result<()> {
+        let outline = self.shared.outlines[self.taken - 1];
+        let mut compressed = Vec::new();
+        self.shared.read(outline, &mut compressed)?;
+        self.current = decompress(&mut Decompressor::new()?, outline, &compressed, Vec::new())?;
+        self.is_packed = false;
+        Ok(())
     }
 }
 
@@ -125,15 +251,36 @@ impl Shared {
         outline: Outline,
         decompressor: &mut Decompressor<'_>,
         compressed: &mut Vec<u8>,
-        mut buffer: Vec<u8>,
-    ) -> io::Result<Vec<u8>> {
-        compressed.resize(outline.compressed, 0);
-        self.file.read_exact_at(compressed, outline.offset)?;
-        buffer.clear();
-        buffer.reserve(outline.size);
-        decompressor.decompress_to_buffer(compressed, &mut buffer)?;
-        Ok(buffer)
+        buffer: Vec<u8>,
+    ) -> io::Result<Frame> {
+        self.read(outline, compressed)?;
+        let mark = self.with_marks.then(|| Mark::of(outline, compressed));
+        if let Some(mark) = mark {
+            let packed = Arc::clone(&self.lock().packed);
+            if packed.contains(&mark) {
+                return Ok(Frame { mark: Some(mark), content: None });
+            }
+        }
+        let content = decompress(decompressor, outline, compressed, buffer)?;
+        Ok(Frame { mark, content: Some(content) })
     }
+
+    fn read(&self, outline: Outline, compressed: &mut Vec<u8>) -> io::Result<()> {
+        compressed.resize(outline.compressed, 0);
+        self.file.read_exact_at(compressed, outline.offset)
+    }
+}
+
+fn decompress(
+    decompressor: &mut Decompressor<'_>,
+    outline: Outline,
+    compressed: &[u8],
+    mut buffer: Vec<u8>,
+) -> io::Result<Vec<u8>> {
+    buffer.clear();
+    buffer.reserve(outline.size);
+    decompressor.decompress_to_buffer(compressed, &mut buffer)?;
+    Ok(buffer)
 }
 
 impl Drop for Frames {
@@ -145,21 +292,12 @@ impl Drop for Frames {
 
 impl BufRead for Frames {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.position == self.current.len() && self.taken < self.count {
-            let mut state = self.shared.lock();
-            let frame = loop {
-                match state.ready.remove(&self.taken) {
-                    Some(frame) => break frame,
-                    None => state = self.shared.wait(state),
-                }
-            };
-            self.taken += 1;
-            state.taken = self.taken;
-            state.spare.push(std::mem::take(&mut self.current));
-            drop(state);
-            self.shared.changed.notify_all();
-            self.position = 0;
-            self.current = frame?;
+        while self.position == self.current.len() {
+            if self.is_packed {
+                self.unpack()?;
+            } else if !self.advance()? {
+                break;
+            }
         }
         Ok(&self.current[self.position..])
     }
@@ -283,7 +421,7 @@ mod tests {
     fn frames_are_read_in_order_whatever_their_sizes() {
         let pieces: Vec<Vec<u8>> =
             (0..40_usize).map(|n| (0..n * n * 900).map(|i| (i * n % 251) as u8).collect()).collect();
-        let mut frames = Frames::of(&file(&frames(&pieces))).unwrap().unwrap();
+        let mut frames = Frames::of(&file(&frames(&pieces)), false).unwrap().unwrap();
         let mut all = Vec::new();
         frames.read_to_end(&mut all).unwrap();
         assert!(all == pieces.concat());
@@ -295,10 +433,10 @@ mod tests {
         let mut bytes = frames(&pieces);
         let position = bytes.len() / 2;
         bytes[position] ^= 0x55;
-        if let Some(mut frames) = Frames::of(&file(&bytes)).unwrap() {
+        if let Some(mut frames) = Frames::of(&file(&bytes), false).unwrap() {
             assert!(frames.read_to_end(&mut Vec::new()).is_err());
         }
-        drop(Frames::of(&file(&frames_of_zeros())).unwrap());
+        drop(Frames::of(&file(&frames_of_zeros()), false).unwrap());
     }
 
     fn frames_of_zeros() -> Vec<u8> {
@@ -312,7 +450,7 @@ mod tests {
         let large = frames(&[vec![0; 20 << 20], vec![1; 10]]);
         let skippable = [&[0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, 9][..], &whole].concat();
         for other in [&whole[..whole.len() - 3], &one, &large, &skippable, b"\x28\xb5\x2f\xfd", b"hello"] {
-            assert!(Frames::of(&file(other)).unwrap().is_none());
+            assert!(Frames::of(&file(other), false).unwrap().is_none());
         }
     }
 }

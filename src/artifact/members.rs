@@ -6,6 +6,7 @@
 
 use std::io::{self, BufRead, Read};
 
+use serde::{Deserialize, Serialize};
 use tar::{EntryType, Header};
 
 use super::header::{BLOCK, padding};
@@ -57,7 +58,7 @@ impl From<io::Error> for Refusal {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Member {
     /// As the archive has it: nothing is checked yet.
     pub(super) path: Vec<u8>,
@@ -68,7 +69,7 @@ pub(super) struct Member {
     pub(super) modified: i64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Type {
     Directory,
     File,
@@ -79,7 +80,8 @@ pub(super) enum Type {
         target: Vec<u8>,
     },
     /// What a plugin cannot have, by its name.
-    Other(&'static str),
+    #[serde(skip)]
+    Other(String),
 }
 
 pub(super) struct Members<R> {
@@ -105,6 +107,10 @@ impl<R: BufRead> Members<R> {
         Members { source, content_left: 0, padding_left: 0, ended: false }
     }
 
+    pub(super) fn source(&self) -> &R {
+        &self.source
+    }
+
     pub(super) fn source_mut(&mut self) -> &mut R {
         &mut self.source
     }
@@ -114,7 +120,7 @@ impl<R: BufRead> Members<R> {
         if self.ended {
             return Ok(None);
         }
-        self.skip_content()?;
+        self.settle()?;
         let mut extensions = Extensions::default();
         for _ in 0..MAX_EXTENSIONS {
             let Some(header) = self.header()? else {
@@ -173,10 +179,10 @@ impl<R: BufRead> Members<R> {
             EntryType::Regular | EntryType::Continuous => Type::File,
             EntryType::Symlink => Type::Link { target },
             EntryType::Link => Type::HardLink { target },
-            EntryType::Char | EntryType::Block => Type::Other("a device"),
-            EntryType::Fifo => Type::Other("a named pipe"),
-            EntryType::GNUSparse => Type::Other("a sparse file"),
-            _ => Type::Other("a member of unknown type"),
+            EntryType::Char | EntryType::Block => Type::Other("a device".to_owned()),
+            EntryType::Fifo => Type::Other("a named pipe".to_owned()),
+            EntryType::GNUSparse => Type::Other("a sparse file".to_owned()),
+            _ => Type::Other("a member of unknown type".to_owned()),
         };
         // Only files have content; some writers give hard links the size of what they link to.
         let content = if kind == Type::File { size } else { 0 };
@@ -290,7 +296,8 @@ impl<R: BufRead> Members<R> {
         }
     }
 
-    fn skip_content(&mut self) -> Result<(), Refusal> {
+    /// Goes to where the next member begins.
+    pub(super) fn settle(&mut self) -> Result<(), Refusal> {
         loop {
             let skipped = self.content()?.len();
             if skipped == 0 {

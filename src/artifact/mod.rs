@@ -11,8 +11,9 @@
 //! | last | the end marker |
 //!
 //! Frames are independent, so they are compressed side by side, and an unchanged group's frame is taken from the
-//! frame store. Decompressed one after the other they are one ordinary tar, which `tar --zstd -xf` reads. The
-//! gzip format holds the same members as one ordinary gzip stream, for sites that run upstream's installer.
+//! frame store. For the same reason an update passes over frames that the installed version came from. Decompressed one
+//! after the other they are one ordinary tar, which `tar --zstd -xf` reads. The gzip format holds the same members as one
+//! ordinary gzip stream, for sites that run upstream's installer.
 //!
 //! A member larger than a frame is continued in the next ones: frames are how the file is compressed, the tar
 //! within does not depend on them.
@@ -31,6 +32,7 @@ mod compress;
 mod description;
 mod exclude;
 mod frame;
+mod frame_list;
 mod frame_store;
 mod frames;
 #[cfg(test)]

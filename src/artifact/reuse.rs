@@ -15,8 +15,9 @@
 //! - only what package managers made is shared so, where hardly anybody writes in place. A plugin's own files are always
 //!   its own.
 //!
-//! A large file is passed over in the archive where the installed version seems to have it, and read from there, once: its
-//! digest is that of the manifest, or it is written after all.
+//! A large file is passed over in the archive where the installed version seems to have it, and so is a [whole
+//! frame](super::frame_list) of files that may get a second name. They are read from there, once: their digests are those
+//! of the manifest, or they are written after all.
 //!
 //! What is left is a kill between the exchange and that last look, while a process of the old version writes in place
 //! into a package by a directory that it kept open: `mwp verify` tells of such a file.
@@ -91,7 +92,7 @@ impl Reuse {
         self.take_if(wanted, new, may_link, |candidate| candidate.holds(content))
     }
 
-    /// As [`take`](Reuse::take), for a large file, of which the digest alone is known: that in the archive was passed over.
+    /// As [`take`](Reuse::take), for a file of which the digest alone is known: that in the archive was passed over.
     /// Where it is not taken, it is [made up](Reuse::make_up) for.
     pub(super) fn take_digest(
         &self,
@@ -101,7 +102,7 @@ impl Reuse {
         may_link: bool,
     ) -> Result<()> {
         let is_it = |candidate: &mut Candidate<'_>| {
-            digest_of(candidate.content()).is_some_and(|found| found == digest)
+            digest_of(candidate.content(), wanted.size).is_some_and(|found| found == digest)
         };
         if !self.take_if(wanted, new, may_link, is_it)? {
             self.missed.lock().unwrap_or_else(PoisonError::into_inner).push(wanted.clone());
@@ -168,9 +169,11 @@ impl Reuse {
     }
 }
 
-fn digest_of(content: &mut impl Read) -> Option<String> {
+/// Of some `size` bytes.
+fn digest_of(content: &mut impl Read, size: u64) -> Option<String> {
     let mut digest = Sha256::new();
-    let mut buffer = vec![0; 64 * 1024];
+    // Most files are small, and there are many.
+    let mut buffer = vec![0; size.clamp(1, 64 * 1024) as usize];
     loop {
         match content.read(&mut buffer).ok()? {
             0 => return Some(hex(&digest.finalize())),
@@ -181,11 +184,21 @@ fn digest_of(content: &mut impl Read) -> Option<String> {
 
 /// Whether a package manager made the file, and keeps no cache there.
 pub(super) fn is_of_a_package(path: &str) -> bool {
-    let mut parts = path.split('/');
     if path.starts_with("python3_virtualenv_sources/src/") {
         return true;
     }
-    parts.any(|part| part == "node_modules") && parts.all(|part| !part.starts_with('.') || part == ".pnpm")
+    // Directly in node_modules, tools have lists and caches of their own; of a package, `.eslintrc` is a file like others.
+    let mut above = "";
+    let mut is_inside = false;
+    for part in path.split('/') {
+        let is_of_a_tool = above == "node_modules" && part.starts_with('.') && part != ".pnpm";
+        if is_inside && (is_of_a_tool || part == ".cache") {
+            return false;
+        }
+        is_inside |= part == "node_modules";
+        above = part;
+    }
+    is_inside
 }
 
 /// When shared files are looked at.
@@ -261,7 +274,7 @@ fn write_again(
         if digests.get(path) != Some(&hex(&digest.finalize()).as_str()) {
             return Err(checklist::differs(path));
         }
-        file.set(wanted.mode, wanted.modified)?;
+        file.set(wanted.mode, member.modified)?;
         file.commit()?;
         left -= 1;
     }
@@ -280,6 +293,10 @@ mod tests {
             ("node_modules/.pnpm/a/node_modules/a/index.js", true),
             ("python3_virtualenv_sources/src/a.whl", true),
             ("python3_virtualenv_sources/requirements3.txt", false),
+            ("node_modules/a/.github/.eslintrc", true),
+            ("node_modules/a/node_modules/.bin/x", false),
+            ("node_modules/.pnpm/a/node_modules/.cache/x", false),
+            ("node_modules/a/.cache/x", false),
             ("node_modules/.cache/a/index.js", false),
             ("node_modules/.package-lock.json", false),
             ("node_modules", true),

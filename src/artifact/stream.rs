@@ -1,10 +1,11 @@
 //! From a file to its tar stream: told by content, bounded in length, several frames at a time where it can be.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
-use super::frames::Frames;
+use super::frames::{Frames, Mark, Position};
 use super::limits::{Limits, TooLarge};
 use crate::error::{At, Error, Result};
 use crate::fs;
@@ -25,15 +26,22 @@ pub(super) enum Extent {
     /// The first members: nothing is decompressed ahead.
     Start,
     Whole,
+    /// Frame by frame, each with its mark, where there are several.
+    Frames,
 }
 
 /// The next step for whoever has a file that is not read.
 pub(super) const HINT: &str = "get or build the file again; `mwp pack` makes one from a plugin's directory";
 
 pub(super) struct Stream {
-    source: Box<dyn BufRead + Send>,
+    source: Source,
     left: u64,
     limit: u64,
+}
+
+enum Source {
+    Frames(Frames),
+    Plain(Box<dyn BufRead + Send>),
 }
 
 impl Stream {
@@ -67,6 +75,37 @@ impl Stream {
         }
     }
 
+    /// Where the next byte is.
+    pub(super) fn position(&mut self) -> io::Result<Position> {
+        match &mut self.source {
+            Source::Frames(frames) => frames.position(),
+            Source::Plain(_) => Ok(Position::Elsewhere),
+        }
+    }
+
+    /// Has frames with these marks left packed, until somebody reads them.
+    pub(super) fn leave_packed(&self, marks: HashSet<Mark>) {
+        if let Source::Frames(frames) = &self.source {
+            frames.leave_packed(marks);
+        }
+    }
+
+    /// The marks of the frames up to the one that is being read, where there are any.
+    pub(super) fn marks(&self) -> &[Mark] {
+        match &self.source {
+            Source::Frames(frames) => frames.marks(),
+            Source::Plain(_) => &[],
+        }
+    }
+
+    /// Passes over the frame that begins here, and over `further` ones.
+    pub(super) fn pass(&mut self, further: usize) -> io::Result<()> {
+        if let Source::Frames(frames) = &mut self.source {
+            self.left = self.left.saturating_sub(frames.pass(further)?);
+        }
+        Ok(())
+    }
+
     /// How long the stream may be.
     pub(super) fn limit(&self) -> u64 {
         self.limit
@@ -82,21 +121,21 @@ fn compression_of(start: &[u8]) -> Option<Compression> {
     }
 }
 
-fn decoder(file: File, compression: Compression, extent: Extent) -> io::Result<Box<dyn BufRead + Send>> {
+fn decoder(file: File, compression: Compression, extent: Extent) -> io::Result<Source> {
     const BUFFER: usize = 128 * 1024;
-    Ok(match compression {
+    if compression == Compression::Zstd
+        && extent != Extent::Start
+        && let Some(frames) = Frames::of(&file, extent == Extent::Frames)?
+    {
+        return Ok(Source::Frames(frames));
+    }
+    Ok(Source::Plain(match compression {
         Compression::None => Box::new(BufReader::with_capacity(BUFFER, file)),
         Compression::Gzip => {
             Box::new(BufReader::with_capacity(BUFFER, flate2::read::MultiGzDecoder::new(file)))
         }
-        Compression::Zstd => match extent {
-            Extent::Whole => match Frames::of(&file)? {
-                Some(frames) => Box::new(frames),
-                None => Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::new(file)?)),
-            },
-            Extent::Start => Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::new(file)?)),
-        },
-    })
+        Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, zstd::Decoder::new(file)?)),
+    }))
 }
 
 impl Read for Stream {
@@ -111,7 +150,10 @@ impl Read for Stream {
 
 impl BufRead for Stream {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let available = self.source.fill_buf()?;
+        let available = match &mut self.source {
+            Source::Frames(frames) => frames.fill_buf()?,
+            Source::Plain(plain) => plain.fill_buf()?,
+        };
         if available.len() as u64 > self.left {
             return Err(io::Error::other(TooLarge { limit: self.limit }));
         }
@@ -120,7 +162,10 @@ impl BufRead for Stream {
 
     fn consume(&mut self, amount: usize) {
         self.left = self.left.saturating_sub(amount as u64);
-        self.source.consume(amount);
+        match &mut self.source {
+            Source::Frames(frames) => frames.consume(amount),
+            Source::Plain(plain) => plain.consume(amount),
+        }
     }
 }
 

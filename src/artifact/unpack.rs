@@ -9,17 +9,19 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::MANIFEST;
 use super::checklist::{self, Checklist};
+use super::frame_list::{self, FrameList, Recorder};
+use super::frames::Position;
 use super::head::{Head, Identity, refuse};
 use super::limits::Limits;
 use super::manifest::MemberKind;
-use super::members::{Member, Members, Refusal};
+use super::members::{Member, Members, Refusal, Type};
 use super::metadata::{Metadata, hex};
 use super::policy::{Accepted, Policy};
 use super::reuse::{Reuse, is_of_a_package};
 use super::stream::{Extent, Stream};
 use super::writers::{self, Batches, Content, Job};
+use super::{MANIFEST, ROOT};
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Beneath, Shared, Wanted};
 use crate::plugin::Label;
@@ -53,43 +55,90 @@ pub struct Installed {
 
 /// Unpacks `archive` as the directory `into`, which must not exist yet. After an error it does not exist either.
 pub fn unpack(archive: &Path, into: &Path, limits: &Limits) -> Result<Unpacked> {
-    unpack_update(archive, into, None, limits)
+    Attempt { archive, into, installed: None, limits, is_listed: false }.run()
 }
 
 /// As [`unpack`], with unchanged files taken from the version that is installed, where there is one and they may be
-/// taken: `reuse.rs` says when, and why that is safe.
+/// taken: `reuse.rs` says when, and why that is safe. Leaves a list for the next update.
 pub fn unpack_update(
     archive: &Path,
     into: &Path,
     installed: Option<&Installed>,
     limits: &Limits,
 ) -> Result<Unpacked> {
-    let (stream, _) = Stream::open(archive, Extent::Whole, limits)?;
-    let directory = Beneath::create(into)?;
-    let reuse = Reuse::of(installed, into);
-    let policy = Policy::new(limits, stream.limit(), directory.folds_case()?);
-    let mut unpacking = Unpacking {
-        archive,
-        limits,
-        members: Members::new(stream),
-        policy,
-        directory,
-        head: Head::default(),
-        identity: None,
-        before_manifest: Vec::new(),
-        checklist: None,
-        may_link: false,
-        files: 0,
-        bytes: 0,
-    };
-    let read = writers::with_writers(|job| write(job, &reuse), |batches| unpacking.read(batches, &reuse));
-    let unpacked =
-        read.and_then(|()| reuse.make_up(archive, into, limits)).and_then(|()| unpacking.finish(reuse));
-    unpacked.map_err(|refusal| {
-        // The caller's own clean-up removes what this cannot.
-        let _ = fs::remove_tree(into);
-        refuse(archive, refusal)
-    })
+    Attempt { archive, into, installed, limits, is_listed: true }.run()
+}
+
+/// An archive that is unpacked, at a second attempt where the list of the installed version is at fault.
+struct Attempt<'a> {
+    archive: &'a Path,
+    into: &'a Path,
+    installed: Option<&'a Installed>,
+    limits: &'a Limits,
+    /// Which frames held which members is written down.
+    is_listed: bool,
+}
+
+struct Failure {
+    refusal: Refusal,
+    /// Frames were passed over before.
+    has_passed: bool,
+}
+
+impl Attempt<'_> {
+    fn run(&self) -> Result<Unpacked> {
+        let (stream, directory) = self.open()?;
+        let list = self.installed.map(|installed| FrameList::read(&installed.home)).unwrap_or_default();
+        let unpacked = match self.unpack(stream, directory, list) {
+            Err(Failure { has_passed: true, .. }) => {
+                fs::remove_tree(self.into)?;
+                let (stream, directory) = self.open()?;
+                self.unpack(stream, directory, FrameList::default())
+            }
+            unpacked => unpacked,
+        };
+        unpacked.map_err(|failure| {
+            // The caller's own clean-up removes what this cannot.
+            let _ = fs::remove_tree(self.into);
+            refuse(self.archive, failure.refusal)
+        })
+    }
+
+    fn open(&self) -> Result<(Stream, Beneath)> {
+        let extent = if self.is_listed { Extent::Frames } else { Extent::Whole };
+        let (stream, _) = Stream::open(self.archive, extent, self.limits)?;
+        Ok((stream, Beneath::create(self.into)?))
+    }
+
+    fn unpack(&self, stream: Stream, directory: Beneath, list: FrameList) -> Result<Unpacked, Failure> {
+        let &Attempt { archive, into, limits, .. } = self;
+        let without_frames = |error: Error| Failure { refusal: error.into(), has_passed: false };
+        let folds_case = directory.folds_case().map_err(without_frames)?;
+        let reuse = Reuse::of(self.installed, into);
+        let policy = Policy::new(limits, stream.limit(), folds_case);
+        let mut unpacking = Unpacking {
+            archive,
+            limits,
+            members: Members::new(stream),
+            policy,
+            directory,
+            head: Head::default(),
+            identity: None,
+            before_manifest: Vec::new(),
+            checklist: None,
+            may_link: false,
+            installed: list,
+            has_passed: false,
+            recorder: self.is_listed.then(Recorder::default),
+            files: 0,
+            bytes: 0,
+        };
+        let read = writers::with_writers(|job| write(job, &reuse), |batches| unpacking.read(batches, &reuse));
+        let has_passed = unpacking.has_passed;
+        let unpacked =
+            read.and_then(|()| reuse.make_up(archive, into, limits)).and_then(|()| unpacking.finish(reuse));
+        unpacked.map_err(|refusal| Failure { refusal, has_passed })
+    }
 }
 
 struct Unpacking<'a> {
@@ -105,41 +154,90 @@ struct Unpacking<'a> {
     checklist: Option<Checklist>,
     /// Whether the manifest says that nothing speaks against it.
     may_link: bool,
+    /// What the installed version was made of.
+    installed: FrameList,
+    has_passed: bool,
+    recorder: Option<Recorder>,
     files: usize,
     bytes: u64,
+}
+
+/// Where the content of a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Archive,
+    /// In a frame that is passed over: the installed version has the same.
+    Passed,
 }
 
 impl Unpacking<'_> {
     /// Reads to the end of the archive, or until a writer fails.
     fn read(&mut self, batches: &mut Batches<'_>, reuse: &Reuse) -> Result<(), Refusal> {
-        while let Some(member) = self.members.next()? {
-            match self.policy.accept(&member)? {
-                Accepted::Root | Accepted::LeftOut => {}
-                Accepted::Directory { path, mode } => {
-                    self.directory.directory(&path, mode)?;
-                    self.tick(&path, MemberKind::directory(mode))?;
-                }
-                Accepted::File { path, mode } => {
-                    self.files += 1;
-                    self.bytes += member.size;
-                    if let Some(job) = self.file(path, mode, &member, reuse)? {
-                        batches.add(job);
-                    }
-                }
-                Accepted::Link { path, target } => {
-                    self.files += 1;
-                    self.tick(&path, MemberKind::Link { target })?;
-                }
-                Accepted::HardLink { path } if self.checklist.is_some() => {
-                    return Err(checklist::differs(&path));
-                }
-                Accepted::HardLink { path } => {
-                    self.files += 1;
-                    self.tick(&path, MemberKind::directory(0o755))?;
+        while !batches.have_failed() {
+            if self.pass_frame(batches, reuse)? {
+                continue;
+            }
+            let Some(member) = self.members.next()? else { break };
+            self.member(&member, Place::Archive, batches, reuse)?;
+        }
+        Ok(())
+    }
+
+    /// Passes over the frame that begins here, if one does and may be: its members are those that the installed version
+    /// got of such a frame.
+    fn pass_frame(&mut self, batches: &mut Batches<'_>, reuse: &Reuse) -> Result<bool, Refusal> {
+        self.members.settle()?;
+        let Position::Frame { number, is_packed } = self.members.source_mut().position()? else {
+            return Ok(false);
+        };
+        let marks = self.members.source().marks();
+        // What comes before the manifest is always read.
+        if let Some(recorder) = self.recorder.as_mut().filter(|_| self.checklist.is_some()) {
+            recorder.begin(number, marks);
+        }
+        let run = marks.get(number).filter(|_| is_packed).and_then(|mark| self.installed.get(mark));
+        let Some(run) = run.cloned() else { return Ok(false) };
+        self.has_passed = true;
+        self.members.source_mut().pass(run.further.len())?;
+        for member in &run.members {
+            self.member(member, Place::Passed, batches, reuse)?;
+        }
+        Ok(true)
+    }
+
+    fn member(
+        &mut self,
+        member: &Member,
+        place: Place,
+        batches: &mut Batches<'_>,
+        reuse: &Reuse,
+    ) -> Result<(), Refusal> {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.add(member);
+        }
+        match self.policy.accept(member)? {
+            Accepted::Root | Accepted::LeftOut => {}
+            Accepted::Directory { path, mode } => {
+                self.directory.directory(&path, mode)?;
+                self.tick(&path, MemberKind::directory(mode))?;
+            }
+            Accepted::File { path, mode } => {
+                self.files += 1;
+                self.bytes += member.size;
+                if let Some(job) = self.file(path, mode, member, place, reuse)? {
+                    batches.add(job);
                 }
             }
-            if batches.have_failed() {
-                break;
+            Accepted::Link { path, target } => {
+                self.files += 1;
+                self.tick(&path, MemberKind::Link { target })?;
+            }
+            Accepted::HardLink { path } if self.checklist.is_some() => {
+                return Err(checklist::differs(&path));
+            }
+            Accepted::HardLink { path } => {
+                self.files += 1;
+                self.tick(&path, MemberKind::directory(0o755))?;
             }
         }
         Ok(())
@@ -151,10 +249,11 @@ impl Unpacking<'_> {
         path: String,
         mode: u32,
         member: &Member,
+        place: Place,
         reuse: &Reuse,
     ) -> Result<Option<Job>, Refusal> {
         let file = self.directory.file(&path)?;
-        if Head::wants(&path, member)? {
+        if place == Place::Archive && Head::wants(&path, member)? {
             let content = self.members.whole(member.size)?;
             file.write(&content, mode, member.modified)?;
             self.tick(&path, checklist::file(&content, mode))?;
@@ -164,7 +263,7 @@ impl Unpacking<'_> {
             }
             return Ok(None);
         }
-        if path == MANIFEST {
+        if place == Place::Archive && path == MANIFEST {
             if member.size > Limits::DESCRIPTION {
                 return Err(Refusal::content("has a manifest that is larger than any plugin needs"));
             }
@@ -176,6 +275,7 @@ impl Unpacking<'_> {
             self.may_link = !checklist.lists("postinstall");
             self.checklist = Some(checklist);
             self.make_sure_of_room(bytes)?;
+            self.leave_packed(reuse);
             return Ok(None);
         }
         let expected = match &mut self.checklist {
@@ -193,6 +293,9 @@ impl Unpacking<'_> {
             expected,
             may_be_linked,
         };
+        if place == Place::Passed {
+            return Ok(Some(job));
+        }
         if member.size <= WHOLE {
             let content = Content::Archive(self.members.whole(member.size)?);
             return Ok(Some(Job { content, ..job }));
@@ -202,6 +305,19 @@ impl Unpacking<'_> {
         }
         self.large(&job)?;
         Ok(None)
+    }
+
+    /// Frames of which every file may get a second name need not be decompressed.
+    fn leave_packed(&self, reuse: &Reuse) {
+        if !self.may_link || !reuse.may_link() {
+            return;
+        }
+        let may_be_linked = |member: &Member| {
+            let path = std::str::from_utf8(&member.path).ok();
+            let path = path.and_then(|path| path.strip_prefix(ROOT)?.strip_prefix('/'));
+            member.kind != Type::File || path.is_some_and(is_of_a_package)
+        };
+        self.members.source().leave_packed(self.installed.frames(may_be_linked).collect());
     }
 
     /// Once it is known how much there will be, that is no question of proportion any more.
@@ -243,6 +359,7 @@ impl Unpacking<'_> {
         if expected.as_ref().is_some_and(|expected| hex(&digest.finalize()) != *expected) {
             return Err(checklist::differs(&wanted.path));
         }
+        fs::begin_write_back(&open, wanted.size);
         Ok(file.finish(&open, wanted.modified)?)
     }
 
@@ -281,6 +398,12 @@ impl Unpacking<'_> {
         for (path, target) in &collected.links {
             self.directory.symlink(path, target)?;
         }
+        if let Some(list) = self.recorder.and_then(Recorder::finish)
+            && let Ok(file) = self.directory.file(frame_list::FILE)
+        {
+            // Without it the next update takes longer.
+            let _ = file.write_new(&list, 0o644);
+        }
         let Identity { label, metadata, .. } = identity;
         let verified = self.checklist.is_some();
         let (shared, cloned) = reuse.into_taken();
@@ -304,3 +427,6 @@ fn write(job: &Job, reuse: &Reuse) -> Result<(), Refusal> {
     }
     Ok(file.write(content, wanted.mode, wanted.modified)?)
 }
+
+#[cfg(test)]
+mod tests;

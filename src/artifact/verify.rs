@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::MANIFEST;
 use super::exclude;
+use super::frame_list;
 use super::manifest::{Manifest, ManifestEntry, MemberKind};
 use super::metadata::hex;
 use crate::digest::Digest;
@@ -181,7 +182,7 @@ fn added(
         let below = if relative.is_empty() { name.into_owned() } else { format!("{relative}/{name}") };
         let is_directory = path.is_dir() && !path.is_symlink();
         let has_source = || path.with_extension("py").exists();
-        if below == MANIFEST
+        if matches!(below.as_str(), MANIFEST | frame_list::FILE)
             || made_after(Path::new(&below))
             || exclude::is_derived(&below, is_directory, has_source)
         {

@@ -69,8 +69,7 @@ impl Batches<'_> {
         }
         self.bytes += match &job.content {
             Content::Archive(content) => content.len(),
-            // As long as it takes to read.
-            Content::Installed => BATCH_BYTES,
+            Content::Installed => usize::try_from(job.wanted.size).unwrap_or(BATCH_BYTES),
         };
         self.jobs.push(job);
         if self.jobs.len() >= LARGEST_BATCH || self.bytes >= BATCH_BYTES {

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
+use rustix::fs::{Advice, AtFlags, CWD, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -136,11 +136,15 @@ impl Beneath {
     }
 }
 
+/// Of smaller files, asking takes longer than it saves.
+const WORTH_WRITE_BACK: u64 = 256 << 10;
+
 impl NewFile {
     /// Creates the file, whole.
     pub fn write(&self, content: &[u8], mode: u32, modified: i64) -> Result<()> {
         let mut file = self.create(mode)?;
         file.write_all(content).map_err(|error| Error::io("write", &self.shown, &error))?;
+        begin_write_back(&file, content.len() as u64);
         self.finish(&file, modified)
     }
 
@@ -181,6 +185,15 @@ impl NewFile {
     /// For messages.
     pub fn path(&self) -> &Path {
         &self.shown
+    }
+}
+
+/// Has the kernel put a large file of so many bytes on the disk from now on, while others are made: whoever waits in the
+/// end until all are there waits less.
+pub fn begin_write_back(file: &File, size: u64) {
+    if size >= WORTH_WRITE_BACK {
+        // Pages that are not on the disk yet stay in memory; they are written. Where that cannot be, it is done later.
+        let _ = rustix::fs::fadvise(file, 0, None, Advice::DontNeed);
     }
 }
 

@@ -28,7 +28,7 @@ use crate::error::{At, Error, Result};
 use crate::text;
 
 pub use atomic::{AtomicFile, write_atomic, write_atomic_with_mode};
-pub use beneath::{Beneath, NewFile};
+pub use beneath::{Beneath, NewFile, begin_write_back};
 pub use lock::Lock;
 pub use mounts::mounts_below;
 pub use rotate::{RotatingFile, Rotation, put_aside_when_due};

@@ -12,7 +12,7 @@ use super::wheel::Wheel;
 use crate::artifact::Limits;
 use crate::digest::{Digest, Hasher};
 use crate::error::{At, Error, Result};
-use crate::fs::{Beneath, NewFile};
+use crate::fs::{self, Beneath, NewFile};
 use crate::text;
 
 /// Of a script of Python, which is kept in memory; programs are not.
@@ -91,7 +91,10 @@ impl Wheel {
         let mut left = size;
         loop {
             let read = match content.read(&mut buffer) {
-                Ok(0) if left == 0 => return Ok(hasher.finish()),
+                Ok(0) if left == 0 => {
+                    fs::begin_write_back(&target, size);
+                    return Ok(hasher.finish());
+                }
                 Ok(0) => return Err(self.damaged("a member is shorter than it says")),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
