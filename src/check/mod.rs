@@ -4,8 +4,7 @@
 //! is looked at here by the parts that will read it: commands and their programs, crontab, requirements, fragments of
 //! nginx, and what is to be packed. Nothing is built, run or written, but for `shell` filters in values.
 //!
-//! What upstream takes is a warning, however odd it is: existing plugins keep on working. A number that is none, as in
-//! `numprocesses=abc`, counts as 0 for them; here it is refused, since nobody means that.
+//! What upstream takes is a warning, however odd it is: existing plugins keep on working.
 
 #[cfg(test)]
 mod fuzz;
@@ -57,8 +56,6 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
         found.problems(packing.problems);
         found.warnings(packing.warnings);
     });
-    let replaced = checked.warnings.extract_if(.., |warning| warning.is_replaced);
-    checked.problems.extend(replaced);
     // As the files are read, whoever found what.
     let place = |finding: &ConfigProblem| (finding.file.clone(), finding.line, finding.column);
     checked.warnings.sort_by_key(place);

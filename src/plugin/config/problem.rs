@@ -24,9 +24,6 @@ pub struct ConfigProblem {
     pub suggestion: Option<String>,
     pub message: String,
     pub hint: Option<String>,
-    /// Whether another value counts in place of the one found, as upstream has it.
-    #[serde(skip)]
-    pub(crate) is_replaced: bool,
 }
 
 impl ConfigProblem {
@@ -54,7 +51,6 @@ impl ConfigProblem {
             suggestion: None,
             message,
             hint: None,
-            is_replaced: false,
         }
     }
 
@@ -82,7 +78,6 @@ impl ConfigProblem {
             suggestion: None,
             message,
             hint,
-            is_replaced: false,
         }
     }
 
@@ -100,11 +95,6 @@ impl ConfigProblem {
 
     pub(super) fn allowed(mut self, allowed: impl Into<String>) -> ConfigProblem {
         self.allowed = Some(allowed.into());
-        self
-    }
-
-    pub(super) fn replaced(mut self) -> ConfigProblem {
-        self.is_replaced = true;
         self
     }
 

@@ -6,7 +6,7 @@ use super::interpolate::{Interpolator, is_template};
 use super::layers::{Given, GivenSection, Source};
 use super::problem::{ConfigProblem, Findings};
 use super::schema::{KeySchema, Schema, SectionSchema};
-use super::value::{self, Context, Oddity, Value};
+use super::value::{self, Context, Value};
 use super::variant::Key;
 use super::{CheckedKey, Origin, Section};
 use crate::text;
@@ -136,18 +136,9 @@ impl Validator<'_> {
         };
         match value::read(key, rendered, &self.surroundings) {
             Ok(read) => {
-                let shown = text::visible(rendered);
-                match read.oddity {
-                    None => {}
-                    Some(Oddity::Meant(what)) => {
-                        let reason = format!("`{shown}` {what}");
-                        findings.warning(ConfigProblem::new(place, &reason).found(rendered));
-                    }
-                    Some(Oddity::Replaced { allowed }) => {
-                        let reason = format!("found `{shown}`, which counts as {}; {allowed}", read.value);
-                        let warning = ConfigProblem::new(place, &reason).found(rendered).allowed(allowed);
-                        findings.warning(warning.replaced());
-                    }
+                if let Some(oddity) = read.oddity {
+                    let reason = format!("`{}` {oddity}", text::visible(rendered));
+                    findings.warning(ConfigProblem::new(place, &reason).found(rendered));
                 }
                 Some(read.value)
             }

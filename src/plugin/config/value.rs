@@ -67,15 +67,7 @@ pub(super) struct Refusal {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Read {
     pub(super) value: Value,
-    pub(super) oddity: Option<Oddity>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Oddity {
-    /// It is a value, and hardly the one that was meant.
-    Meant(&'static str),
-    /// It is no value of its type; the one that is read counts in its place, as upstream has it.
-    Replaced { allowed: &'static str },
+    pub(super) oddity: Option<String>,
 }
 
 impl From<Value> for Read {
@@ -151,8 +143,7 @@ fn bool(text: &str) -> Read {
     let is_false =
         matches!(text.to_ascii_lowercase().as_str(), "0" | "false" | "no" | "n" | "f" | "null" | "");
     let is_boolean = is_true(text) || is_false;
-    let oddity =
-        (!is_boolean).then_some(Oddity::Meant("is no boolean and is taken as false; `1` or `0` is meant"));
+    let oddity = (!is_boolean).then(|| "is no boolean and is taken as false; `1` or `0` is meant".to_owned());
     Read { value: Value::Bool(is_true(text)), oddity }
 }
 
@@ -173,13 +164,9 @@ fn int(text: &str) -> Read {
         _ if without_null(text).is_empty() => Value::Int(0).into(),
         _ if is_number => {
             let limit = if text.starts_with('-') { i64::MIN } else { i64::MAX };
-            let allowed = "an integer of 64 bits is allowed";
-            Read { value: Value::Int(limit), oddity: Some(Oddity::Replaced { allowed }) }
+            Read { value: Value::Int(limit), oddity: Some(format!("is out of range and counts as {limit}")) }
         }
-        _ => {
-            let allowed = "an integer is allowed";
-            Read { value: Value::Int(0), oddity: Some(Oddity::Replaced { allowed }) }
-        }
+        _ => Read { value: Value::Int(0), oddity: Some("is no integer and counts as 0".to_owned()) },
     }
 }
 

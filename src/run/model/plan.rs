@@ -99,7 +99,8 @@ fn limits(plugin: &Plugin) -> GroupLimits {
 /// goes on as it was until somebody has mended it.
 fn refuse_odd_overrides(plugin: &Plugin, site: &Site) -> Result<()> {
     let overrides = site.overrides(&plugin.label);
-    let is_odd = |warning: &ConfigProblem| overrides.contains(&warning.file) && warning.is_replaced;
+    let is_odd =
+        |warning: &ConfigProblem| overrides.contains(&warning.file) && warning.message.contains("counts as");
     let warnings = crate::plugin::check(&plugin.dir, site).warnings;
     let odd: Vec<Problem> = warnings.into_iter().filter(is_odd).map(Into::into).collect();
     if odd.is_empty() { Ok(()) } else { Err(Error::many(Fault::Input, odd)) }
