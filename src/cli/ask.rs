@@ -41,7 +41,7 @@ pub(super) fn confirmed(question: &str, context: &Context) -> Result<bool> {
 fn answer(question: &Question, context: &Context) -> Result<String> {
     loop {
         for (index, choice) in question.choices.iter().enumerate() {
-            context.output.note(&format!("  {}. {}", index + 1, text::visible(&choice.label)));
+            context.output.verbatim(&format!("  {}. {}", index + 1, text::visible(&choice.label)));
         }
         let (prompt, default) = (text::visible(&question.prompt), text::visible(&question.default));
         let given = line(&format!("{prompt} [{default}]: "), context)?;
@@ -62,7 +62,7 @@ fn line(prompt: &str, context: &Context) -> Result<String> {
     context.output.prompt(prompt);
     let mut line = String::new();
     if io::stdin().lock().read_line(&mut line).map_err(|_| Error::interrupted())? == 0 {
-        context.output.note("");
+        context.output.verbatim("");
         return Err(Error::interrupted());
     }
     Ok(line.trim().to_owned())

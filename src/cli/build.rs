@@ -162,7 +162,7 @@ fn build_watched(
         return Err(Error::interrupted());
     }
     annotate_failures(&directories, &results, context);
-    if directories.len() > 1 && !common.quiet {
+    if directories.len() > 1 && !common.loudness.quiet {
         context.output.note(&summary(&results, context.output.error_style()));
     }
     let results: Vec<Result<Built>> = results.into_iter().map(|result| result.map(Built::from)).collect();

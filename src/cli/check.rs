@@ -57,9 +57,6 @@ struct Report {
 
 pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
-    if common.verbose {
-        context.output.be_verbose();
-    }
     let mut reports = Vec::new();
     let mut problems: Vec<Problem> = Vec::new();
     let mut fault = Fault::Input;
@@ -103,7 +100,7 @@ fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) 
     let (true, Some(label), Some(config)) = (checked.is_good(), &checked.label, &checked.config) else {
         return;
     };
-    if arguments.common.quiet {
+    if arguments.common.loudness.quiet {
         return;
     }
     let general = &config.general;
@@ -127,7 +124,7 @@ fn say(dir: &Path, checked: &Checked, arguments: &Arguments, context: &Context) 
         general.version,
         general.release
     ));
-    if arguments.common.verbose {
+    if arguments.common.loudness.verbose {
         say_values(config, context);
     }
 }

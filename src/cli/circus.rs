@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::Context;
 use super::exec::BaseOption;
+use super::loudness::Loudness;
 use super::up::module_to_start;
 use crate::error::{Error, Fault, Result};
 use crate::run::Roster;
@@ -27,9 +28,8 @@ pub(super) struct Arguments {
     output: PathBuf,
     #[command(flatten)]
     base: BaseOption,
-    /// Say nothing but warnings and errors
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    loudness: Loudness,
 }
 
 /// For steps of mfdata.
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     if !watchers.warnings.is_empty() {
         context.output.warnings(&Error::many(Fault::Input, watchers.warnings));
     }
-    if !arguments.quiet {
+    if !arguments.loudness.quiet {
         let file = text::path(&arguments.output);
         if watchers.files.changed.is_empty() {
             context.output.note(&format!("{file} is as it should be"));

@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments, depth: Depth, context: &Context) -> Res
         for path in clean::clean(&dir, depth, arguments.dry_run, waiting)? {
             let path = path.strip_prefix(".").unwrap_or(&path);
             let shown = text::visible_bytes(path.as_os_str().as_encoded_bytes());
-            if !context.output.is_json() && !common.quiet {
+            if !context.output.is_json() && !common.loudness.quiet {
                 let word = if arguments.dry_run { "would remove" } else { "removed" };
                 context.output.note(&format!("{word} {shown}"));
             }

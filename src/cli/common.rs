@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Context;
+use super::loudness::Loudness;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::text;
@@ -17,12 +18,8 @@ pub(crate) struct Common {
     /// The plugin's directory instead of the current one; several where the command takes several
     #[arg(short = 'C', long = "directory", value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// Say nothing but warnings and errors
-    #[arg(short, long, conflicts_with = "verbose")]
-    pub(crate) quiet: bool,
-    /// Say more
-    #[arg(short, long)]
-    pub(crate) verbose: bool,
+    #[command(flatten)]
+    pub(crate) loudness: Loudness,
 }
 
 /// Where a person writes the directory, without `-C`.

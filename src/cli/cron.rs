@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::install::tell;
+use super::loudness::Loudness;
 use super::shells::Plugins;
 use super::signals;
 use crate::cron::{PluginJobs, State};
@@ -47,9 +48,8 @@ struct ShowArguments {
 struct SyncArguments {
     #[command(flatten)]
     module: ModuleOption,
-    /// Say nothing but warnings and errors
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    loudness: Loudness,
 }
 
 #[derive(Debug, Args)]
@@ -194,7 +194,7 @@ fn sync(arguments: &SyncArguments, context: &Context) -> Result<()> {
                 State::Stale => Some("removed".to_owned()),
             };
             if let Some(change) = change {
-                if !arguments.quiet {
+                if !arguments.loudness.quiet {
                     context.output.note(&format!("{}: {change}", text::visible(&entry.name)));
                 }
                 changes.push(serde_json::json!({
@@ -210,7 +210,7 @@ fn sync(arguments: &SyncArguments, context: &Context) -> Result<()> {
         }
     }
     if problems.is_empty() {
-        if changes.is_empty() && !arguments.quiet {
+        if changes.is_empty() && !arguments.loudness.quiet {
             context.output.note("the crontab is as it should be");
         }
         if context.output.is_json() {

@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
             let message = format!("can't acquire lock for executing {shown} => can be a normal behaviour");
             match arguments.lock_timeout_behaviour {
                 LockTimeout::PrintStdout => context.output.line(&message),
-                LockTimeout::PrintStderr => context.output.note(&message),
+                LockTimeout::PrintStderr => context.output.verbatim(&message),
                 LockTimeout::Nothing => {}
             }
             Ok(exit::DONE)

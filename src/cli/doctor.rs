@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
+use super::loudness::Loudness;
 use super::style::Look;
 use crate::doctor::{Finding, State, examine};
 use crate::error::{Error, Fault, Problem, Result};
@@ -15,9 +16,8 @@ use crate::text;
 #[derive(Debug, Args)]
 #[command(after_help = "Example: mwp doctor")]
 pub(super) struct Arguments {
-    /// Say only what is missing or bad
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    loudness: Loudness,
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         context.output.json(&json!({"ok": lacks.is_empty(), "findings": findings}));
     } else {
         for area in ["build", "install", "run", "machine"] {
-            print(area, &findings, arguments.quiet, context);
+            print(area, &findings, arguments.loudness.quiet, context);
         }
     }
     if lacks.is_empty() { Ok(()) } else { Err(Error::many(Fault::Input, lacks)) }

@@ -9,6 +9,7 @@ use super::Context;
 use super::exec::BaseOption;
 use super::in_service;
 use super::json::ItemResult;
+use super::loudness::Loudness;
 use super::signals;
 use crate::artifact::Metadata;
 use crate::error::{Error, Fault, Result};
@@ -36,12 +37,8 @@ pub(super) struct Arguments {
     waiting: Waiting,
     #[command(flatten)]
     base: BaseOption,
-    /// Say nothing but warnings and errors
-    #[arg(short, long, conflicts_with = "verbose")]
-    quiet: bool,
-    /// Say more
-    #[arg(short, long)]
-    verbose: bool,
+    #[command(flatten)]
+    loudness: Loudness,
     /// The `.plugin` files
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -150,9 +147,6 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         None => None,
     };
     signals::end_programs_on_signal()?;
-    if arguments.verbose {
-        context.output.be_verbose();
-    }
     let mut problems = Vec::new();
     let mut fault = Fault::Input;
     let mut entries = Vec::new();
@@ -169,7 +163,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         };
         match install::install(&installation, &context.site, &mut |event| tell(context, event)) {
             Ok((label, metadata, home)) => {
-                if !arguments.quiet {
+                if !arguments.loudness.quiet {
                     context.output.note(&format!(
                         "installed {} {}-{} in {}",
                         label.name,
@@ -180,7 +174,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                 }
                 let entry = installed(file, &label, &metadata, &home);
                 let waiting = arguments.waiting;
-                let told = match !arguments.quiet || waiting.wait || waiting.no_wait {
+                let told = match !arguments.loudness.quiet || waiting.wait || waiting.no_wait {
                     true => waiting.tell(&label, context),
                     false => Ok(()),
                 };

@@ -13,6 +13,7 @@ use super::common::Common;
 use super::exec::BaseOption;
 use super::in_service;
 use super::install::tell;
+use super::loudness::Loudness;
 use super::output::Output;
 use super::shells::Plugins;
 use super::signals;
@@ -143,9 +144,6 @@ pub(super) struct UninstallArguments {
     /// Remove the override file too, even when it was edited
     #[arg(long)]
     clean: bool,
-    /// Say more
-    #[arg(short, long)]
-    verbose: bool,
     #[command(flatten)]
     base: BaseOption,
     /// The plugins' names, or the paths of their homes
@@ -159,9 +157,6 @@ pub(super) fn uninstall(arguments: &UninstallArguments, context: &Context) -> Re
         return Err(Error::input(inside).hint("leave it (`exit`), and uninstall from outside"));
     }
     signals::end_programs_on_signal()?;
-    if arguments.verbose {
-        context.output.be_verbose();
-    }
     let mut removed = Vec::new();
     for name in &arguments.names {
         let (base, module, plugin) = find_by_path(name, &arguments.base, context)?;
@@ -215,9 +210,6 @@ pub(super) struct DevelopArguments {
 }
 
 pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result<()> {
-    if arguments.common.verbose {
-        context.output.be_verbose();
-    }
     if !arguments.no_build {
         build(&arguments.building, &arguments.common, Target::Build, context)?;
     }
@@ -265,9 +257,8 @@ pub(super) struct VerifyArguments {
     /// First make the virtualenvs anew from the wheels that were shipped
     #[arg(long)]
     repair: bool,
-    /// Say nothing but warnings and errors
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    loudness: Loudness,
 }
 
 #[derive(Serialize)]
@@ -293,7 +284,7 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
     }
     for (base, plugin) in plugins.iter().filter(|_| arguments.repair) {
         let on_event = &mut |event: Event<'_>| tell(context, event);
-        if install::repair(base, plugin, &context.site, on_event)? && !arguments.quiet {
+        if install::repair(base, plugin, &context.site, on_event)? && !arguments.loudness.quiet {
             let home = text::path(&plugin.home);
             context.output.note(&format!("made the virtualenv of {home} anew"));
         }
@@ -309,7 +300,7 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
             Verification::Unchecked(reason) => (Some(reason), 0, Vec::new()),
             Verification::Corrupt(reason) => (None, 0, vec![reason]),
         };
-        if !context.output.is_json() && !arguments.quiet && damages.is_empty() {
+        if !context.output.is_json() && !arguments.loudness.quiet && damages.is_empty() {
             match unchecked {
                 Some(reason) => context.output.note(&format!("{shown} was not checked: {reason}")),
                 None if by_postinstall == 0 => context.output.note(&format!("{shown} is as it was packed")),

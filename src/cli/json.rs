@@ -70,6 +70,7 @@ pub(super) fn argument() -> Arg {
         .long(JSON)
         .help("Print one JSON document on standard output; `=events`: an object per line while it builds")
         .global(true)
+        .overrides_with(JSON)
         .value_name("events")
         .num_args(0..=1)
         .require_equals(true)
@@ -87,14 +88,18 @@ fn form(value: &str) -> Result<Form, String> {
     }
 }
 
+/// What the command was given that was asked for.
+pub(super) fn innermost(mut matches: &ArgMatches) -> &ArgMatches {
+    while let Some((_, inner)) = matches.subcommand() {
+        matches = inner;
+    }
+    matches
+}
+
 impl Form {
     /// The form that these arguments ask for, of whichever command.
     pub(super) fn of(matches: &ArgMatches) -> Form {
-        let mut innermost = matches;
-        while let Some((_, matches)) = innermost.subcommand() {
-            innermost = matches;
-        }
-        innermost.get_one(JSON).copied().unwrap_or_default()
+        innermost(matches).get_one(JSON).copied().unwrap_or_default()
     }
 
     /// The same for a command line that is refused: what is behind `--` is another command's.

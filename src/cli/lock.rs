@@ -140,7 +140,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     }
     if context.output.is_json() {
         context.output.json(&all);
-    } else if outdated.is_empty() && !common.quiet {
+    } else if outdated.is_empty() && !common.loudness.quiet {
         for locked in &all {
             let what = match (locked.tasks.is_empty(), locked.changes.len()) {
                 (true, _) => "nothing to lock".to_owned(),

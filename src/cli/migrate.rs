@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         text::count(migration.changes.len(), "change")
     ));
     checked.into_plugin(dir)?;
-    context.output.hint("`mwp build` builds it, `mwp release` makes a file to install");
+    context.output.next_step("`mwp build` builds it, `mwp release` makes a file to install");
     print_json(&migration, arguments, context);
     Ok(())
 }

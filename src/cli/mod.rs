@@ -28,6 +28,7 @@ mod installed;
 mod json;
 mod lock;
 mod logs;
+mod loudness;
 mod metrics;
 mod migrate;
 mod outdated;
@@ -67,6 +68,7 @@ use crate::error::{Error, Result};
 use crate::exit;
 use crate::site::{Environment, Site};
 use json::Form;
+use loudness::Loudness;
 use output::Output;
 
 /// Builds, ships and runs MetWork plugins
@@ -77,6 +79,7 @@ use output::Output;
     disable_help_subcommand = true,
     override_help = help::OVERVIEW,
     args_conflicts_with_subcommands = true,
+    args = loudness::arguments(),
     arg = json::argument()
 )]
 struct CommandLine {
@@ -198,6 +201,9 @@ fn execute(words: &[OsString], context: &Context) -> u8 {
     let words = usage::in_order(words);
     let matches = CommandLine::command().try_get_matches_from(&words);
     context.output.speak(matches.as_ref().map_or_else(|_| Form::of_words(&words), Form::of));
+    if let Ok(matches) = &matches {
+        context.output.say(Loudness::of(json::innermost(matches)));
+    }
     let arguments = matches.and_then(|mut matches| {
         CommandLine::from_arg_matches_mut(&mut matches)
             .map_err(|refusal| refusal.format(&mut CommandLine::command()))

@@ -35,8 +35,11 @@ struct Outdated {
     changes: Vec<String>,
 }
 
+/// Where logs are, among others.
+const STATE: &str = ".mwp";
+
 /// What a build makes: no lock depends on it.
-const MADE: [&str; 5] = [".mwp", ".git", "local", "node_modules", "src"];
+const MADE: [&str; 5] = [STATE, ".git", "local", "node_modules", "src"];
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
@@ -59,29 +62,44 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         }
     }
     if all.iter().any(|outdated| !outdated.changes.is_empty()) {
-        context.output.hint("`mwp lock --upgrade` takes them all, `mwp lock --upgrade-package NAME` one");
+        context
+            .output
+            .next_step("`mwp lock --upgrade` takes them all, `mwp lock --upgrade-package NAME` one");
     }
     Ok(())
 }
 
-/// Locks anew what the plugin's locks are made from, elsewhere.
+/// Locks anew what the plugin's locks are made from, elsewhere. Where that fails, its log stays until the next time.
 fn upgrade_in_copy(dir: &Path, common: &Common, context: &Context) -> Result<Vec<String>> {
     std::fs::read_dir(dir).at("enter", dir)?;
     let staging = fs::Staging::claimed_in(&scratch(context)?)?;
     let copy = staging.join("plugin");
-    copy_sources(dir, &copy)?;
+    let upgraded = upgrade(dir, &copy, common, context);
+    let Err(error) = upgraded else { return upgraded };
+    if error.task.is_some() {
+        // What cannot be removed goes the next time.
+        for path in fs::list(&copy).unwrap_or_default().iter().filter(|path| !path.ends_with(STATE)) {
+            let _ = fs::remove_tree(path);
+        }
+        staging.leave();
+    }
+    Err(about(dir, &copy, error))
+}
+
+fn upgrade(dir: &Path, copy: &Path, common: &Common, context: &Context) -> Result<Vec<String>> {
+    copy_sources(dir, copy)?;
     copy_sources(&dir.join(SOURCES), &copy.join(SOURCES))?;
     let store = store(context);
     let mode = Mode { upgrade: Upgrade::Everything, ..Mode::default() };
     let mut quiet = common.clone();
-    quiet.quiet = true;
+    quiet.loudness.quiet = true;
     let watch = Watch::new(Progress::new(context.output, &quiet, false));
     let open = |dir: &Path| -> Result<Project<'_>> {
         let plan = recipe::plan(dir, Target::Build)?.up_to(|task| task.action.makes_lock());
         Ok(Project::new(dir, plan, &context.site, &store, &mode, &watch))
     };
     signals::end_programs_on_signal()?;
-    let results = graph::build_all(&[copy], open, &Slots::new(1));
+    let results = graph::build_all(&[copy.to_owned()], open, &Slots::new(1));
     if crate::process::is_interrupted() {
         return Err(Error::interrupted());
     }
@@ -89,6 +107,17 @@ fn upgrade_in_copy(dir: &Path, common: &Common, context: &Context) -> Result<Vec
         result?;
     }
     Ok(watch.changes())
+}
+
+/// The error as one about the plugin: of the copy, only the log is there for people.
+fn about(dir: &Path, copy: &Path, mut error: Error) -> Error {
+    let (copy, log) = (format!("{}/", copy.display()), format!("{}/", copy.join(STATE).display()));
+    let dir = if dir == Path::new(".") { String::new() } else { format!("{}/", dir.display()) };
+    let texts = error.problems.iter_mut().flat_map(|it| [Some(&mut it.message), it.hint.as_mut()]);
+    for text in texts.flatten() {
+        *text = text.split(&log).map(|part| part.replace(&copy, &dir)).collect::<Vec<_>>().join(&log);
+    }
+    error
 }
 
 /// Files are copied, since locks are among them; other directories are where they were.

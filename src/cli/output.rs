@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::json::{Failure, Form};
+use super::loudness::Loudness;
 use super::style::{self, Look, Style};
 use super::wrap::{columns, wrap};
 use crate::error::{Error, Problem};
@@ -25,6 +26,7 @@ const LONGEST_LINE: usize = 4000;
 
 static FAILED: AtomicBool = AtomicBool::new(false);
 static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
 static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// What standard output is for; text, where nobody said.
 static FORM: OnceLock<Form> = OnceLock::new();
@@ -196,7 +198,9 @@ impl Output {
 
     /// What a person should know about the run, on standard error.
     pub(crate) fn note(&self, text: &str) {
-        self.verbatim(&self.wrapped(text));
+        if !IS_QUIET.load(Ordering::Relaxed) {
+            self.verbatim(&self.wrapped(text));
+        }
     }
 
     /// A note as the terminal has room for it.
@@ -232,8 +236,16 @@ impl Output {
         self.labelled("warning", Look::Warning, text)
     }
 
+    /// What to do about a warning or an error.
     pub(crate) fn hint(&self, text: &str) {
         self.verbatim(&self.labelled("hint", Look::Hint, text));
+    }
+
+    /// A hint without anything wrong: what to do next.
+    pub(super) fn next_step(&self, text: &str) {
+        if !IS_QUIET.load(Ordering::Relaxed) {
+            self.hint(text);
+        }
     }
 
     /// As [`error`](Output::error), for what does not end the command.
@@ -250,7 +262,7 @@ impl Output {
             }
         }
         if problems.len() > shown {
-            self.note(&format!("… and {} more", problems.len() - shown));
+            self.verbatim(&format!("… and {} more", problems.len() - shown));
         }
     }
 
@@ -261,9 +273,10 @@ impl Output {
         }
     }
 
-    /// From now on details are told, too (`-v`).
-    pub(crate) fn be_verbose(&self) {
-        IS_VERBOSE.store(true, Ordering::Relaxed);
+    /// How much is told from now on: warnings and errors alone (`-q`), or details, too (`-v`).
+    pub(super) fn say(&self, loudness: Loudness) {
+        IS_QUIET.store(loudness.quiet, Ordering::Relaxed);
+        IS_VERBOSE.store(loudness.verbose, Ordering::Relaxed);
     }
 
     /// A note for those who want to know more.

@@ -75,7 +75,7 @@ pub(super) fn pack_all(packing: &Packing, common: &Common, context: &Context) ->
         if !context.output.is_json() {
             let file = packed.file.strip_prefix(".").unwrap_or(&packed.file);
             context.output.line(&text::visible_bytes(file.as_os_str().as_encoded_bytes()));
-            if !common.quiet {
+            if !common.loudness.quiet {
                 let size = text::size(packed.file_size);
                 context.output.note(&format!("packed {}, {size}", text::count(packed.files, "file")));
             }

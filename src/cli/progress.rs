@@ -33,12 +33,12 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(output: Output, common: &Common, several: bool) -> Progress {
-        let shows_bars = output.is_terminal() && !common.quiet && !common.verbose;
+        let shows_bars = output.is_terminal() && !common.loudness.quiet && !common.loudness.verbose;
         Progress {
             shown: &[],
             output,
-            quiet: common.quiet,
-            verbose: common.verbose,
+            quiet: common.loudness.quiet,
+            verbose: common.loudness.verbose,
             several,
             bars: shows_bars.then(MultiProgress::new),
             _controls: shows_bars.then(QuietControls::begin).flatten(),
@@ -75,7 +75,7 @@ impl Progress {
         match &self.bars {
             // Under the lock of the bars: what another thread draws at this moment comes before or after.
             Some(bars) => drop(bars.println(self.output.wrapped(text))),
-            None => self.output.note(text),
+            None => self.output.verbatim(&self.output.wrapped(text)),
         }
     }
 

@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     if arguments.install {
         hand_over(&reports)?;
     } else if let [report] = reports.as_slice()
-        && !common.quiet
+        && !common.loudness.quiet
     {
         let file = text::visible(report.file.strip_prefix("./").unwrap_or(&report.file));
         context.output.note(&format!("`mwp install {file}` installs it, here or where there is no network"));

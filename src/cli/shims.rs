@@ -39,6 +39,6 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
         line.push("\n");
         context.output.bytes(line.as_encoded_bytes());
     }
-    context.output.hint("`eval` these lines, or put them into your profile");
+    context.output.next_step("`eval` these lines, or put them into your profile");
     Ok(())
 }

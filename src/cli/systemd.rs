@@ -7,6 +7,7 @@ use clap::Args;
 use super::Context;
 use super::circus::NO_FILES;
 use super::exec::BaseOption;
+use super::loudness::Loudness;
 use super::up::module_to_start;
 use crate::error::{Error, Result};
 use crate::run::Roster;
@@ -35,9 +36,8 @@ pub(super) struct Arguments {
     supervisor: bool,
     #[command(flatten)]
     base: BaseOption,
-    /// Say nothing but warnings and errors
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    loudness: Loudness,
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let manager = if arguments.user { Manager::User } else { Manager::System };
     let form = if arguments.supervisor { Form::Supervisor } else { Form::Processes };
     let units = systemd::write(&roster, &arguments.output, manager, form, &context.site)?;
-    if !arguments.quiet {
+    if !arguments.loudness.quiet {
         tell(&units, arguments, context);
     }
     if roster.waits_for_files && form == Form::Processes {

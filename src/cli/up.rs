@@ -10,6 +10,7 @@ use clap::Args;
 use super::Context;
 use super::exec::BaseOption;
 use super::install::tell;
+use super::loudness::Loudness;
 use super::status::{find_running, not_up, problems};
 use crate::env::{enclosing_plugin, outside};
 use crate::error::{At, Error, Fault, Result};
@@ -39,9 +40,8 @@ pub(super) struct Arguments {
     no_provision: bool,
     #[command(flatten)]
     base: BaseOption,
-    /// Say nothing but warnings and errors
-    #[arg(short, long)]
-    quiet: bool,
+    #[command(flatten)]
+    loudness: Loudness,
 }
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
@@ -70,7 +70,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<u8> {
     }
     let mut words: Vec<OsString> = vec!["supervise".into(), "--module".into(), module.as_str().into()];
     words.extend(base_words(arguments)?);
-    if arguments.quiet {
+    if arguments.loudness.quiet {
         words.push("--quiet".into());
     }
     guard(&program, &words, &module, &context.site, &|death| context.output.warning(death))
@@ -154,7 +154,9 @@ fn provision(module: &Module, arguments: &Arguments, context: &Context) -> Resul
         install::provision(module, base, &context.site, &NoRunner, &mut |event| tell(context, event))?;
     for install::Provisioned { file, result } in results {
         match result {
-            Ok((_, install::Outcome::Installed | install::Outcome::Replaced)) if !arguments.quiet => {
+            Ok((_, install::Outcome::Installed | install::Outcome::Replaced))
+                if !arguments.loudness.quiet =>
+            {
                 context.output.note(&format!("{}: installed", text::path(&file)));
             }
             Ok(_) => {}
@@ -172,7 +174,7 @@ fn settle_internal_plugins(module: &Module, arguments: &Arguments, context: &Con
         internal::settle(module, base, &context.site, &NoRunner, &mut |event| tell(context, event))?;
     for internal::Settled { name, result } in settled {
         match result {
-            Ok(install::Outcome::Installed | install::Outcome::Replaced) if !arguments.quiet => {
+            Ok(install::Outcome::Installed | install::Outcome::Replaced) if !arguments.loudness.quiet => {
                 context.output.note(&format!("{name}: installed"));
             }
             Ok(_) => {}
@@ -201,7 +203,7 @@ fn detach(program: &Path, module: &Module, arguments: &Arguments, context: &Cont
     if !problems.is_empty() {
         return Err(Error::many(Fault::Input, problems));
     }
-    if !arguments.quiet {
+    if !arguments.loudness.quiet {
         context.output.note(&status.summary());
     }
     if context.output.is_json() {
@@ -256,8 +258,8 @@ pub(super) struct SuperviseArguments {
     module: String,
     #[command(flatten)]
     base: BaseOption,
-    #[arg(long)]
-    quiet: bool,
+    #[command(flatten)]
+    loudness: Loudness,
 }
 
 pub(super) fn run_supervisor(arguments: &SuperviseArguments, context: &Context) -> Result<()> {
@@ -265,7 +267,7 @@ pub(super) fn run_supervisor(arguments: &SuperviseArguments, context: &Context) 
         module: Module::parse(&arguments.module)?,
         plugins_base: arguments.base.plugins_base_dir.clone(),
     };
-    let (output, quiet) = (context.output, arguments.quiet);
+    let (output, quiet) = (context.output, arguments.loudness.quiet);
     let watcher = move |line: &str| {
         if !quiet {
             output.note(line);

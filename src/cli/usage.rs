@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 
-use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Command};
 
+use super::common::Common;
 use super::output::Output;
-use super::{Command as Verb, described};
+use super::{Command as Verb, described, json, loudness};
 use crate::error::{Error, Result};
 use crate::text;
 
@@ -28,29 +29,31 @@ const ELSEWHERE: [(&str, &str); 14] = [
     ("rm", "mwp uninstall NAME"),
 ];
 
-/// Options that every command may have before its name, as `mwp -v build`; those with a value.
-const GLOBAL: [&str; 6] = ["-v", "--verbose", "-q", "--quiet", "--json", "--json=events"];
-const GLOBAL_WITH_VALUE: [&str; 2] = ["-C", "--directory"];
-
-/// The command line with the options before the command behind it.
+/// The command line with the options before the command behind it: `mwp -v build` is `mwp build -v`.
 pub(super) fn in_order(words: &[OsString]) -> Vec<OsString> {
-    let is = |word: &OsString, known: &[&str]| word.to_str().is_some_and(|word| known.contains(&word));
-    let mut at = 1;
-    while let Some(word) = words.get(at) {
-        at += match () {
-            () if is(word, &GLOBAL) => 1,
-            () if word.to_str().is_some_and(|word| word.starts_with("--directory=")) => 1,
-            () if is(word, &GLOBAL_WITH_VALUE) => 2,
-            () => break,
-        };
-    }
-    match words.get(at) {
-        Some(command) if at > 1 && !command.as_encoded_bytes().starts_with(b"-") => {
+    match command_at(words) {
+        Some(at) if at > 1 && words[at - 1] != "--" => {
             let before = words[1..at].iter();
-            [&words[0], command].into_iter().chain(before).chain(&words[at + 1..]).cloned().collect()
+            [&words[0], &words[at]].into_iter().chain(before).chain(&words[at + 1..]).cloned().collect()
         }
         _ => words.to_vec(),
     }
+}
+
+/// Where the command stands, behind nothing but options that it may have before it.
+fn command_at(words: &[OsString]) -> Option<usize> {
+    if !words.get(1)?.as_encoded_bytes().starts_with(b"-") {
+        return None;
+    }
+    let options = Common::augment_args(Command::new("mwp"))
+        .args(loudness::arguments())
+        .arg(json::argument())
+        .disable_help_flag(true)
+        .allow_external_subcommands(true);
+    let matches = options.try_get_matches_from(words).ok()?;
+    let (_, command) = matches.subcommand()?;
+    let behind = command.get_raw("").map_or(0, Iterator::count);
+    words.len().checked_sub(behind + 1)
 }
 
 /// Refuses JSON of commands that have none, and a stream of those that have a document.
@@ -108,6 +111,15 @@ pub(super) fn error(refusal: &clap::Error) -> Error {
             None => unknown_command(&name),
         };
     }
+    if refusal.kind() == ErrorKind::ArgumentConflict
+        && let Some(name) = value(ContextKind::InvalidSubcommand)
+        && let Some(option) = value(ContextKind::PriorArg)
+    {
+        // `-j <N>`
+        let option = option.split(' ').next().unwrap_or_default();
+        return Error::usage(format!("found `{option}` before `{name}`"))
+            .hint(format!("options of a command go behind it: `mwp {name} {option}`"));
+    }
     let rendered = refusal.render().to_string();
     let (message, usage) = match rendered.split_once("\n\n") {
         Some((message, rest)) => (message, rest),
@@ -123,11 +135,22 @@ pub(super) fn error(refusal: &clap::Error) -> Error {
         _ if value(ContextKind::InvalidArg).as_deref() == Some("--frozen") => {
             "it is called `--locked` here".to_owned()
         }
+        (_, Some(usage)) if is_directory(value(ContextKind::InvalidArg).as_deref()) => {
+            match usage.contains("DIR]") {
+                true => format!("name the directory without it: {}", usage.trim()),
+                false => "`-C DIR` is for what works on a plugin's directory, as `mwp build` does".to_owned(),
+            }
+        }
         (Some(suggested), _) => format!("did you mean `{suggested}`?"),
         (None, Some(usage)) => format!("usage: {}", usage.trim()),
         (None, None) => "`mwp COMMAND --help` says what is allowed".to_owned(),
     };
     Error::usage(message).hint(hint)
+}
+
+/// Whether it is the option for directories.
+fn is_directory(option: Option<&str>) -> bool {
+    matches!(option, Some("-C" | "--directory"))
 }
 
 /// The command with commands of its own that was meant: what its usage names.
@@ -182,6 +205,9 @@ mod tests {
         };
         assert_eq!(order("mwp -v build x"), "mwp build -v x");
         assert_eq!(order("mwp -C shop --json check"), "mwp check -C shop --json");
+        assert_eq!(order("mwp -Cshop -qv --json=events check x"), "mwp check -Cshop -qv --json=events x");
+        assert_eq!(order("mwp -q -C build cache dir"), "mwp cache -q -C build dir");
+        assert_eq!(order("mwp -q -- build"), "mwp -q -- build");
         assert_eq!(order("mwp -v"), "mwp -v");
         assert_eq!(order("mwp --dry-run build"), "mwp --dry-run build");
         assert_eq!(order("mwp build -v"), "mwp build -v");

@@ -75,7 +75,7 @@ pub(super) fn test(arguments: &TestArguments, context: &Context) -> Result<u8> {
 /// Builds what is stale, quietly, and becomes the command.
 fn become_in(dir: &Path, common: &Common, command: &[OsString], context: &Context) -> Result<u8> {
     let mut quiet = common.clone();
-    quiet.quiet = !common.verbose;
+    quiet.loudness.quiet = !common.loudness.verbose;
     build::build(&Building::default(), &quiet, Target::Build, context)?;
     let mut entered = PluginEnvironment::new(dir, None, Under::Loaded, &context.site)?;
     outside::remember(&context.site.environment, &mut entered.environment);

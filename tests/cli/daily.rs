@@ -56,6 +56,29 @@ fn what_cannot_be_had_changes_nothing() {
 }
 
 #[test]
+fn the_next_build_goes_on_where_adding_or_removing_was_killed() {
+    let sandbox = Sandbox::new();
+    packaged(&sandbox);
+    at_shop(&sandbox, &["build", "-q"]).succeeded();
+    for (verb, is_wanted) in [("add", true), ("remove", false)] {
+        let mut child = sandbox.mwp([verb, "gamma", "-C", "shop"]).spawn().unwrap();
+        while requirements(&sandbox).contains("gamma") != is_wanted && child.try_wait().unwrap().is_none() {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(requirements(&sandbox).contains("gamma"), is_wanted);
+        at_shop(&sandbox, &["build", "-q"]).succeeded();
+        let lock = sandbox.read("shop/python3_virtualenv_sources/requirements3.txt");
+        assert_eq!(lock.contains("gamma"), is_wanted, "{lock}");
+        at_shop(&sandbox, &["lock", "--check"]).succeeded();
+        let imported = at_shop(&sandbox, &["run", "python3", "-c", "import gamma"]);
+        assert_eq!(imported.code == Some(0), is_wanted, "{imported:?}");
+        at_shop(&sandbox, &["build"]).succeeded().says("up to date");
+    }
+}
+
+#[test]
 fn a_tree_goes_down_to_what_is_required_or_up_to_who_requires_it() {
     let sandbox = Sandbox::new();
     packaged(&sandbox);
@@ -82,6 +105,24 @@ fn outdated_tells_what_an_upgrade_would_change_and_changes_nothing() {
     let lock = sandbox.read("shop/python3_virtualenv_sources/requirements3.txt");
     at_shop(&sandbox, &["outdated"]).succeeded().prints("alpha 1.0 → 2.0");
     assert_eq!(sandbox.read("shop/python3_virtualenv_sources/requirements3.txt"), lock);
+}
+
+#[test]
+fn outdated_names_the_plugins_files_and_a_log_that_is_there() {
+    let sandbox = Sandbox::new();
+    packaged(&sandbox);
+    at_shop(&sandbox, &["lock", "-q"]).succeeded();
+    let text = requirements(&sandbox) + "delta\n";
+    sandbox.write("shop/python3_virtualenv_sources/requirements-to-freeze.txt", text);
+    let done = at_shop(&sandbox, &["outdated", "--json"]).exited(1);
+    let failure: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    let log = failure["log"].as_str().unwrap();
+    assert!(fs::read_to_string(log).unwrap().contains("delta"), "{failure}");
+    let done = done.says(&format!("the output is kept in `{log}`"));
+    done.says("error: pip cannot resolve `python3_virtualenv_sources/requirements-to-freeze.txt`: ");
+    // What is kept goes with the next one.
+    at_shop(&sandbox, &["outdated"]).exited(1);
+    assert!(!std::path::Path::new(log).exists());
 }
 
 #[test]
@@ -166,6 +207,41 @@ fn options_stand_before_the_command_and_directories_without_an_option() {
     assert!(!sandbox.work().join("shop/out").exists());
     sandbox.ok(["release", "shop", "--output", "."]);
     assert!(sandbox.work().join("shop/out").exists());
+}
+
+#[test]
+fn options_that_say_how_much_is_told_are_of_all_commands_before_and_behind() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("shop");
+    for words in [
+        &["-q", "list"][..],
+        &["list", "-q"],
+        &["-v", "list"],
+        &["-q", "cache", "info"],
+        &["cache", "info", "-q"],
+        &["-q", "-Cshop", "build"],
+        &["--directory=shop", "-q", "build"],
+        &["-q", "size", "shop"],
+        &["-q", "build", "-q", "-C", "shop"],
+        &["-qv", "check", "shop"],
+        &["--json", "list", "--json"],
+        &["--json=document", "check", "shop", "-v"],
+    ] {
+        sandbox.ok(words.iter().copied());
+    }
+    assert_eq!(sandbox.ok(["--json", "list", "--json"]).stdout, "[]\n");
+    let made = sandbox.ok(["-q", "new", "other", "--no-input"]);
+    assert_eq!(made.stderr, "");
+    sandbox.ok(["run", "-q", "-C", "shop", "printf", "%s", "-q"]).prints("-q");
+    for (words, error, hint) in [
+        (&["-C", "shop", "list"][..], "unexpected argument `-C`", "as `mwp build` does"),
+        (&["-C", "shop", "env"], "unexpected argument `-C`", "name the directory without it: mwp env"),
+        (&["--offline", "build"], "found `--offline` before `build`", "`mwp build --offline`"),
+        (&["-j", "2", "build"], "found `--jobs` before `build`", "`mwp build --jobs`"),
+    ] {
+        let done = sandbox.fails(2, words.iter().copied()).says(error).says(hint);
+        assert_eq!(done.stderr.lines().count(), 2, "{done:?}");
+    }
 }
 
 #[test]

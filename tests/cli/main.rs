@@ -46,6 +46,7 @@ mod mfdata;
 mod migrate;
 mod node;
 mod node_freshness;
+mod node_moved;
 mod old_files;
 mod ordinary_user;
 mod own_tasks;

@@ -4,9 +4,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
 
-use crate::support::{Done, Sandbox, node_tool};
+use crate::support::{Done, Sandbox};
 
 const LOCKED: [&str; 4] = ["build", "--locked", "-C", "p"];
 
@@ -19,17 +18,6 @@ fn node_plugin(rest: &str) -> Sandbox {
     sandbox.plugin("p");
     package(&sandbox, rest);
     sandbox
-}
-
-/// `mwp` with a package manager from npm in front of PATH.
-fn mwp(sandbox: &Sandbox, tool: &str, arguments: &[&str]) -> Command {
-    let mut command = sandbox.mwp(arguments);
-    let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_owned();
-    let path =
-        std::env::join_paths([node_tool(tool)].into_iter().chain(std::env::split_paths(&path))).unwrap();
-    command.env("PATH", path).env("YARN_CACHE_FOLDER", crate::support::shared_dir("yarn"));
-    command.env("YARN_GLOBAL_FOLDER", crate::support::shared_dir("yarn-later"));
-    command
 }
 
 fn version(sandbox: &Sandbox, name: &str) -> String {
@@ -205,13 +193,28 @@ fn of_two_locks_each_takes_the_packages_that_it_has() {
 fn the_package_manager_that_is_asked_for_is_taken_and_a_second_lock_is_told() {
     let sandbox =
         node_plugin("\"packageManager\": \"pnpm@9.15.9\", \"dependencies\": {\"is-number\": \"^6.0.0\"}");
-    Done::of(&mut mwp(&sandbox, "pnpm@9", &["build", "-C", "p"])).succeeded();
+    Done::of(&mut sandbox.mwp_with_node_tool("pnpm@9", &["build", "-C", "p"])).succeeded();
     assert!(sandbox.work().join("p/pnpm-lock.yaml").exists());
     assert!(!sandbox.work().join("p/package-lock.json").exists());
     sandbox.write("p/package-lock.json", "{}");
-    Done::of(&mut mwp(&sandbox, "pnpm@9", &["build", "-C", "p"]))
+    Done::of(&mut sandbox.mwp_with_node_tool("pnpm@9", &["build", "-C", "p"]))
         .succeeded()
         .says("`pnpm-lock.yaml` is taken, and `package-lock.json` is ignored");
+}
+
+#[test]
+fn a_later_yarn_makes_the_first_lock_and_one_without_the_old() {
+    let sandbox =
+        node_plugin("\"packageManager\": \"yarn@4.9.1\", \"dependencies\": {\"is-number\": \"^6.0.0\"}");
+    let run = |arguments: &[&str]| Done::of(&mut sandbox.mwp_with_node_tool("@yarnpkg/cli-dist", arguments));
+    run(&["build", "-C", "p"]).succeeded();
+    assert_eq!(version(&sandbox, "is-number"), "6.0.0");
+    run(&["lock", "--upgrade", "-C", "p"]).succeeded();
+    run(&["lock", "--check", "-C", "p"]).succeeded();
+    package(&sandbox, "\"dependencies\": {\"is-number\": \"9999.0.0\"}, \"packageManager\": \"yarn@4.9.1\"");
+    let lock = sandbox.read("p/yarn.lock");
+    run(&["build", "-C", "p"]).exited(1);
+    assert_eq!(sandbox.read("p/yarn.lock"), lock);
 }
 
 #[test]
@@ -221,7 +224,7 @@ fn pnpm_and_yarn_notice_what_npm_does() {
     {
         let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"^6.0.0\"}");
         sandbox.write(&format!("p/{lock}"), "");
-        let run = |arguments: &[&str]| Done::of(&mut mwp(&sandbox, tool, arguments));
+        let run = |arguments: &[&str]| Done::of(&mut sandbox.mwp_with_node_tool(tool, arguments));
         run(&["build", "-C", "p"]).succeeded();
         run(&["build", "-C", "p"]).succeeded().says("p is up to date");
         assert_eq!(version(&sandbox, "is-number"), "6.0.0", "{tool}");
@@ -245,6 +248,6 @@ fn plug_and_play_is_installed_as_node_modules() {
     let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"^6.0.0\"}");
     sandbox.write("p/yarn.lock", "");
     sandbox.write("p/.yarnrc.yml", "nodeLinker: pnp\n");
-    Done::of(&mut mwp(&sandbox, "@yarnpkg/cli-dist", &["build", "-C", "p"])).succeeded();
+    Done::of(&mut sandbox.mwp_with_node_tool("@yarnpkg/cli-dist", &["build", "-C", "p"])).succeeded();
     assert_eq!(version(&sandbox, "is-number"), "6.0.0");
 }

@@ -72,8 +72,11 @@ impl Action for Lock {
         let before = fs::read_optional(&lock)?;
         let is_installed = first_install::make(self.0, job, &dir)?;
         let result = if is_installed { Ok(()) } else { self.make(job, &dir, &lock) };
-        if let (Err(_), Some(before)) = (&result, &before) {
-            fs::write_atomic(&lock, before)?;
+        if result.is_err() {
+            match &before {
+                Some(before) => fs::write_atomic(&lock, before)?,
+                None => fs::remove_file(&lock)?,
+            }
         }
         result?;
         let old = before.map(|lock| self.0.locked(&String::from_utf8_lossy(&lock))).unwrap_or_default();
@@ -89,12 +92,11 @@ impl Action for Lock {
 impl Lock {
     fn make(&self, job: &mut Job<'_>, dir: &Path, lock: &Path) -> Result<()> {
         let mut runs = Vec::new();
+        if matches!(job.upgrade, Upgrade::Everything) || !fs::exists(lock) {
+            self.0.start_lock(lock)?;
+        }
         match job.upgrade {
-            Upgrade::Nothing => runs.push(self.0.lock_arguments(job)?),
-            Upgrade::Everything => {
-                fs::remove_file(lock)?;
-                runs.push(self.0.lock_arguments(job)?);
-            }
+            Upgrade::Nothing | Upgrade::Everything => runs.push(self.0.lock_arguments(job)?),
             Upgrade::Packages(wanted) => {
                 for package in wanted {
                     if !self.locks(&job.scope, upgraded_name(package))? {

@@ -33,6 +33,11 @@ pub(in crate::action) trait Manager: fmt::Debug + Send + Sync {
     /// The packages of a lock: name and version, `name@version` where a name is there more than once.
     fn locked(&self, lock: &str) -> BTreeMap<String, String>;
 
+    /// Leaves nothing locked, where the lock is to be made anew.
+    fn start_lock(&self, lock: &Path) -> Result<()> {
+        fs::remove_file(lock)
+    }
+
     /// How it makes a lock and nothing else.
     fn lock_arguments(&self, job: &Job<'_>) -> Result<Vec<String>>;
 
@@ -47,6 +52,17 @@ pub(in crate::action) trait Manager: fmt::Debug + Send + Sync {
 
     /// How it installs what a lock says.
     fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>>;
+
+    /// Raised when it installs something else from the same facts.
+    fn install_version(&self) -> u32 {
+        1
+    }
+
+    /// Takes out of node_modules what is true in the directory alone in which it was made.
+    fn forget_place(&self, modules: &Path) -> Result<()> {
+        let _ = modules;
+        Ok(())
+    }
 }
 
 /// The plugin's own package and those of its workspaces; empty where it has none.

@@ -19,6 +19,10 @@ impl Action for Modules {
         self.0.modules_action()
     }
 
+    fn version(&self) -> u32 {
+        self.0.install_version()
+    }
+
     fn outputs(&self, _: &Path) -> Vec<String> {
         vec!["node_modules".to_owned()]
     }
@@ -95,6 +99,7 @@ impl Action for Modules {
             ))
             .hint("node loads packages from node_modules: check the settings of the package manager, such as its linker"));
         }
+        self.0.forget_place(&made)?;
         if is_in_place(job, &dir)? {
             return Ok(());
         }

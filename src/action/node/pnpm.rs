@@ -106,14 +106,33 @@ impl Manager for Pnpm {
         Ok(arguments)
     }
 
-    /// Plain node knows node_modules alone.
+    /// Plain node knows node_modules alone. Programs find their packages from where they are: what pnpm writes into them
+    /// beside that, NODE_PATH, are absolute paths of the directory in which it runs.
     fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
-        let mut arguments = quietly(job, &["install", "--frozen-lockfile", "--prefer-offline"]);
+        let mut arguments = quietly(
+            job,
+            &["install", "--frozen-lockfile", "--prefer-offline", "--config.extend-node-path=false"],
+        );
         let settings = fs::read_text_optional(&job.scope.dir.join(".npmrc"))?.unwrap_or_default();
         if settings.lines().any(|line| line.replace(' ', "") == "node-linker=pnp") {
             arguments.push("--config.node-linker=isolated".to_owned());
         }
         Ok(arguments)
+    }
+
+    fn install_version(&self) -> u32 {
+        2
+    }
+
+    /// Its note of when it looked at which packages; without one it looks again.
+    fn forget_place(&self, modules: &Path) -> Result<()> {
+        for file in fs::list(modules)? {
+            let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            if name.starts_with(".pnpm-workspace-state") {
+                fs::remove_file(&file)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -75,6 +75,11 @@ impl Manager for Yarn {
         locked
     }
 
+    /// Without one beside package.json, later ones take a directory above the one that they run in for the project.
+    fn start_lock(&self, lock: &Path) -> Result<()> {
+        fs::write_atomic(lock, b"")
+    }
+
     fn lock_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
         if is_1(job)? {
             quietly(job, &["install", "--ignore-scripts", "--no-progress"])

@@ -173,7 +173,7 @@ pub(crate) fn create(create: Create, context: &Context) -> Result<()> {
             template::keep_release_only(&dir)?;
         }
     } else {
-        context.output.hint(&format!("`cd {name}`, then `mwp develop` puts it into service from there"));
+        context.output.next_step(&format!("`cd {name}`, then `mwp develop` puts it into service from there"));
     }
     if context.output.is_json() {
         context.output.json(&json!({
@@ -232,7 +232,7 @@ pub(crate) fn init(arguments: &Init, context: &Context) -> Result<()> {
     context
         .output
         .line(&format!("{} is the plugin `{name}` now: {files} from the template", text::path(dir)));
-    context.output.hint("`mwp check` says what is still to be written, `mwp build` builds it");
+    context.output.next_step("`mwp check` says what is still to be written, `mwp build` builds it");
     if context.output.is_json() {
         context.output.json(&json!({
             "name": name.as_str(),

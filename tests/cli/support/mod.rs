@@ -106,6 +106,17 @@ impl Sandbox {
         command
     }
 
+    /// The same with a package manager from npm in front of PATH.
+    pub fn mwp_with_node_tool(&self, tool: &str, arguments: &[&str]) -> Command {
+        let mut command = self.mwp(arguments);
+        let path = self.search_path();
+        let dirs = std::iter::once(node_tool(tool)).chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(dirs).unwrap());
+        command.env("YARN_CACHE_FOLDER", shared_dir("yarn"));
+        command.env("YARN_GLOBAL_FOLDER", shared_dir("yarn-later"));
+        command
+    }
+
     /// Another program, in the environment that ours has.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
