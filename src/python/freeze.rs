@@ -8,7 +8,8 @@ use pep508_rs::MarkerEnvironment;
 use serde::Serialize;
 
 use super::lock::{Lock, Pin, address};
-use super::pylock::{Package, PyLock, relative};
+use super::other_files::may_have_more;
+use super::pylock::{File, Package, PyLock, relative};
 use super::requirements::{Line, Requirements, plain};
 use super::resolver::Resolver;
 use super::sources::Sources;
@@ -44,6 +45,8 @@ pub struct Frozen {
     pub lock: String,
     pub files: PyLock,
     pub changes: Vec<Change>,
+    /// Pins of which the files for other machines are not known, as no index could be asked.
+    pub partial: Vec<Pin>,
 }
 
 /// One line of the summary.
@@ -152,6 +155,15 @@ impl Resolver<'_> {
             let was_there = keeps_all && old_pins.iter().any(|pin| pin.name == package.name);
             was_there || !pin.is_some_and(|pin| provided.contains(&pin))
         });
+        let is_partial = |package: &&Package| {
+            let known = request.old_files.and_then(|files| files.package(&package.name));
+            let is_known = known.is_some_and(|known| known.version == package.version);
+            self.offline && !is_known && may_have_more(package) && package.files().any(File::is_on_a_server)
+        };
+        let partial = packages.iter().filter(is_partial);
+        let partial = partial
+            .filter_map(|package| Some(Pin { name: package.name.clone(), version: package.version.clone()? }))
+            .collect();
         let pins = pin_lines(&packages, wanted);
         let mut lock = Lock::render(wanted, &self.directory, request.origin, &pins);
         let changes = changes(&old, &Lock::parse(&lock), &self.interpreter.markers);
@@ -162,7 +174,7 @@ impl Resolver<'_> {
         }
         let python = format!(">={}", self.interpreter.short_version);
         let files = PyLock::new(Some(python), packages, request.origin.to_string());
-        Ok(Frozen { lock, files, changes })
+        Ok(Frozen { lock, files, changes, partial })
     }
 
     /// What a lock names that is no plain pin, and that no requirement names: addresses, paths, pins with a marker.

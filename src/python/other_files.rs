@@ -12,6 +12,16 @@ use super::resolver::Resolver;
 use crate::error::Result;
 use crate::process::{self, Log};
 
+/// Whether there may be files for other machines that are not known yet: a source and a wheel for all of them need no
+/// others, unless this machine has another one before them.
+pub(super) fn may_have_more(package: &Package) -> bool {
+    let is_for_all = |file: &File| file.file_name().is_some_and(|name| name.ends_with("-none-any.whl"));
+    let is_whole =
+        package.sdist.is_some() && !package.wheels.is_empty() && package.wheels.iter().all(is_for_all);
+    let has_files = package.sdist.is_some() || !package.wheels.is_empty();
+    has_files && !is_whole
+}
+
 /// Adds them to the packages of which they are missing.
 pub(super) fn add(
     resolver: &Resolver<'_>,
@@ -21,14 +31,7 @@ pub(super) fn add(
 ) -> Result<()> {
     let pins: Vec<Pin> = packages
         .iter()
-        .filter(|package| {
-            let is_everywhere = package
-                .wheels
-                .iter()
-                .any(|file| file.file_name().is_some_and(|name| name.ends_with("-none-any.whl")));
-            let has_files = package.sdist.is_some() || !package.wheels.is_empty();
-            has_files && !(is_everywhere && package.sdist.is_some())
-        })
+        .filter(|package| may_have_more(package))
         .filter_map(|package| Some(Pin { name: package.name.clone(), version: package.version.clone()? }))
         .collect();
     if pins.is_empty() {
@@ -76,6 +79,30 @@ fn told_by_pip(
         Err(error) => {
             log.line(&format!("the files for other machines are not known: {error}"))?;
             Ok(BTreeMap::new())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wheel_for_all_machines_does_not_hide_those_for_each() {
+        let file = |name: &&str| File { name: Some((*name).to_owned()), ..File::default() };
+        let (all, own) = ("a-1-py3-none-any.whl", "a-1-cp38-abi3-manylinux2014_x86_64.whl");
+        for (wheels, sdist, may_have_more) in [
+            (&[all][..], Some("a-1.tar.gz"), false),
+            (&[all, own], Some("a-1.tar.gz"), true),
+            (&[own], Some("a-1.tar.gz"), true),
+            (&[all], None, true),
+            (&[], Some("a-1.tar.gz"), true),
+            (&[], None, false),
+        ] {
+            let wheels: Vec<File> = wheels.iter().map(file).collect();
+            let sdist = sdist.as_ref().map(file);
+            let package = Package { name: "a".to_owned(), wheels, sdist, ..Package::default() };
+            assert_eq!(super::may_have_more(&package), may_have_more, "{package:?}");
         }
     }
 }

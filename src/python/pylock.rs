@@ -235,6 +235,10 @@ impl File {
         Some(last.replace("%2B", "+").replace("%2b", "+"))
     }
 
+    pub(super) fn is_on_a_server(&self) -> bool {
+        self.url.as_deref().is_some_and(|url| url.starts_with("http"))
+    }
+
     /// A file in the plugin is named by its path from the lock in `directory`: a lock is for every clone.
     pub(super) fn relative_to(&mut self, directory: &Path) {
         let path = self

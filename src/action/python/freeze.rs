@@ -75,6 +75,17 @@ impl Action for Freeze {
                 text::path(&job.scope.dir.join(LOCK))
             ));
         }
+        if let Some(pin) = frozen.partial.first() {
+            let pin = text::visible(&format!("{}=={}", pin.name, pin.version));
+            let others = match frozen.partial.len() - 1 {
+                0 => String::new(),
+                others => format!(" and {others} more"),
+            };
+            report.warn(&format!(
+                "without a network, `{FILES}` names the files for this machine alone of `{pin}`{others}; with one, \
+                 `mwp lock --upgrade-package {pin}` completes it"
+            ));
+        }
         report.changes(&frozen.changes.iter().map(Change::to_string).collect::<Vec<_>>());
         fs::create_dir_all(&job.staging.join(SOURCES))?;
         for (path, content) in [(LOCK, &frozen.lock), (FILES, &frozen.files.render())] {

@@ -11,10 +11,12 @@ use flate2::read::GzDecoder;
 use ureq::http::header::HeaderName;
 use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Body, BodyReader, Proxy, Timeout};
 use url::Url;
 
 use super::super::sources::{Sources, machine_options};
+use super::addresses::Addresses;
 use super::credentials::Credentials;
 use super::proxies::Proxies;
 use crate::fs;
@@ -35,6 +37,7 @@ pub(in crate::python) struct Client {
     trusted_hosts: Vec<String>,
     /// One for each proxy, with and without a look at certificates: connections are kept and used again.
     agents: Mutex<BTreeMap<(Option<String>, bool), Agent>>,
+    addresses: Addresses,
 }
 
 /// What was asked for by its media type.
@@ -76,6 +79,7 @@ impl Client {
             credentials: Credentials::new(site, sources.addresses()),
             trusted_hosts: sources.trusted_hosts().map(str::to_ascii_lowercase).collect(),
             agents: Mutex::default(),
+            addresses: Addresses::default(),
         })
     }
 
@@ -174,7 +178,7 @@ impl Client {
             .user_agent(concat!("mwp/", env!("CARGO_PKG_VERSION")))
             // The file itself: what is compressed on the way has another hash.
             .accept_encoding("identity");
-        let agent = config.build().new_agent();
+        let agent = Agent::with_parts(config.build(), DefaultConnector::default(), self.addresses.clone());
         agents.insert(key, agent.clone());
         Ok(agent)
     }

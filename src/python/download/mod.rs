@@ -1,6 +1,7 @@
 //! Asks servers, several at the same time: for files of known content, and for what indexes say. A file is there under its name when its hash has been
 //! compared, or not at all.
 
+mod addresses;
 mod client;
 mod credentials;
 mod proxies;
