@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::description::Description;
 use super::exclude::Exclusions;
+use super::frame_list;
 use super::head::{Head, refuse};
 use super::limits::Limits;
 use super::manifest::{ManifestEntry, MemberKind};
@@ -112,7 +113,7 @@ fn texts(
 }
 
 fn is_generated(path: &str) -> bool {
-    [METADATA, FILES, MANIFEST].contains(&path)
+    [METADATA, FILES, MANIFEST, frame_list::FILE].contains(&path)
 }
 
 struct Reading {
