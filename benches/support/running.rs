@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
 /// A module with a runtime home of its own; it goes down with its owner.
@@ -283,6 +284,12 @@ pub struct Processes(pub Vec<Child>);
 impl Drop for Processes {
     fn drop(&mut self) {
         for child in &mut self.0 {
+            // A master that is killed leaves its workers.
+            let _ = rustix::process::kill_process(Pid::from_child(child), Signal::TERM);
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_secs(5) && matches!(child.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
             let _ = child.kill();
             let _ = child.wait();
         }
