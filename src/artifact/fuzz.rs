@@ -7,10 +7,10 @@ use std::path::Path;
 use super::frame::Encoder;
 use super::frames::Frames;
 use super::header::BLOCK;
+use super::pack::pack_stand_in;
 use super::*;
 use crate::fs;
 use crate::fuzz::{Target, names_file};
-use crate::plugin::Label;
 
 const WORDS: &[&str] = &[
     "metwork_plugin/",
@@ -61,27 +61,7 @@ fn packed(format: Format) -> Vec<u8> {
     fs::set_mode(&tree.join("bin/run"), 0o755).unwrap();
     fs::set_mode(&tree.join("private"), 0o600).unwrap();
     fs::symlink(Path::new("deep/er"), &tree.join("data/link")).unwrap();
-    let text = |text: &str| text.to_owned();
-    let description = Description {
-        label: Label::read(&tree).unwrap(),
-        version: text("1"),
-        release: text("1"),
-        summary: text("s"),
-        license: text("BSD"),
-        packager: text("me"),
-        vendor: text("v"),
-        url: text("u"),
-    };
-    let options = Options {
-        limits: &Limits::default(),
-        format,
-        output: root.path(),
-        source_date_epoch: Some(1_700_000_000),
-        build_host: "box",
-        frame_store: None,
-        excluded: &|_| false,
-    };
-    fs::read(&pack(&tree, &description, &options).unwrap().file).unwrap()
+    fs::read(&pack_stand_in(&tree, root.path(), format, 1_700_000_000)).unwrap()
 }
 
 fn tar(compressed: &[u8]) -> Vec<u8> {

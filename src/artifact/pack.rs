@@ -238,3 +238,29 @@ impl Packer<'_> {
         })
     }
 }
+
+/// The file of the plugin in `dir`, in `output`, with this time for all its files.
+#[cfg(test)]
+pub(super) fn pack_stand_in(dir: &Path, output: &Path, format: Format, time: i64) -> PathBuf {
+    let text = |text: &str| text.to_owned();
+    let description = Description {
+        label: crate::plugin::Label::read(dir).unwrap(),
+        version: text("1"),
+        release: text("1"),
+        summary: text("s"),
+        license: text("BSD"),
+        packager: text("me"),
+        vendor: text("v"),
+        url: text("u"),
+    };
+    let options = Options {
+        limits: &Limits::default(),
+        format,
+        output,
+        source_date_epoch: Some(time),
+        build_host: "box",
+        frame_store: None,
+        excluded: &|_| false,
+    };
+    pack(dir, &description, &options).unwrap().file
+}

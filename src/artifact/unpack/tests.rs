@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 
 use super::*;
-use crate::artifact::{Description, Format, Options, pack};
-use crate::plugin::Label;
+use crate::artifact::Format;
+use crate::artifact::pack::pack_stand_in;
 
 /// The times of all files.
 const EPOCH: i64 = 1_700_000_000;
@@ -41,28 +41,7 @@ impl Versions {
 
     /// Packs the plugin as it is and unpacks it as `name`, over another version.
     fn unpack(&self, name: &str, over: Option<&str>) -> Unpacked {
-        let tree = self.path("hello");
-        let text = |text: &str| text.to_owned();
-        let description = Description {
-            label: Label::read(&tree).unwrap(),
-            version: text("1"),
-            release: text("1"),
-            summary: text("s"),
-            license: text("BSD"),
-            packager: text("me"),
-            vendor: text("v"),
-            url: text("u"),
-        };
-        let options = Options {
-            limits: &Limits::default(),
-            format: Format::Zstd,
-            output: self.root.path(),
-            source_date_epoch: Some(EPOCH),
-            build_host: "box",
-            frame_store: None,
-            excluded: &|_| false,
-        };
-        let file = pack(&tree, &description, &options).unwrap().file;
+        let file = pack_stand_in(&self.path("hello"), self.root.path(), Format::Zstd, EPOCH);
         let installed = over.map(|over| Installed { home: self.path(over), may_link: true });
         unpack_update(&file, &self.path(name), installed.as_ref(), &Limits::default()).unwrap()
     }
