@@ -8,6 +8,7 @@
 //! no list.
 
 use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,7 @@ pub(super) const FILE: &str = ".mwp_frames";
 const VERSION: u32 = 1;
 
 /// Of a list, unpacked: that of a million members has some 100 MB.
-const MOST: usize = 1 << 28;
+const MOST: u64 = 1 << 28;
 
 /// Enough for what repeats itself as paths do.
 const LEVEL: i32 = 1;
@@ -45,10 +46,8 @@ impl FrameList {
     pub(super) fn read(home: &Path) -> FrameList {
         let read = || {
             let packed = fs::read_optional(&home.join(FILE)).ok()??;
-            let mut unpacked = zstd::Decoder::new(packed.as_slice()).ok()?;
             let mut content = Vec::new();
-            let mut most = std::io::Read::take(&mut unpacked, MOST as u64);
-            std::io::Read::read_to_end(&mut most, &mut content).ok()?;
+            zstd::Decoder::new(packed.as_slice()).ok()?.take(MOST).read_to_end(&mut content).ok()?;
             let (version, runs): (u32, Vec<(Mark, Run)>) = postcard::from_bytes(&content).ok()?;
             (version == VERSION).then(|| FrameList(runs.into_iter().collect()))
         };
@@ -117,7 +116,7 @@ impl Recorder {
         let content = postcard::to_stdvec(&Written(VERSION, &self.runs)).ok()?;
         let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
         encoder.include_checksum(true).ok()?;
-        std::io::Write::write_all(&mut encoder, &content).ok()?;
+        encoder.write_all(&content).ok()?;
         encoder.finish().ok()
     }
 }

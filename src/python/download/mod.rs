@@ -1,5 +1,5 @@
-//! Asks servers, several at the same time: for files of known content, and for what indexes say. A file is there under its name when its hash has been
-//! compared, or not at all.
+//! Asks servers, several at the same time: for files of known content, and for what indexes say. A file is there under its
+//! name when its hash has been compared, or not at all.
 
 mod addresses;
 mod client;
