@@ -11,6 +11,7 @@ mod methods;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use minijinja::value::{Kwargs, Value};
@@ -46,14 +47,17 @@ pub(crate) fn engine() -> Environment<'static> {
     engine
 }
 
+/// What templates see, shared by the filters and by each rendering.
+pub(crate) type Variables = Arc<BTreeMap<String, String>>;
+
 /// An engine whose filters `getenv` and `shell` see these variables.
-pub(crate) fn engine_over(variables: &BTreeMap<String, String>) -> Environment<'static> {
+pub(crate) fn engine_over(variables: &Variables) -> Environment<'static> {
     let mut engine = engine();
-    let known = variables.clone();
+    let known = Arc::clone(variables);
     engine.add_filter("getenv", move |name: &str, default: Option<String>| {
         known.get(name).cloned().or(default).unwrap_or_default()
     });
-    let known = variables.clone();
+    let known = Arc::clone(variables);
     engine.add_filter("shell", move |command: &str, options: Kwargs| shell(command, &options, &known));
     engine
 }
@@ -175,14 +179,16 @@ mod tests {
         ];
         let variables: BTreeMap<String, String> =
             pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        render_in(&engine_over(&variables), "", template, Value::from_pairs(variables.clone()))
+        let variables = Arc::new(variables);
+        render_in(&engine_over(&variables), "", template, Value::from_dyn_object(variables))
     }
 
     #[test]
     fn a_command_is_run_where_the_machine_allows_that_and_nowhere_else() {
         for variables in [BTreeMap::new(), BTreeMap::from([(ALLOW_SHELL.to_owned(), "0".to_owned())])] {
             let error =
-                render_in(&engine_over(&variables), "", "{{ 'echo x'|shell }}", Value::from(())).unwrap_err();
+                render_in(&engine_over(&Arc::new(variables)), "", "{{ 'echo x'|shell }}", Value::from(()))
+                    .unwrap_err();
             assert!(reason(&error).contains("`shell` would run `echo x`"), "{error:#}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use minijinja::value::Value;
@@ -33,8 +34,9 @@ pub struct TemplateMistake {
 
 impl Templates {
     pub fn new(variables: BTreeMap<String, String>) -> Templates {
+        let variables = Arc::new(variables);
         let engine = jinja::engine_over(&variables);
-        Templates { engine, variables: Value::from_pairs(variables), fuel: AtomicU64::new(FUEL) }
+        Templates { engine, variables: Value::from_dyn_object(variables), fuel: AtomicU64::new(FUEL) }
     }
 
     /// Over all that is text in an environment.

@@ -1,8 +1,8 @@
 //! Fragments: what plugins bring along for nginx's configuration, as Jinja2 over their environment.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::sync::Arc;
 
 use minijinja::UndefinedBehavior;
 use minijinja::syntax::SyntaxConfig;
@@ -109,7 +109,7 @@ pub(super) struct Fragments<'a> {
     /// Where they are known, fragments must not reach beyond the plugin unless these allow it.
     settings: Option<&'a NginxSettings>,
     /// Made for the first fragment: most plugins have none.
-    variables: Option<BTreeMap<String, String>>,
+    variables: Option<jinja::Variables>,
 }
 
 impl<'a> Fragments<'a> {
@@ -207,7 +207,7 @@ impl<'a> Fragments<'a> {
         text::path(&self.plugin.dir.join("config.ini"))
     }
 
-    fn variables(&mut self) -> Result<BTreeMap<String, String>> {
+    fn variables(&mut self) -> Result<jinja::Variables> {
         if let Some(variables) = &self.variables {
             return Ok(variables.clone());
         }
@@ -239,15 +239,15 @@ pub(super) fn beyond(file: &Path, plugin: &str, found: &Trespass) -> Error {
 }
 
 /// The variables that are text.
-fn of_text(environment: &Environment) -> BTreeMap<String, String> {
+fn of_text(environment: &Environment) -> jinja::Variables {
     let text =
         |(name, value): (&OsString, &OsString)| Some((name.to_str()?.to_owned(), value.to_str()?.to_owned()));
-    environment.iter().filter_map(text).collect()
+    Arc::new(environment.iter().filter_map(text).collect())
 }
 
 /// The text of the fragment at `path` with its variables filled in; `include` and `extends` find files of the plugin,
 /// by their path in it or beside the fragment, and none outside.
-fn render(plugin: &Path, path: &Path, text: &str, variables: &BTreeMap<String, String>) -> Result<String> {
+fn render(plugin: &Path, path: &Path, text: &str, variables: &jinja::Variables) -> Result<String> {
     let failed = |error: &minijinja::Error| {
         let file = error.name().filter(|name| *name != FRAGMENT).map(|name| plugin.join(name));
         let file = file.as_deref().unwrap_or(path);
@@ -263,7 +263,7 @@ fn render(plugin: &Path, path: &Path, text: &str, variables: &BTreeMap<String, S
     let syntax = SyntaxConfig::builder().keep_trailing_newline(true).build();
     engine.set_syntax(syntax.map_err(|error| failed(&error))?);
     jinja::include_from(&mut engine, plugin, path.parent().unwrap_or(plugin));
-    jinja::render(&engine, FRAGMENT, text, Value::from_pairs(variables.clone()))
+    jinja::render(&engine, FRAGMENT, text, Value::from_dyn_object(Arc::clone(variables)))
         .map_err(|error| failed(&error))
 }
 
@@ -301,6 +301,8 @@ fn needs_lua(place: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn fragment(text: &str) -> Fragment {
@@ -322,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_template_is_strict_about_what_it_names() {
-        let variables = BTreeMap::from([("A".to_owned(), "b".to_owned())]);
+        let variables = Arc::new(BTreeMap::from([("A".to_owned(), "b".to_owned())]));
         let (plugin, path) = (Path::new("/p"), Path::new("/p/x.conf"));
         assert_eq!(render(plugin, path, "x {{ A.upper() }};\n", &variables).unwrap(), "x B;\n");
         for (text, expected) in
@@ -348,7 +350,7 @@ mod tests {
             fs::write_atomic(&file, content.as_bytes()).unwrap();
         }
         fs::symlink(Path::new("../secret.conf"), &plugin.join("out.conf")).unwrap();
-        let variables = BTreeMap::from([("A".to_owned(), "/b".to_owned())]);
+        let variables = Arc::new(BTreeMap::from([("A".to_owned(), "/b".to_owned())]));
         let path = plugin.join("conf/x.conf");
         let render = |text: &str| render(&plugin, &path, text, &variables);
         let both = "{% include \"common.conf\" %} {% include 'top.conf' %} {% include 'conf/common.conf' %}";
