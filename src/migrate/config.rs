@@ -210,8 +210,11 @@ fn unknown_keys(
     report: &mut Findings,
 ) {
     let Some(known) = schema.section(&section.name) else { return };
-    let unknown: Vec<String> =
-        section.keys().map(|key| key.name.clone()).filter(|key| !known.keys.contains_key(key)).collect();
+    let unknown: Vec<String> = section
+        .keys()
+        .map(|key| key.name.clone())
+        .filter(|key| !known.keys.contains_key(key.as_str()))
+        .collect();
     for name in unknown {
         for key in section.take(&name) {
             let custom = left.custom(&section.name, &name, &key.value());

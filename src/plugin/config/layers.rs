@@ -176,8 +176,7 @@ fn is_overridable(
         if section.entries.iter().all(is_operators) {
             return true;
         }
-        let known =
-            keys.into_iter().flat_map(|keys| keys.keys()).map(String::as_str).filter(|key| public(key));
+        let known = keys.into_iter().flat_map(|keys| keys.keys()).copied().filter(|key| public(key));
         let known = known.collect::<Vec<_>>().join(" and ");
         let reason = format!("this section belongs to the plugin; only {known} can be overridden");
         findings.problem(

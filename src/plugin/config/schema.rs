@@ -1,69 +1,61 @@
-//! What may stand in a `config.ini`, per module. The schemas are data: `schema/*.toml` beside this file.
+//! What may stand in a `config.ini`, per module. The tables are in `schema/`: one file for what all plugins have, one
+//! for what each module adds.
+//!
+//! They are constants, not a file that is read: every command that looks at a plugin would read it again.
+
+mod common;
+mod mfbase;
+mod mfdata;
+mod mfserv;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
-
-use serde::Deserialize;
 
 use super::variant::Key;
 use crate::plugin::Module;
 use crate::text;
 
-const COMMON: &str = include_str!("schema/common.toml");
-const MFSERV: &str = include_str!("schema/mfserv.toml");
-const MFDATA: &str = include_str!("schema/mfdata.toml");
-const MFBASE: &str = include_str!("schema/mfbase.toml");
-
 /// The sections that a plugin of one module may have.
 #[derive(Debug, Clone)]
 pub struct Schema {
-    sections: BTreeMap<String, SectionSchema>,
+    sections: BTreeMap<&'static str, SectionSchema>,
 }
 
 /// A section, or all whose names match a pattern with `*`.
 #[derive(Debug, Clone, Default)]
 pub struct SectionSchema {
-    pub pattern: String,
+    pub pattern: &'static str,
     pub required: bool,
     /// Any key is allowed.
     pub free: bool,
     /// The keys are patterns for names of files: `[0-9]` at the end of one is no variant.
     pub patterns: bool,
-    pub keys: BTreeMap<String, KeySchema>,
+    pub keys: BTreeMap<&'static str, &'static KeySchema>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct KeySchema {
-    #[serde(rename = "type")]
+    pub name: &'static str,
     pub kind: ValueKind,
-    #[serde(default)]
     pub required: bool,
     /// As it would stand in `config.ini`.
-    #[serde(default)]
-    pub default: String,
+    pub default: &'static str,
     /// Nothing after the `=` means the default.
-    #[serde(default)]
     pub empty_is_default: bool,
-    /// What an `enum` may be.
-    #[serde(default)]
-    pub values: Vec<String>,
     /// What it was called, or was said with, before 1.0.
-    #[serde(default)]
-    pub was: Vec<String>,
-    /// The variable, less the module's prefix, that `AUTO` asks.
-    pub auto: Option<String>,
+    pub was: &'static [&'static str],
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueKind {
     Bool,
-    AutoBool,
+    /// `AUTO` asks this variable, whose name has the module's prefix as well.
+    AutoBool(&'static str),
     Int,
     Float,
     String,
-    Enum,
+    /// One of these.
+    Enum(&'static [&'static str]),
     /// What may stand in a file's name and on a command line.
     Version,
     /// A file in the plugin, or `null`.
@@ -74,14 +66,67 @@ pub enum ValueKind {
     Vhosts,
 }
 
+/// What a table says of a section. Later tables add to earlier ones.
+struct Table {
+    pattern: &'static str,
+    required: bool,
+    free: bool,
+    patterns: bool,
+    keys: &'static [&'static [KeySchema]],
+}
+
+impl Table {
+    const fn of(pattern: &'static str, keys: &'static [&'static [KeySchema]]) -> Table {
+        Table { pattern, required: false, free: false, patterns: false, keys }
+    }
+
+    const fn required(self) -> Table {
+        Table { required: true, ..self }
+    }
+
+    const fn free(self) -> Table {
+        Table { free: true, ..self }
+    }
+
+    const fn with_patterns(self) -> Table {
+        Table { patterns: true, ..self }
+    }
+}
+
+/// A key without a default, which need not be given.
+pub(super) const fn key(name: &'static str, kind: ValueKind) -> KeySchema {
+    KeySchema { name, kind, required: false, default: "", empty_is_default: false, was: &[] }
+}
+
+impl KeySchema {
+    const fn required(self) -> KeySchema {
+        KeySchema { required: true, ..self }
+    }
+
+    const fn default(self, default: &'static str) -> KeySchema {
+        KeySchema { default, ..self }
+    }
+
+    const fn default_if_empty(self) -> KeySchema {
+        KeySchema { empty_is_default: true, ..self }
+    }
+
+    const fn was(self, was: &'static [&'static str]) -> KeySchema {
+        KeySchema { was, ..self }
+    }
+}
+
 impl Schema {
     /// The schema of a module's plugins; a module that is not known has the general one. Read once, for as many plugins
     /// as there are.
     pub fn of(module: &Module) -> &'static Schema {
-        static OF_MFSERV: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON, MFSERV]));
-        static OF_MFDATA: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON, MFDATA]));
-        static OF_MFBASE: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON, MFBASE]));
-        static OF_OTHERS: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON]));
+        static OF_MFSERV: LazyLock<Schema> =
+            LazyLock::new(|| Schema::read(&[common::TABLES, mfserv::TABLES]));
+        static OF_MFDATA: LazyLock<Schema> =
+            LazyLock::new(|| Schema::read(&[common::TABLES, mfdata::TABLES]));
+        static OF_MFBASE: LazyLock<Schema> =
+            LazyLock::new(|| Schema::read(&[common::TABLES, mfbase::TABLES]));
+        static OF_OTHERS: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[common::TABLES]));
         match module {
             Module::Mfserv => &OF_MFSERV,
             Module::Mfdata => &OF_MFDATA,
@@ -92,28 +137,20 @@ impl Schema {
 
     /// Everything that any module allows, for a plugin whose label does not say which module it is for.
     pub fn of_any_module() -> &'static Schema {
-        static OF_ANY: LazyLock<Schema> = LazyLock::new(|| Schema::read(&[COMMON, MFSERV, MFDATA, MFBASE]));
+        static OF_ANY: LazyLock<Schema> =
+            LazyLock::new(|| Schema::read(&[common::TABLES, mfserv::TABLES, mfdata::TABLES, mfbase::TABLES]));
         &OF_ANY
     }
 
-    /// Later files add to earlier ones.
-    fn read(files: &[&str]) -> Schema {
-        let mut sections: BTreeMap<String, SectionSchema> = BTreeMap::new();
-        let mut groups = BTreeMap::new();
-        for file in files {
-            let file: File = toml::from_str(file).unwrap_or_default();
-            groups.extend(file.group);
-            for (pattern, given) in file.section {
-                let section = sections.entry(pattern.clone()).or_default();
-                section.pattern = pattern;
-                section.required |= given.required;
-                section.free |= given.free;
-                section.patterns |= given.patterns;
-                if let Some(group) = given.like.and_then(|name| groups.get(&name)) {
-                    section.keys.extend(group.clone());
-                }
-                section.keys.extend(given.keys);
-            }
+    fn read(files: &[&[Table]]) -> Schema {
+        let mut sections: BTreeMap<&str, SectionSchema> = BTreeMap::new();
+        for table in files.iter().copied().flatten() {
+            let section = sections.entry(table.pattern).or_default();
+            section.pattern = table.pattern;
+            section.required |= table.required;
+            section.free |= table.free;
+            section.patterns |= table.patterns;
+            section.keys.extend(table.keys.iter().copied().flatten().map(|key| (key.name, key)));
         }
         Schema { sections }
     }
@@ -142,7 +179,7 @@ impl Schema {
         let mut candidates = Vec::new();
         for pattern in self.sections.keys() {
             match pattern.split_once('*') {
-                None => candidates.push(pattern.clone()),
+                None => candidates.push((*pattern).to_owned()),
                 Some((start, "")) if start.ends_with('_') => {
                     let ends = found.match_indices('_').map(|(at, _)| &found[at + 1..]);
                     candidates.extend(ends.filter(|end| !end.is_empty()).map(|end| format!("{start}{end}")));
@@ -173,40 +210,9 @@ impl SectionSchema {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    group: BTreeMap<String, BTreeMap<String, KeySchema>>,
-    #[serde(default)]
-    section: BTreeMap<String, FileSection>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FileSection {
-    #[serde(default)]
-    required: bool,
-    #[serde(default)]
-    free: bool,
-    #[serde(default)]
-    patterns: bool,
-    /// The group whose keys the section has.
-    like: Option<String>,
-    #[serde(default)]
-    keys: BTreeMap<String, KeySchema>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_embedded_schemas_are_well_formed() {
-        for text in [COMMON, MFSERV, MFDATA, MFBASE] {
-            toml::from_str::<File>(text).unwrap();
-        }
-    }
 
     #[test]
     fn a_module_adds_to_what_every_plugin_has() {

@@ -27,7 +27,7 @@ impl Validator<'_> {
     ) -> Vec<Section> {
         for required in self.schema.sections().filter(|section| section.required) {
             if !given.iter().any(|section| section.name == required.pattern) {
-                findings.problem(missing_section(&main.path, &required.pattern));
+                findings.problem(missing_section(&main.path, required.pattern));
             }
         }
         given.iter().filter_map(|section| self.section(section, findings)).collect()
@@ -71,9 +71,9 @@ impl Validator<'_> {
             if key.required {
                 let reason = format!("`{name}` is missing");
                 let hint = format!("add `{name} = …` below `[{}]`", given.name);
-                findings.problem(ConfigProblem::new(&place, &reason).allowed(name.clone()).hint(hint));
-            } else if let Ok(read) = value::read(key, &key.default, &self.surroundings) {
-                entries.push(CheckedKey { key: name.clone(), value: read.value, origin: None });
+                findings.problem(ConfigProblem::new(&place, &reason).allowed(*name).hint(hint));
+            } else if let Ok(read) = value::read(key, key.default, &self.surroundings) {
+                entries.push(CheckedKey { key: (*name).to_owned(), value: read.value, origin: None });
             }
         }
         if !schema.free {
@@ -95,7 +95,7 @@ impl Validator<'_> {
         findings: &mut Findings,
     ) -> Option<CheckedKey> {
         let place = given.source.place(given.entry.line, section.name, Some(&given.entry.key));
-        let key = schema.keys.get(given.name);
+        let key = schema.keys.get(given.name).copied();
         if key.is_none() && !schema.free {
             findings.problem(unknown_key(&place, schema, given.name, section.name));
             return None;
@@ -164,9 +164,11 @@ impl Validator<'_> {
         findings: &mut Findings,
     ) {
         use super::schema::ValueKind::{AutoBool, Bool, Float, Int};
-        let Some(key) = key.filter(|key| matches!(key.kind, AutoBool | Bool | Float | Int)) else { return };
+        let Some(key) = key.filter(|key| matches!(key.kind, AutoBool(_) | Bool | Float | Int)) else {
+            return;
+        };
         let Some(name) = self.interpolator.undefined(written) else { return };
-        let what = if matches!(key.kind, AutoBool | Bool) { "is taken as false" } else { "counts as 0" };
+        let what = if matches!(key.kind, AutoBool(_) | Bool) { "is taken as false" } else { "counts as 0" };
         let name = text::visible(&name);
         let reason = match value.to_string().as_str() {
             "0" | "0.0" => format!("`{name}` is no variable of this machine, and the value {what}"),
@@ -196,17 +198,16 @@ fn unknown_key(
     name: &str,
     section: &str,
 ) -> ConfigProblem {
-    let nearest = text::nearest(name, schema.keys.keys().map(String::as_str)).or_else(|| {
-        schema.keys.keys().map(String::as_str).find(|known| known.trim_start_matches('_') == name)
-    });
-    let of_today = schema.keys.iter().find(|(_, key)| key.was.iter().any(|was| was == name));
+    let nearest = text::nearest(name, schema.keys.keys().copied())
+        .or_else(|| schema.keys.keys().copied().find(|known| known.trim_start_matches('_') == name));
+    let of_today = schema.keys.iter().find(|(_, key)| key.was.contains(&name));
     if let Some((today, _)) = of_today {
         let hint = format!("it is `{today}` today: `mwp migrate` changes a plugin from before 1.0");
         let problem = ConfigProblem::new(place, "unknown key").found(name);
-        return problem.suggest(Some(today.clone()), String::new).hint(hint);
+        return problem.suggest(Some((*today).to_owned()), String::new).hint(hint);
     }
     ConfigProblem::new(place, "unknown key").found(name).suggest(nearest.map(str::to_owned), || {
-        let names: Vec<_> = schema.keys.keys().map(String::as_str).collect();
+        let names: Vec<_> = schema.keys.keys().copied().collect();
         format!("keys of your own go into `[custom]`; known in `[{section}]`: {}", names.join(", "))
     })
 }

@@ -95,10 +95,8 @@ pub(super) fn read(key: &KeySchema, text: &str, around: &Context<'_>) -> Result<
     }
     Ok(match key.kind {
         ValueKind::Bool => bool(text),
-        ValueKind::AutoBool if text == "AUTO" => {
-            Value::Bool(key.auto.as_deref().is_some_and(|variable| (around.auto)(variable))).into()
-        }
-        ValueKind::AutoBool => bool(text),
+        ValueKind::AutoBool(variable) if text == "AUTO" => Value::Bool((around.auto)(variable)).into(),
+        ValueKind::AutoBool(_) => bool(text),
         ValueKind::Int => int(text),
         ValueKind::Float => match float(text) {
             Some(number) => Value::Float(number).into(),
@@ -107,14 +105,12 @@ pub(super) fn read(key: &KeySchema, text: &str, around: &Context<'_>) -> Result<
         ValueKind::String if key.required && text.is_empty() => return refuse("some text is required"),
         ValueKind::String if key.required => Value::Text(text.to_owned()).into(),
         ValueKind::String => Value::Text(without_null(text).to_owned()).into(),
-        ValueKind::Enum if key.values.iter().any(|value| value == text) => {
-            Value::Text(text.to_owned()).into()
-        }
-        ValueKind::Enum => {
-            let values: Vec<_> = key.values.iter().map(|value| format!("`{value}`")).collect();
+        ValueKind::Enum(values) if values.contains(&text) => Value::Text(text.to_owned()).into(),
+        ValueKind::Enum(values) => {
+            let values: Vec<_> = values.iter().map(|value| format!("`{value}`")).collect();
             return refuse(&format!("{} are allowed", values.join(", ")));
         }
-        _ if key.empty_is_default && text.is_empty() => return read(key, &key.default, around),
+        _ if key.empty_is_default && text.is_empty() => return read(key, key.default, around),
         ValueKind::Version => match version_fault(text) {
             None => Value::Text(text.to_owned()).into(),
             Some(allowed) => return refuse(allowed),
@@ -234,23 +230,12 @@ fn vhosts(list: &str) -> Result<String, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::schema::key;
     use super::*;
-
-    fn key(kind: ValueKind) -> KeySchema {
-        KeySchema {
-            kind,
-            required: false,
-            default: String::new(),
-            empty_is_default: false,
-            values: vec!["keep".to_owned(), "move".to_owned()],
-            auto: Some("X".to_owned()),
-            was: Vec::new(),
-        }
-    }
 
     fn read_as(kind: ValueKind, text: &str) -> Result<Read, Refusal> {
         let around = Context { directory: Path::new("/"), auto: &|variable| variable == "X" };
-        read(&key(kind), text, &around)
+        read(&key("key", kind), text, &around)
     }
 
     fn value(kind: ValueKind, text: &str) -> Value {
@@ -274,8 +259,8 @@ mod tests {
             let read = read_as(ValueKind::Bool, word).unwrap();
             assert_eq!((read.value, read.oddity.is_some()), (Value::Bool(false), is_odd), "{word}");
         }
-        assert_eq!(value(ValueKind::AutoBool, "AUTO"), Value::Bool(true));
-        assert_eq!(value(ValueKind::AutoBool, "0"), Value::Bool(false));
+        assert_eq!(value(ValueKind::AutoBool("X"), "AUTO"), Value::Bool(true));
+        assert_eq!(value(ValueKind::AutoBool("X"), "0"), Value::Bool(false));
     }
 
     #[test]
@@ -332,7 +317,12 @@ mod tests {
             assert!(read_as(ValueKind::FileOrNull, name).is_err(), "{name}");
         }
         assert!(read_as(ValueKind::FileOrNull, "etc/passwd").is_ok());
-        assert!(read_as(ValueKind::Enum, "drop").unwrap_err().allowed.contains("`keep`, `move`"));
+        assert!(
+            read_as(ValueKind::Enum(&["keep", "move"]), "drop")
+                .unwrap_err()
+                .allowed
+                .contains("`keep`, `move`")
+        );
     }
 
     #[test]
