@@ -112,16 +112,14 @@ pub(super) fn list(arguments: &ListArguments, context: &Context) -> Result<()> {
 }
 
 fn problem(plugin: &Installed) -> Option<Problem> {
-    let name = text::visible(&plugin.name);
-    let message = match &plugin.state {
+    let what = match &plugin.state {
         InstallState::Installed(_) | InstallState::Devlink(_) => return None,
-        InstallState::Broken(target) => {
-            format!("the plugin `{name}` is a link to nothing: {}", text::path(target))
-        }
-        InstallState::Corrupt(reason) => format!("the plugin `{name}` is damaged: {reason}"),
+        InstallState::Broken(target) => format!("is a link to nothing: {}", text::path(target)),
+        InstallState::Corrupt(reason) => format!("is damaged: {reason}"),
     };
+    let name = text::visible(&plugin.name);
     Some(Problem {
-        message,
+        message: format!("the plugin `{name}` {what}"),
         hint: Some(format!("remove it with `mwp uninstall {name}`, or install it again")),
     })
 }

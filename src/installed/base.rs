@@ -83,14 +83,14 @@ impl Base {
 
     /// Every plugin, by name.
     pub fn list(&self) -> Result<Vec<Installed>> {
-        let look = |home: PathBuf| {
+        let look = |(home, kind): (PathBuf, Option<FileType>)| {
             let name = text_name(&home);
-            let kind = home.symlink_metadata().ok()?.file_type();
+            let kind = kind?;
             let is_plugin = !name.starts_with('.') && (kind.is_dir() || kind.is_symlink());
             is_plugin.then(|| inspect(name, home, kind))
         };
         // Few are not worth a thread.
-        let plugins = threads::map(fs::list(&self.dir)?, 50, look);
+        let plugins = threads::map(fs::entries(&self.dir)?, 50, look);
         Ok(plugins.into_iter().flatten().collect())
     }
 

@@ -28,8 +28,8 @@ impl PluginName {
     const MAX_LENGTH: usize = 100;
 
     pub fn parse(text: &str) -> Result<PluginName> {
-        let shown = text::visible(text);
         let refuse = |found: &str, allowed: &str| {
+            let shown = text::visible(text);
             Err(Error::input(format!("the plugin name `{shown}` {found}; {allowed}"))
                 .hint(format!("`{}` would do", PluginName::suggestion(text))))
         };
@@ -101,8 +101,8 @@ impl FromStr for Label {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Label> {
-        let shown = text::visible(text);
         let bad = |half: &str| {
+            let shown = text::visible(text);
             Error::input(format!("the label `{shown}` {half}; `plugin_NAME@MODULE` is allowed"))
                 .hint("write one line such as `plugin_hello@mfserv`")
         };
