@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -120,7 +119,7 @@ impl Manifest {
         old_inputs: &Snapshot,
     ) -> Result<Vec<Difference>> {
         // Tens of thousands of inputs that nobody touched are one list, shared.
-        let untouched = Arc::ptr_eq(&inputs.entries, &old_inputs.entries);
+        let untouched = inputs.entries.are(&old_inputs.entries);
         if untouched && *self == *old {
             return Ok(Vec::new());
         }
