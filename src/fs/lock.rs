@@ -61,8 +61,11 @@ impl Lock {
                 // The holder may have removed the file while we waited: a lock counts only under its name.
                 Ok(()) if is_same_file(&file, path) => {
                     let holder = format!("process {} (mwp {doing})\n", std::process::id());
-                    let _ = file.set_len(0).and_then(|()| file.rewind());
-                    let _ = file.write_all(holder.as_bytes());
+                    // To cut a file is work for its file system: only where something longer stands there.
+                    if file.metadata().is_ok_and(|old| old.len() > holder.len() as u64) {
+                        let _ = file.set_len(0);
+                    }
+                    let _ = file.rewind().and_then(|()| file.write_all(holder.as_bytes()));
                     return Ok(Ok(Lock { file, path: path.to_owned() }));
                 }
                 Ok(()) => continue,
