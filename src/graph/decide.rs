@@ -83,8 +83,8 @@ pub(super) fn decide(
     now: Instant,
 ) -> Result<Decision> {
     let scope = project.scope();
-    if let Some(done) = task.action.probe(&scope) {
-        return done.map(|()| Decision::Probed);
+    if let Some(probe) = task.action.probe() {
+        return probe(&scope).map(|()| Decision::Probed);
     }
     let record = project.state().get(&task.name).cloned();
     let mut waiting: Vec<Reason> = predecessors

@@ -50,7 +50,7 @@ mod tests;
 mod texts;
 mod timings;
 
-pub use action::{Action, Job, LockCheck, Reads, Reporter, Scope, Upgrade, upgraded_name};
+pub use action::{Action, Job, LockCheck, Probe, Reads, Reporter, Scope, Upgrade, upgraded_name};
 pub use draw::{dot, edges, mermaid};
 pub use manifest::Value;
 pub use observer::{Event, Observer};
