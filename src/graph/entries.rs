@@ -86,7 +86,7 @@ impl Entries {
                 for piece in &written.pieces {
                     let mut lines = written.lines(piece);
                     while let Some(line) = lines.next() {
-                        each(Name::path(line.name.to_bytes()));
+                        each(Name::path(line.name()));
                     }
                 }
             }
@@ -206,9 +206,9 @@ impl Written {
         let (mut digests, mut lines) = (self.halves(piece).0, self.lines(piece));
         let mut list = Vec::with_capacity(piece.entries.len());
         for _ in piece.entries.clone() {
-            let Line { name, behind_link, stat } = lines.next()?;
-            let name = Name::new(Name::path(name.to_bytes()));
-            list.push(Entry { name, behind_link, stat, digest: Digest::from(take(&mut digests)?) });
+            let line = lines.next()?;
+            let (name, digest) = (Name::new(Name::path(line.name())), Digest::from(take(&mut digests)?));
+            list.push(Entry { name, behind_link: line.behind_link, stat: line.stat, digest });
         }
         Some(list)
     }
@@ -258,13 +258,14 @@ fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 struct Lines<'a> {
     rest: &'a [u8],
     left: usize,
-    /// Of the line before, with the zero that the kernel wants.
+    /// Of the line before, and a zero behind it.
     name: Vec<u8>,
 }
 
 /// An entry without its digest.
 struct Line<'a> {
-    name: &'a CStr,
+    /// With the zero that the kernel wants.
+    name: &'a [u8],
     behind_link: bool,
     stat: Stat,
 }
@@ -289,15 +290,21 @@ impl Lines<'_> {
         self.name.truncate(shared);
         self.name.extend_from_slice(name);
         self.name.push(0);
-        Some(Line { name: CStr::from_bytes_with_nul(&self.name).ok()?, behind_link: behind_link != 0, stat })
+        Some(Line { name: &self.name, behind_link: behind_link != 0, stat })
     }
 }
 
 impl Line<'_> {
+    fn name(&self) -> &[u8] {
+        self.name.strip_suffix(b"\0").unwrap_or_default()
+    }
+
     /// Its record now; `None` where it is gone, or is no longer what can be an entry.
     fn look(&self, root: &File, dir: &Path) -> Result<Option<Stat>> {
+        // No file has a name with a zero in it.
+        let Ok(name) = CStr::from_bytes_with_nul(self.name) else { return Ok(None) };
         let kind = FileKind::of(&self.stat);
-        let stat = Stat::at(root, dir, self.name, self.behind_link)?;
+        let stat = Stat::at(root, dir, name, self.behind_link)?;
         Ok(match stat {
             None if kind == FileKind::Dangling => Some(Stat::NOWHERE),
             Some(stat) if stat.is_dir() && kind != FileKind::Directory => None,
@@ -346,7 +353,7 @@ mod tests {
         // The length of the first name, behind the number of entries, three lengths, the digests, and what the name shares.
         let at = 4 + 3 * 4 + PIECE * 32 + 2;
         assert_eq!(content[at..at + 2], [8, 0]);
-        content[at] = 9;
+        content[at + 1] = 0xff;
         let read = Entries::read(&Arc::new(content), &mut 0).unwrap();
         assert!(read.is_empty());
         let dir = tempfile::tempdir().unwrap();

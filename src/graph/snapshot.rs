@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,9 +42,14 @@ impl Entry {
         } else if stat.is_file() {
             Digest::of_file(&path)?
         } else {
-            Digest::of(b"")
+            return Ok(Entry { behind_link, ..Entry::directory(name, stat) });
         };
         Ok(Entry { name, behind_link, stat, digest })
+    }
+
+    /// What has no content of its own.
+    fn directory(name: Name, stat: Stat) -> Entry {
+        Entry { name, behind_link: false, stat, digest: Digest::of(b"") }
     }
 
     /// Whether the record, read at that moment, still tells the content.
@@ -109,11 +113,12 @@ impl fmt::Display for FileKind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     patterns: Vec<String>,
-    /// The state writes them behind all records, so that they need not be read with them.
+    /// The state writes entries behind all records, so that they need not be read with them.
     #[serde(skip)]
     pub entries: Entries,
     /// The directories that were walked; of outputs none, which are looked at by name.
-    directories: Arc<Vec<(Name, Stat)>>,
+    #[serde(skip)]
+    pub(super) directories: Entries,
     /// Optional files that were looked for and are not there.
     absent: Vec<Name>,
     read_at: Instant,
@@ -143,7 +148,7 @@ impl Snapshot {
         Snapshot {
             patterns: Vec::new(),
             entries: Entries::default(),
-            directories: Arc::default(),
+            directories: Entries::default(),
             absent: Vec::new(),
             read_at: Instant::NEVER,
         }
@@ -188,17 +193,16 @@ impl Snapshot {
         })?;
         let entries = looked.into_iter().flatten().collect::<Vec<_>>().into();
         let directories = if patterns.are_outputs { BTreeMap::new() } else { directories };
-        let directories = Arc::new(directories.into_iter().collect());
+        let directories = directories.into_iter().map(|(name, stat)| Entry::directory(name, stat));
+        let directories = directories.collect::<Vec<_>>().into();
         let snapshot = Snapshot { patterns: wanted, entries, directories, absent, read_at };
         Ok(Taken { snapshot, identical: false, missing })
     }
 
     /// No file was added or removed, as far as directories and their stat records tell.
     fn lists_the_same(&self, dir: &Path) -> Result<bool> {
-        for (name, stat) in self.directories.iter() {
-            if stat.is_racy(self.read_at) || Stat::of(&dir.join(name.as_path()))? != Some(*stat) {
-                return Ok(false);
-            }
+        if self.directories.changed(dir, self.read_at)?.is_none_or(|changed| !changed.is_empty()) {
+            return Ok(false);
         }
         for name in &self.absent {
             if Stat::of(&dir.join(name.as_path()))?.is_some() {
@@ -354,6 +358,18 @@ mod tests {
         crate::fs::remove_tree(&dir.path().join("in/new")).unwrap();
         crate::fs::remove_file(&dir.path().join("maybe")).unwrap();
         assert_eq!(names(&take(dir.path(), Some(&third)).snapshot), ["in/a.txt"]);
+    }
+
+    #[test]
+    fn the_whole_plugin_is_an_input_like_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = Patterns { files: vec!["".into()], ..Patterns::default() };
+        let take = |previous| Snapshot::take(dir.path(), &whole, previous, now_in(dir.path())).unwrap();
+        write(dir.path(), "in/a.txt", "a");
+        let first = take(None).snapshot;
+        assert!(take(Some(&first)).identical);
+        write(dir.path(), "b.txt", "b");
+        assert_eq!(names(&take(Some(&first)).snapshot), ["b.txt", "in/a.txt"]);
     }
 
     #[test]

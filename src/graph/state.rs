@@ -111,8 +111,9 @@ fn encode(records: &BTreeMap<String, Record>) -> Result<Vec<u8>> {
     let mut body = postcard::to_stdvec(records)
         .map_err(|error| Error::machine(format!("the records have no binary form: {error}")))?;
     for Record { inputs, outputs, .. } in records.values() {
-        inputs.entries.write_to(&mut body)?;
-        outputs.entries.write_to(&mut body)?;
+        for entries in [&inputs.entries, &inputs.directories, &outputs.entries] {
+            entries.write_to(&mut body)?;
+        }
     }
     let mut content = Vec::with_capacity(MAGIC.len() + 4 + body.len());
     content.extend_from_slice(MAGIC);
@@ -130,8 +131,9 @@ fn decode(content: Vec<u8>) -> Option<BTreeMap<String, Record>> {
     let (mut records, lists): (BTreeMap<String, Record>, _) = postcard::take_from_bytes(body).ok()?;
     let mut at = content.len() - lists.len();
     for Record { inputs, outputs, .. } in records.values_mut() {
-        inputs.entries = Entries::read(&content, &mut at)?;
-        outputs.entries = Entries::read(&content, &mut at)?;
+        for entries in [&mut inputs.entries, &mut inputs.directories, &mut outputs.entries] {
+            *entries = Entries::read(&content, &mut at)?;
+        }
     }
     Some(records)
 }
