@@ -70,6 +70,9 @@ pub fn build_all<'a>(
 ) -> Vec<Result<Built>> {
     let one = |directory: &Path| -> Result<Built> {
         let started = Clock::now();
+        if process::is_interrupted() {
+            return Err(Error::interrupted());
+        }
         let project = open(directory)?;
         let _lock = project.lock()?;
         let tasks = build(&project, slots)?;
