@@ -122,7 +122,7 @@ pub(super) fn decide(
     };
     let mut reasons = match (&record, &found) {
         (Some(record), Some(found)) => {
-            let differences = manifest.differences(&inputs, &record.manifest, &record.inputs)?;
+            let differences = manifest.differences(&inputs, &record.manifest, &record.inputs);
             let mut reasons: Vec<Reason> = differences.iter().map(Reason::of_difference).collect();
             texts::add_lines(&project.dir, &mut reasons, &record.inputs);
             reasons.extend(found.reasons.iter().cloned());

@@ -161,7 +161,7 @@ impl Written {
         for piece in &pieces {
             content.extend(length::<4>(piece.len())?);
         }
-        content.extend(pieces.into_iter().flatten());
+        pieces.iter().for_each(|piece| content.extend_from_slice(piece));
         Written::read(&Arc::new(content), &mut 0).ok_or_else(cannot_write)
     }
 
@@ -215,7 +215,8 @@ impl Written {
 }
 
 fn write_piece(entries: &[Entry]) -> Result<Vec<u8>> {
-    let mut bytes: Vec<u8> = entries.iter().flat_map(|entry| *entry.digest.bytes()).collect();
+    let mut bytes = Vec::new();
+    entries.iter().for_each(|entry| bytes.extend_from_slice(entry.digest.bytes()));
     let mut before: &[u8] = &[];
     for Entry { name, behind_link, stat, .. } in entries {
         let name = name.as_path().as_os_str().as_encoded_bytes();
@@ -230,7 +231,7 @@ fn write_piece(entries: &[Entry]) -> Result<Vec<u8>> {
             bytes.extend(number.to_le_bytes());
         }
         bytes.extend(stat.mode.to_le_bytes());
-        bytes.extend(&name[shared..]);
+        bytes.extend_from_slice(&name[shared..]);
         before = name;
     }
     Ok(bytes)
@@ -315,13 +316,15 @@ impl Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     fn entry(number: usize) -> Entry {
         let name = format!("in/{number:05}");
         let stat = Stat { modified: -1, inode: number as u64, mode: 0o100_644, ..Stat::NOWHERE };
         let digest = Digest::of(name.as_bytes());
-        Entry { name: Name::new(Path::new(&name)), behind_link: number % 7 == 0, stat, digest }
+        Entry { name: Name::new(Path::new(&name)), behind_link: number.is_multiple_of(7), stat, digest }
     }
 
     fn written(list: &[Entry]) -> Vec<u8> {
@@ -339,9 +342,7 @@ mod tests {
             let read = Entries::read(&content, &mut at).unwrap();
             let mut names = Vec::new();
             read.each_name(|name| names.push(name.to_owned()));
-            assert!(
-                names.iter().map(|name| name.as_path()).eq(list.iter().map(|entry| entry.name.as_path()))
-            );
+            assert!(names.iter().map(PathBuf::as_path).eq(list.iter().map(|entry| entry.name.as_path())));
             assert_eq!((&content[at..], read.to_vec()), (&b"behind"[..], list));
         }
     }
