@@ -362,6 +362,41 @@ mod tests {
     }
 
     #[test]
+    fn what_changed_is_found_in_order_whichever_thread_looked_at_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = |number: usize| dir.path().join(format!("{number:05}"));
+        let number = PIECE * (WORTH_THREADS + 1);
+        for number in 0..number {
+            fs::write_atomic(&name(number), b"x").unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let now = Instant::now(dir.path()).unwrap();
+        let list: Vec<Entry> = fs::list(dir.path())
+            .unwrap()
+            .iter()
+            .map(|path| Entry {
+                name: Name::new(path.strip_prefix(dir.path()).unwrap()),
+                behind_link: false,
+                stat: Stat::of(path).unwrap().unwrap(),
+                digest: Digest::of(b"x"),
+            })
+            .collect();
+        let entries = Entries::from(list);
+        assert_eq!(entries.changed(dir.path(), now).unwrap(), Some(Vec::new()));
+        let mut changed = vec![PIECE - 1, PIECE, number / 2, number - 1];
+        for number in &changed {
+            fs::write_atomic(&name(*number), b"y").unwrap();
+        }
+        fs::remove_file(&name(3)).unwrap();
+        changed.insert(0, 3);
+        let found = entries.changed(dir.path(), now).unwrap().unwrap();
+        assert_eq!(found.iter().map(|(index, _)| *index).collect::<Vec<_>>(), changed);
+        assert!(found.iter().all(|(index, stat)| stat.is_none() == (*index == 3)));
+        // What was read before it was written vouches for nothing.
+        assert_eq!(entries.changed(dir.path(), Instant::NEVER).unwrap().unwrap().len(), number);
+    }
+
+    #[test]
     fn a_name_that_no_file_can_have_is_refused() {
         let mut long = entry(1);
         long.name = Name::new(Path::new(&"x".repeat(1 << 16)));

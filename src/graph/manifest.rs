@@ -182,3 +182,50 @@ pub struct Difference {
     pub old: Option<Value>,
     pub new: Option<Value>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::fs::{self, Instant};
+    use crate::graph::Patterns;
+
+    fn snapshot(files: &[(&str, &str)]) -> Snapshot {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write_atomic(&dir.path().join(name), content.as_bytes()).unwrap();
+        }
+        fs::symlink(Path::new(files[0].0), &dir.path().join("link")).unwrap();
+        let whole = Patterns { files: vec!["".into()], ..Patterns::default() };
+        Snapshot::take(dir.path(), &whole, None, Instant::NEVER).unwrap().snapshot
+    }
+
+    #[test]
+    fn differences_are_told_by_subject_wherever_they_have_their_turn() {
+        let manifest = |release: &str| {
+            let mut manifest = Manifest::new();
+            manifest.add(Subject::Setting("same".into()), Value::Number(1));
+            manifest.add(Subject::Tool("python3".into()), Value::Text(release.into()));
+            manifest.add(Subject::Dependency("first".into()), Value::Content(Digest::of(release.as_bytes())));
+            manifest
+        };
+        let old = snapshot(&[("edited", "old"), ("gone", ""), ("same", "")]);
+        let new = snapshot(&[("edited", "new"), ("same", ""), ("young", "")]);
+        let name = |name: &str| Name::new(Path::new(name));
+        let told = manifest("3.13").differences(&new, &manifest("3.12"), &old);
+        let told: Vec<_> =
+            told.into_iter().map(|it| (it.subject, it.old.is_some(), it.new.is_some())).collect();
+        let expected = [
+            (Subject::Tool("python3".into()), true, true),
+            (Subject::Input(name("edited")), true, true),
+            (Subject::Input(name("gone")), true, false),
+            (Subject::Input(name("young")), false, true),
+            (Subject::Behind(name("link")), true, true),
+            (Subject::Dependency("first".into()), true, true),
+        ];
+        assert_eq!(told, expected);
+        assert!(manifest("3.12").differences(&old.clone(), &manifest("3.12"), &old).is_empty());
+        assert_ne!(manifest("3.12").key(&old).unwrap(), manifest("3.12").key(&new).unwrap());
+    }
+}
