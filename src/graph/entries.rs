@@ -98,6 +98,9 @@ impl Entries {
     /// record now, or `None` for what is gone. `None` where what is written cannot be read.
     pub(super) fn changed(&self, dir: &Path, read_at: Instant) -> Result<Option<Vec<Changed>>> {
         let written = self.written()?;
+        if written.pieces.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
         let next = AtomicUsize::new(0);
         let work = || {
             // One for each thread: a shared one has a count that they would take from each other for every file.
@@ -224,12 +227,10 @@ fn write_piece(entries: &[Entry]) -> Result<Vec<u8>> {
         bytes.extend(length::<2>(shared)?);
         bytes.extend(length::<2>(name.len() - shared)?);
         bytes.push(u8::from(*behind_link));
-        for number in [stat.modified, stat.changed] {
-            bytes.extend(number.to_le_bytes());
-        }
-        for number in [stat.size, stat.inode] {
-            bytes.extend(number.to_le_bytes());
-        }
+        bytes.extend(stat.modified.to_le_bytes());
+        bytes.extend(stat.changed.to_le_bytes());
+        bytes.extend(stat.size.to_le_bytes());
+        bytes.extend(stat.inode.to_le_bytes());
         bytes.extend(stat.mode.to_le_bytes());
         bytes.extend_from_slice(&name[shared..]);
         before = name;
