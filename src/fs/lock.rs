@@ -115,3 +115,20 @@ fn holder_of(file: &mut File) -> String {
         holder => text::visible(holder),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_names_its_holder_alone_whatever_stood_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        for old in ["", "process 1 (mwp build)\n", &"process 4194304 (mwp something longer)\n".repeat(3)] {
+            crate::fs::write_atomic(&path, old.as_bytes()).unwrap();
+            let _lock = Lock::acquire(&path, "build", Duration::ZERO, |_| {}).unwrap();
+            let expected = format!("process {} (mwp build)\n", std::process::id());
+            assert_eq!(crate::fs::read_text(&path).unwrap(), expected);
+        }
+    }
+}
