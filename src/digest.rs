@@ -49,6 +49,12 @@ impl Digest {
     }
 }
 
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Digest {
+        Digest(bytes)
+    }
+}
+
 /// A digest of many parts, without all of them in memory.
 pub struct Hasher(Sha256);
 

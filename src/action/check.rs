@@ -1,7 +1,7 @@
 //! The plugin is sound: label, format version and configuration.
 
 use crate::error::Result;
-use crate::graph::{Action, Job, Scope};
+use crate::graph::{Action, Job, Probe};
 use crate::plugin::Plugin;
 
 #[derive(Debug)]
@@ -12,8 +12,8 @@ impl Action for Check {
         "check"
     }
 
-    fn probe(&self, scope: &Scope<'_>) -> Option<Result<()>> {
-        Some(Plugin::load(scope.dir, scope.site).map(drop))
+    fn probe(&self) -> Option<Probe> {
+        Some(|scope| Plugin::load(scope.dir, scope.site).map(drop))
     }
 
     fn run(&self, job: &mut Job<'_>) -> Result<()> {

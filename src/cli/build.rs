@@ -22,6 +22,7 @@ use crate::plugin::config::ConfigProblem;
 use crate::recipe;
 use crate::store::Store;
 use crate::text;
+use crate::threads;
 
 /// Bring a plugin up to date: lock, wheels, virtualenv, node_modules and its own tasks
 #[derive(Debug, Args)]
@@ -135,8 +136,7 @@ fn build_watched(
     let mode =
         Mode { force: building.force, locked: building.locked, offline: building.offline, ..Mode::default() };
     let store = store(context);
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let slots = Slots::new(building.jobs.map_or(processors, usize::from));
+    let slots = Slots::new(building.jobs.map_or_else(threads::processors, usize::from));
     let open = |dir: &Path| -> Result<Project<'_>> {
         let project = Project::new(dir, recipe::plan(dir, target)?, &context.site, &store, &mode, timings);
         timings.expect(dir, &project.name, &project.plan);

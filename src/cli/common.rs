@@ -1,5 +1,6 @@
 //! Options that many commands have.
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -50,15 +51,9 @@ impl Common {
         if self.directories.is_empty() {
             return vec![PathBuf::from(".")];
         }
-        let mut seen = Vec::new();
-        let mut distinct = Vec::new();
-        for dir in &self.directories {
-            let real = std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone());
-            if !seen.contains(&real) {
-                seen.push(real);
-                distinct.push(dir.clone());
-            }
-        }
+        let mut seen = HashSet::new();
+        let mut distinct = self.directories.clone();
+        distinct.retain(|dir| seen.insert(std::fs::canonicalize(dir).unwrap_or_else(|_| dir.clone())));
         distinct
     }
 

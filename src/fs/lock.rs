@@ -61,8 +61,11 @@ impl Lock {
                 // The holder may have removed the file while we waited: a lock counts only under its name.
                 Ok(()) if is_same_file(&file, path) => {
                     let holder = format!("process {} (mwp {doing})\n", std::process::id());
-                    let _ = file.set_len(0).and_then(|()| file.rewind());
-                    let _ = file.write_all(holder.as_bytes());
+                    // To cut a file is work for its file system: only where something longer stands there.
+                    if file.metadata().is_ok_and(|old| old.len() > holder.len() as u64) {
+                        let _ = file.set_len(0);
+                    }
+                    let _ = file.rewind().and_then(|()| file.write_all(holder.as_bytes()));
                     return Ok(Ok(Lock { file, path: path.to_owned() }));
                 }
                 Ok(()) => continue,
@@ -110,5 +113,22 @@ fn holder_of(file: &mut File) -> String {
     match content.trim() {
         "" => "another process".to_owned(),
         holder => text::visible(holder),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_names_its_holder_alone_whatever_stood_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        for old in ["", "process 1 (mwp build)\n", &"process 4194304 (mwp something longer)\n".repeat(3)] {
+            crate::fs::write_atomic(&path, old.as_bytes()).unwrap();
+            let _lock = Lock::acquire(&path, "build", Duration::ZERO, |_| {}).unwrap();
+            let expected = format!("process {} (mwp build)\n", std::process::id());
+            assert_eq!(crate::fs::read_text(&path).unwrap(), expected);
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! What the file system says about a file, to tell without reading it that nobody touched it.
 
+use std::ffi::{CStr, OsStr};
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -42,7 +44,7 @@ impl Stat {
 
     /// As [`of`](Stat::of) or [`behind`](Stat::behind), for a path relative to the open directory `root`, which is
     /// `dir`: tens of thousands go faster so.
-    pub fn at(root: &File, dir: &Path, path: &Path, behind_link: bool) -> Result<Option<Stat>> {
+    pub fn at(root: &File, dir: &Path, path: &CStr, behind_link: bool) -> Result<Option<Stat>> {
         let flags = if behind_link { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
         let stat = rustix::fs::statat(root, path, flags).map(|stat| Stat {
             modified: nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
@@ -53,7 +55,7 @@ impl Stat {
         });
         match stat {
             Ok(stat) => Ok(Some(stat)),
-            Err(errno) => found(Err(&errno.into()), &dir.join(path)),
+            Err(errno) => found(Err(&errno.into()), &dir.join(OsStr::from_bytes(path.to_bytes()))),
         }
     }
 

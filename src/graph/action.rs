@@ -46,8 +46,7 @@ pub trait Action: fmt::Debug + Send + Sync {
 
     /// Work that takes less time than deciding whether it is needed: it is done in every build, makes nothing and
     /// leaves no record. `None` for all other work.
-    fn probe(&self, scope: &Scope<'_>) -> Option<Result<()>> {
-        let _ = scope;
+    fn probe(&self) -> Option<Probe> {
         None
     }
 
@@ -93,6 +92,9 @@ pub trait Action: fmt::Debug + Send + Sync {
 
     fn run(&self, job: &mut Job<'_>) -> Result<()>;
 }
+
+/// See [`Action::probe`].
+pub type Probe = fn(&Scope<'_>) -> Result<()>;
 
 /// What an action may look at before it runs.
 #[derive(Clone, Copy)]

@@ -11,7 +11,7 @@ use super::manifest::{Manifest, Subject, Value};
 use super::plan::Predecessor;
 use super::project::Project;
 use super::reason::{Reason, shown};
-use super::snapshot::{Patterns, Snapshot, Taken};
+use super::snapshot::{Looked, Patterns, Snapshot, Taken};
 use super::state::{Proof, Record};
 use super::task::Task;
 use super::texts;
@@ -83,8 +83,8 @@ pub(super) fn decide(
     now: Instant,
 ) -> Result<Decision> {
     let scope = project.scope();
-    if let Some(done) = task.action.probe(&scope) {
-        return done.map(|()| Decision::Probed);
+    if let Some(probe) = task.action.probe() {
+        return probe(&scope).map(|()| Decision::Probed);
     }
     let record = project.state().get(&task.name).cloned();
     let mut waiting: Vec<Reason> = predecessors
@@ -117,12 +117,12 @@ pub(super) fn decide(
     };
     let manifest = manifest(project, task, &reads, predecessors)?;
     let found = match &record {
-        Some(record) => Some(look_at_outputs(&project.dir, &record.outputs, now)?),
+        Some(record) => look_at_outputs(&project.dir, &record.outputs, now)?,
         None => None,
     };
     let mut reasons = match (&record, &found) {
         (Some(record), Some(found)) => {
-            let differences = manifest.differences(&inputs, &record.manifest, &record.inputs)?;
+            let differences = manifest.differences(&inputs, &record.manifest, &record.inputs);
             let mut reasons: Vec<Reason> = differences.iter().map(Reason::of_difference).collect();
             texts::add_lines(&project.dir, &mut reasons, &record.inputs);
             reasons.extend(found.reasons.iter().cloned());
@@ -237,9 +237,11 @@ struct Outputs {
     identical: bool,
 }
 
-/// Looks at the recorded outputs alone: what a user, or another task, put beside them does not count.
-fn look_at_outputs(dir: &Path, recorded: &Snapshot, now: Instant) -> Result<Outputs> {
-    let (snapshot, gone, identical) = recorded.look_at_names(dir, now)?;
+/// Looks at the recorded outputs alone: what a user, or another task, put beside them does not count. `None` where the
+/// record cannot be read.
+fn look_at_outputs(dir: &Path, recorded: &Snapshot, now: Instant) -> Result<Option<Outputs>> {
+    let Some(looked) = recorded.look_at_names(dir, now)? else { return Ok(None) };
+    let Looked { snapshot, gone, identical } = looked;
     let mut reasons: Vec<Reason> =
         gone.iter().map(|name| Reason::OutputMissing { path: shown(name.as_path()) }).collect();
     if !identical {
@@ -254,7 +256,7 @@ fn look_at_outputs(dir: &Path, recorded: &Snapshot, now: Instant) -> Result<Outp
             }
         }
     }
-    Ok(Outputs { snapshot, reasons, identical })
+    Ok(Some(Outputs { snapshot, reasons, identical }))
 }
 
 /// Every fact but the inputs; order and prose of the recipe do not count.

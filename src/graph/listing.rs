@@ -136,7 +136,8 @@ impl Walk<'_> {
         let path = self.dir.join(name);
         let Some(stat) = Stat::of(&path)? else { return Ok(false) };
         if stat.is_dir() {
-            return self.enter(name, Name::new(name));
+            let known_as = if name == Path::new("") { Path::new(".") } else { name };
+            return self.enter(name, Name::new(known_as));
         }
         if !stat.is_plain() {
             // Whoever names a pipe or a device means something else; in a directory it is passed over.

@@ -1,17 +1,17 @@
 //! Everything that a task's result depends on, as facts in one order.
 //!
-//! There is one walk over the facts ([`Manifest::visit`]) and two visitors: one makes the key of the content store,
+//! There is one walk over the facts ([`Manifest::walk`]) and two that go it: one makes the key of the content store,
 //! the other compares two manifests and says what differs. So a fact that counts cannot be missing from the reasons,
 //! nor the other way round. No fact holds a secret in clear text, nor the plugin directory's absolute path.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::name::Name;
-use super::snapshot::{FileKind, Snapshot};
+use super::snapshot::{Entry, FileKind, Snapshot};
 use crate::digest::{Digest, Hasher};
 use crate::error::Result;
 
@@ -74,9 +74,52 @@ pub struct Manifest {
     facts: BTreeMap<Subject, Value>,
 }
 
-/// Told every fact, in order.
-trait Visitor {
-    fn fact(&mut self, subject: &Subject, value: &Value) -> Result<()>;
+/// One fact where it stands: tens of thousands of them are compared without a copy.
+#[derive(Clone, Copy)]
+enum Fact<'a> {
+    Stated(&'a Subject, &'a Value),
+    Input(&'a Entry),
+}
+
+/// Where a fact has its turn in the walk.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Turn<'a> {
+    Stated(&'a Subject),
+    Input(&'a Name, bool),
+}
+
+impl<'a> Fact<'a> {
+    fn turn(self) -> Turn<'a> {
+        match self {
+            Fact::Stated(subject, _) => Turn::Stated(subject),
+            Fact::Input(entry) => Turn::Input(&entry.name, entry.behind_link),
+        }
+    }
+
+    fn is_same_as(self, other: Fact<'_>) -> bool {
+        match (self, other) {
+            (Fact::Stated(subject, value), Fact::Stated(other, other_value)) => {
+                (subject, value) == (other, other_value)
+            }
+            (Fact::Input(entry), Fact::Input(other)) => entry.is_same_as(other),
+            _ => false,
+        }
+    }
+
+    fn subject(self) -> Subject {
+        match self {
+            Fact::Stated(subject, _) => subject.clone(),
+            Fact::Input(entry) if entry.behind_link => Subject::Behind(entry.name.clone()),
+            Fact::Input(entry) => Subject::Input(entry.name.clone()),
+        }
+    }
+
+    fn value(self) -> Value {
+        match self {
+            Fact::Stated(_, value) => value.clone(),
+            Fact::Input(entry) => Value::File(entry.kind(), entry.digest),
+        }
+    }
 }
 
 impl Manifest {
@@ -90,53 +133,46 @@ impl Manifest {
         self.facts.insert(subject, value);
     }
 
-    /// The one walk.
-    fn visit(&self, inputs: &Snapshot, visitor: &mut impl Visitor) -> Result<()> {
-        for (subject, value) in &self.facts {
-            visitor.fact(subject, value)?;
-        }
-        for entry in inputs.entries.iter() {
-            let subject = match entry.behind_link {
-                true => Subject::Behind(entry.name.clone()),
-                false => Subject::Input(entry.name.clone()),
-            };
-            visitor.fact(&subject, &Value::File(entry.kind(), entry.digest))?;
-        }
-        Ok(())
+    /// The one walk, in order.
+    fn walk<'a>(&'a self, inputs: &'a Snapshot) -> impl Iterator<Item = Fact<'a>> {
+        let stated = self.facts.iter().map(|(subject, value)| Fact::Stated(subject, value));
+        stated.chain(inputs.entries.iter().map(Fact::Input))
     }
 
     /// The key under which the outputs are stored.
     pub fn key(&self, inputs: &Snapshot) -> Result<Digest> {
-        let mut key = Key(Hasher::new());
-        self.visit(inputs, &mut key)?;
-        Ok(key.0.finish())
+        let mut key = Hasher::new();
+        for fact in self.walk(inputs) {
+            key.value(&(fact.subject(), fact.value()))?;
+        }
+        Ok(key.finish())
     }
 
     /// What is not as it was, most telling first; empty where the two agree.
-    pub fn differences(
-        &self,
-        inputs: &Snapshot,
-        old: &Manifest,
-        old_inputs: &Snapshot,
-    ) -> Result<Vec<Difference>> {
-        // Tens of thousands of inputs that nobody touched are one list, shared.
-        let untouched = Arc::ptr_eq(&inputs.entries, &old_inputs.entries);
-        if untouched && *self == *old {
-            return Ok(Vec::new());
+    pub fn differences(&self, inputs: &Snapshot, old: &Manifest, old_inputs: &Snapshot) -> Vec<Difference> {
+        // Inputs that nobody touched are one list, which has not even been made.
+        if inputs.entries.are(&old_inputs.entries) && *self == *old {
+            return Vec::new();
         }
-        let (mut new_facts, mut old_facts) = (Facts::default(), Facts::default());
-        self.visit(inputs, &mut new_facts)?;
-        old.visit(old_inputs, &mut old_facts)?;
-        let (new_facts, old_facts) = (new_facts.0, old_facts.0);
-        let mut subjects: Vec<&Subject> = old_facts.keys().chain(new_facts.keys()).collect();
-        subjects.sort();
-        subjects.dedup();
-        let all = subjects.into_iter().map(|subject| Difference {
-            subject: subject.clone(),
-            old: old_facts.get(subject).cloned(),
-            new: new_facts.get(subject).cloned(),
-        });
-        Ok(all.filter(|difference| difference.old != difference.new).collect())
+        let (mut new, mut old) = (self.walk(inputs).peekable(), old.walk(old_inputs).peekable());
+        let mut differences = Vec::new();
+        loop {
+            let order = match (new.peek(), old.peek()) {
+                (Some(new), Some(old)) => new.turn().cmp(&old.turn()),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => break,
+            };
+            let new = if order.is_le() { new.next() } else { None };
+            let old = if order.is_ge() { old.next() } else { None };
+            let Some(either) = new.or(old) else { break };
+            if !matches!((new, old), (Some(new), Some(old)) if new.is_same_as(old)) {
+                let (old, new) = (old.map(Fact::value), new.map(Fact::value));
+                differences.push(Difference { subject: either.subject(), old, new });
+            }
+        }
+        differences.sort_by(|one, other| one.subject.cmp(&other.subject));
+        differences
     }
 }
 
@@ -147,20 +183,49 @@ pub struct Difference {
     pub new: Option<Value>,
 }
 
-struct Key(Hasher);
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
 
-impl Visitor for Key {
-    fn fact(&mut self, subject: &Subject, value: &Value) -> Result<()> {
-        self.0.value(&(subject, value))
+    use super::*;
+    use crate::fs::{self, Instant};
+    use crate::graph::Patterns;
+
+    fn snapshot(files: &[(&str, &str)]) -> Snapshot {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            fs::write_atomic(&dir.path().join(name), content.as_bytes()).unwrap();
+        }
+        fs::symlink(Path::new(files[0].0), &dir.path().join("link")).unwrap();
+        let whole = Patterns { files: vec!["".into()], ..Patterns::default() };
+        Snapshot::take(dir.path(), &whole, None, Instant::NEVER).unwrap().snapshot
     }
-}
 
-#[derive(Default)]
-struct Facts(BTreeMap<Subject, Value>);
-
-impl Visitor for Facts {
-    fn fact(&mut self, subject: &Subject, value: &Value) -> Result<()> {
-        self.0.insert(subject.clone(), value.clone());
-        Ok(())
+    #[test]
+    fn differences_are_told_by_subject_wherever_they_have_their_turn() {
+        let manifest = |release: &str| {
+            let mut manifest = Manifest::new();
+            manifest.add(Subject::Setting("same".into()), Value::Number(1));
+            manifest.add(Subject::Tool("python3".into()), Value::Text(release.into()));
+            manifest.add(Subject::Dependency("first".into()), Value::Content(Digest::of(release.as_bytes())));
+            manifest
+        };
+        let old = snapshot(&[("edited", "old"), ("gone", ""), ("same", "")]);
+        let new = snapshot(&[("edited", "new"), ("same", ""), ("young", "")]);
+        let name = |name: &str| Name::new(Path::new(name));
+        let told = manifest("3.13").differences(&new, &manifest("3.12"), &old);
+        let told: Vec<_> =
+            told.into_iter().map(|it| (it.subject, it.old.is_some(), it.new.is_some())).collect();
+        let expected = [
+            (Subject::Tool("python3".into()), true, true),
+            (Subject::Input(name("edited")), true, true),
+            (Subject::Input(name("gone")), true, false),
+            (Subject::Input(name("young")), false, true),
+            (Subject::Behind(name("link")), true, true),
+            (Subject::Dependency("first".into()), true, true),
+        ];
+        assert_eq!(told, expected);
+        assert!(manifest("3.12").differences(&old.clone(), &manifest("3.12"), &old).is_empty());
+        assert_ne!(manifest("3.12").key(&old).unwrap(), manifest("3.12").key(&new).unwrap());
     }
 }

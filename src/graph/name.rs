@@ -18,7 +18,12 @@ impl Name {
     }
 
     pub fn as_path(&self) -> &Path {
-        Path::new(OsStr::from_bytes(&self.0))
+        Name::path(&self.0)
+    }
+
+    /// The path that these bytes of a name are.
+    pub(super) fn path(bytes: &[u8]) -> &Path {
+        Path::new(OsStr::from_bytes(bytes))
     }
 }
 

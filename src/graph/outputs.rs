@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::snapshot::Snapshot;
 use super::state::State;
@@ -51,7 +50,7 @@ impl Made {
     /// Takes out of a snapshot what the task did not make.
     pub(super) fn restrict(&self, outputs: &mut Snapshot) {
         if let Made::Files(files) = self {
-            Arc::make_mut(&mut outputs.entries).retain(|entry| files.contains(entry.name.as_path()));
+            outputs.entries.change(|list| list.retain(|entry| files.contains(entry.name.as_path())));
         }
     }
 

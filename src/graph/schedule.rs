@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::ScopedJoinHandle;
 use std::time::Instant as Clock;
 
 use super::agenda::Agenda;
@@ -22,15 +22,20 @@ use crate::process;
 use crate::text;
 use crate::threads;
 
+/// How many projects may wait, for a slot or for another process that builds them, without keeping a slot empty.
+const MOST_WAITING: usize = 6;
+
 /// How many tasks run at the same time, over all projects.
 pub struct Slots {
+    number: usize,
     free: Mutex<usize>,
     freed: Condvar,
 }
 
 impl Slots {
     pub fn new(number: usize) -> Slots {
-        Slots { free: Mutex::new(number.max(1)), freed: Condvar::new() }
+        let number = number.max(1);
+        Slots { number, free: Mutex::new(number), freed: Condvar::new() }
     }
 
     fn take(&self) -> Slot<'_> {
@@ -56,7 +61,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Brings several projects up to date, all of them at the same time; `open` makes a project of a directory. What
+/// Brings several projects up to date, side by side; `open` makes a project of a directory. What
 /// happens in one does not keep the others from being built.
 pub fn build_all<'a>(
     directories: &[PathBuf],
@@ -65,6 +70,9 @@ pub fn build_all<'a>(
 ) -> Vec<Result<Built>> {
     let one = |directory: &Path| -> Result<Built> {
         let started = Clock::now();
+        if process::is_interrupted() {
+            return Err(Error::interrupted());
+        }
         let project = open(directory)?;
         let _lock = project.lock()?;
         let tasks = build(&project, slots)?;
@@ -77,29 +85,19 @@ pub fn build_all<'a>(
         project.observer.event(&project.dir, Event::Built { built: &built });
         Ok(built)
     };
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = directories
-            .iter()
-            .enumerate()
-            .map(|(index, directory)| {
-                let work = || or_panic(&text::path(directory), || one(directory));
-                let is_last = index + 1 == directories.len();
-                // The last, and what gets no thread of its own, is built on this one.
-                if is_last {
-                    Err(work())
-                } else {
-                    threads::start_in(scope, "building", work).map_err(|_| work())
-                }
-            })
-            .collect();
-        let joined = workers.into_iter().zip(directories);
-        let result = |(worker, directory): (_, &PathBuf)| match worker {
-            Ok(worker) => ScopedJoinHandle::join(worker)
-                .unwrap_or_else(|_| Err(internal(&text::path(directory), "its thread ended"))),
-            Err(result) => result,
-        };
-        joined.map(result).collect()
-    })
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut results = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(directory) = directories.get(index) else { break results };
+            results.push((index, or_panic(&text::path(directory), || one(directory))));
+        }
+    };
+    let most = directories.len().min(slots.number + MOST_WAITING);
+    let mut results: Vec<_> = threads::together(most, "building", work).into_iter().flatten().collect();
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, result)| result).collect()
 }
 
 /// A fault of ours ends the build with an error, not in silence.
@@ -136,7 +134,12 @@ pub fn build(project: &Project<'_>, slots: &Slots) -> Result<Vec<TaskStatus>> {
                     let _ = report.send((index, result));
                 };
                 // To look at a task that is up to date takes no longer than to start a thread for it.
-                if agenda.waits_for_last() { work() } else { threads::start_or_do(scope, "a task", work) }
+                let is_short = plan.tasks[index].action.probe().is_some();
+                if is_short || agenda.waits_for_last() {
+                    work();
+                } else {
+                    threads::start_or_do(scope, "a task", work);
+                }
             }
             if agenda.is_idle() {
                 break;

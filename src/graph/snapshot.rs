@@ -5,28 +5,22 @@
 //! files are hashed). A directory whose record is equal has the same entries, so that only changed trees are
 //! walked again. Equal content under another stat record is equal: only the record is refreshed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use super::listing::Patterns;
 
+use super::entries::Entries;
 use super::listing::Listing;
 use super::name::Name;
-use super::pieces;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::{Instant, Stat};
 use crate::threads;
-
-/// Fewer files are looked at sooner than threads are started for it.
-const WORTH_THREADS: usize = 4000;
-/// How many of them a thread looks at before it takes others.
-const PIECE: usize = 256;
 
 /// One file, link or, of outputs, empty directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,9 +42,14 @@ impl Entry {
         } else if stat.is_file() {
             Digest::of_file(&path)?
         } else {
-            Digest::of(b"")
+            return Ok(Entry { behind_link, ..Entry::directory(name, stat) });
         };
         Ok(Entry { name, behind_link, stat, digest })
+    }
+
+    /// What has no content of its own.
+    fn directory(name: Name, stat: Stat) -> Entry {
+        Entry { name, behind_link: false, stat, digest: Digest::of(b"") }
     }
 
     /// Whether the record, read at that moment, still tells the content.
@@ -58,29 +57,8 @@ impl Entry {
         self.stat == *stat && !stat.is_racy(read_at)
     }
 
-    /// Its record now; `None` where it is gone, or is no longer what can be an entry.
-    fn look(&self, root: &std::fs::File, dir: &Path) -> Result<Option<Stat>> {
-        let stat = Stat::at(root, dir, self.name.as_path(), self.behind_link)?;
-        Ok(match stat {
-            None if self.kind() == FileKind::Dangling => Some(Stat::NOWHERE),
-            Some(stat) if stat.is_dir() && self.kind() != FileKind::Directory => None,
-            other => other,
-        })
-    }
-
-    /// What counts of the mode: the kind of file and whether it can be executed.
     pub fn kind(&self) -> FileKind {
-        if self.stat == Stat::NOWHERE {
-            FileKind::Dangling
-        } else if self.stat.is_link() {
-            FileKind::Link
-        } else if self.stat.is_dir() {
-            FileKind::Directory
-        } else if self.stat.is_executable() {
-            FileKind::Executable
-        } else {
-            FileKind::File
-        }
+        FileKind::of(&self.stat)
     }
 
     /// Name, kind and content.
@@ -103,6 +81,23 @@ pub enum FileKind {
     Dangling,
 }
 
+impl FileKind {
+    /// What counts of the mode: the kind of file and whether it can be executed.
+    pub(super) fn of(stat: &Stat) -> FileKind {
+        if *stat == Stat::NOWHERE {
+            FileKind::Dangling
+        } else if stat.is_link() {
+            FileKind::Link
+        } else if stat.is_dir() {
+            FileKind::Directory
+        } else if stat.is_executable() {
+            FileKind::Executable
+        } else {
+            FileKind::File
+        }
+    }
+}
+
 impl fmt::Display for FileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -118,11 +113,12 @@ impl fmt::Display for FileKind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Snapshot {
     patterns: Vec<String>,
-    /// Sorted by name; shared, because an untouched snapshot is passed on as it is.
-    #[serde(with = "pieces")]
-    pub entries: Arc<Vec<Entry>>,
-    /// The directories that were walked.
-    directories: Arc<Vec<(Name, Stat)>>,
+    /// The state writes entries behind all records, so that they need not be read with them.
+    #[serde(skip)]
+    pub entries: Entries,
+    /// The directories that were walked; of outputs none, which are looked at by name.
+    #[serde(skip)]
+    pub(super) directories: Entries,
     /// Optional files that were looked for and are not there.
     absent: Vec<Name>,
     read_at: Instant,
@@ -138,12 +134,21 @@ pub struct Taken {
     pub missing: Option<String>,
 }
 
+/// What became of the files that a snapshot names.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub snapshot: Snapshot,
+    pub gone: Vec<Name>,
+    /// All records still tell the content.
+    pub identical: bool,
+}
+
 impl Snapshot {
     pub(super) fn empty() -> Snapshot {
         Snapshot {
             patterns: Vec::new(),
-            entries: Arc::default(),
-            directories: Arc::default(),
+            entries: Entries::default(),
+            directories: Entries::default(),
             absent: Vec::new(),
             read_at: Instant::NEVER,
         }
@@ -157,12 +162,12 @@ impl Snapshot {
         read_at: Instant,
     ) -> Result<Taken> {
         let wanted = patterns.in_order();
-        let previous = previous.filter(|previous| previous.patterns == wanted);
+        let previous = previous.filter(|previous| previous.patterns == wanted && !patterns.are_outputs);
         if let Some(previous) = previous
             && previous.lists_the_same(dir)?
         {
-            let (snapshot, gone, identical) = previous.look_at_names(dir, read_at)?;
-            if gone.is_empty() {
+            let looked = previous.look_at_names(dir, read_at)?;
+            if let Some(Looked { snapshot, identical, .. }) = looked.filter(|looked| looked.gone.is_empty()) {
                 return Ok(Taken { snapshot, identical, missing: None });
             }
         }
@@ -186,18 +191,18 @@ impl Snapshot {
                 None => Entry::read(dir, name, behind_link, stat).map(Some),
             }
         })?;
-        let entries = Arc::new(looked.into_iter().flatten().collect());
-        let directories = Arc::new(directories.into_iter().collect());
+        let entries = looked.into_iter().flatten().collect::<Vec<_>>().into();
+        let directories = if patterns.are_outputs { BTreeMap::new() } else { directories };
+        let directories = directories.into_iter().map(|(name, stat)| Entry::directory(name, stat));
+        let directories = directories.collect::<Vec<_>>().into();
         let snapshot = Snapshot { patterns: wanted, entries, directories, absent, read_at };
         Ok(Taken { snapshot, identical: false, missing })
     }
 
     /// No file was added or removed, as far as directories and their stat records tell.
     fn lists_the_same(&self, dir: &Path) -> Result<bool> {
-        for (name, stat) in self.directories.iter() {
-            if stat.is_racy(self.read_at) || Stat::of(&dir.join(name.as_path()))? != Some(*stat) {
-                return Ok(false);
-            }
+        if self.directories.changed(dir, self.read_at)?.is_none_or(|changed| !changed.is_empty()) {
+            return Ok(false);
         }
         for name in &self.absent {
             if Stat::of(&dir.join(name.as_path()))?.is_some() {
@@ -207,27 +212,11 @@ impl Snapshot {
         Ok(true)
     }
 
-    /// The same names again and no others: what there is now, what is gone, and whether all records vouch.
-    pub fn look_at_names(&self, dir: &Path, read_at: Instant) -> Result<(Snapshot, Vec<Name>, bool)> {
-        let root = crate::fs::open(dir)?;
-        let changed = |(index, entry): (usize, &Entry)| match entry.look(&root, dir) {
-            Ok(Some(stat)) if entry.vouches_for(&stat, self.read_at) => None,
-            Ok(other) => Some(Ok((index, other))),
-            Err(error) => Some(Err(error)),
-        };
-        let changed: Vec<(usize, Option<Stat>)> = if self.entries.len() < WORTH_THREADS {
-            self.entries.iter().enumerate().filter_map(changed).collect::<Result<_>>()?
-        } else {
-            let pieces: Vec<_> = self.entries.chunks(PIECE).enumerate().collect();
-            let changed = |(number, piece): (usize, &[Entry])| {
-                let entries = piece.iter().enumerate();
-                let entries = entries.map(|(index, entry)| (number * PIECE + index, entry));
-                entries.filter_map(changed).collect::<Result<Vec<_>>>()
-            };
-            threads::try_map(pieces, 1, changed)?.concat()
-        };
+    /// The same names again and no others; `None` where the record cannot be read.
+    pub(super) fn look_at_names(&self, dir: &Path, read_at: Instant) -> Result<Option<Looked>> {
+        let Some(changed) = self.entries.changed(dir, self.read_at)? else { return Ok(None) };
         if changed.is_empty() {
-            return Ok((self.clone(), Vec::new(), true));
+            return Ok(Some(Looked { snapshot: self.clone(), gone: Vec::new(), identical: true }));
         }
         let mut gone = Vec::new();
         let mut read = Vec::new();
@@ -241,22 +230,17 @@ impl Snapshot {
             let Entry { name, behind_link, .. } = &self.entries[index];
             Ok((index, Entry::read(dir, name.clone(), *behind_link, stat)?))
         })?;
-        let mut entries = (*self.entries).clone();
-        for (index, entry) in read {
-            entries[index] = entry;
-        }
         let names = gone.iter().map(|index| self.entries[*index].name.clone()).collect();
-        for index in gone.into_iter().rev() {
-            entries.remove(index);
-        }
-        let snapshot = Snapshot {
-            patterns: self.patterns.clone(),
-            entries: Arc::new(entries),
-            directories: self.directories.clone(),
-            absent: self.absent.clone(),
-            read_at,
-        };
-        Ok((snapshot, names, false))
+        let mut snapshot = Snapshot { read_at, ..self.clone() };
+        snapshot.entries.change(|list| {
+            for (index, entry) in read {
+                list[index] = entry;
+            }
+            for index in gone.into_iter().rev() {
+                list.remove(index);
+            }
+        });
+        Ok(Some(Looked { snapshot, gone: names, identical: false }))
     }
 
     /// The content as a whole: names, kinds and digests, no stat records.
@@ -267,6 +251,11 @@ impl Snapshot {
             .map(|entry| (&entry.name, entry.behind_link, entry.kind(), entry.digest))
             .collect();
         Digest::of_value(&content)
+    }
+
+    /// Calls `each` with every name: faster than to go through the entries, of which no list is made.
+    pub fn each_name(&self, each: impl FnMut(&Path)) {
+        self.entries.each_name(each);
     }
 
     /// The entry of that name itself, not of what it points to.
@@ -335,7 +324,7 @@ mod tests {
         let mut before = take(dir.path(), None).snapshot;
         // A digest that no content has: it can come from the record alone.
         let marked = Digest::of(b"of nothing that is there");
-        Arc::make_mut(&mut before.entries)[0].digest = marked;
+        before.entries.change(|list| list[0].digest = marked);
         write(dir.path(), "in/b.txt", "B");
         let after = take(dir.path(), Some(&before));
         assert_eq!(after.snapshot.entries[0].digest, marked);
@@ -350,7 +339,7 @@ mod tests {
         write(dir.path(), "in/a.txt", "a");
         let patterns = Patterns { required: vec!["in".into()], ..Patterns::default() };
         let mut racy = Snapshot::take(dir.path(), &patterns, None, Instant::NEVER).unwrap().snapshot;
-        Arc::make_mut(&mut racy.entries)[0].digest = Digest::of(b"wrong");
+        racy.entries.change(|list| list[0].digest = Digest::of(b"wrong"));
         let again = Snapshot::take(dir.path(), &patterns, Some(&racy), Instant::NEVER).unwrap().snapshot;
         assert_eq!(again.entries[0].digest, Digest::of(b"a"));
     }
@@ -369,6 +358,18 @@ mod tests {
         crate::fs::remove_tree(&dir.path().join("in/new")).unwrap();
         crate::fs::remove_file(&dir.path().join("maybe")).unwrap();
         assert_eq!(names(&take(dir.path(), Some(&third)).snapshot), ["in/a.txt"]);
+    }
+
+    #[test]
+    fn the_whole_plugin_is_an_input_like_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let whole = Patterns { files: vec!["".into()], ..Patterns::default() };
+        let take = |previous| Snapshot::take(dir.path(), &whole, previous, now_in(dir.path())).unwrap();
+        write(dir.path(), "in/a.txt", "a");
+        let first = take(None).snapshot;
+        assert!(take(Some(&first)).identical);
+        write(dir.path(), "b.txt", "b");
+        assert_eq!(names(&take(Some(&first)).snapshot), ["b.txt", "in/a.txt"]);
     }
 
     #[test]

@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::entries::Entries;
 use super::manifest::Manifest;
 use super::snapshot::Snapshot;
 use crate::digest::Digest;
@@ -18,7 +20,7 @@ use crate::fs;
 /// Our own directory in the plugin's directory: state, logs, work in progress. Never shipped.
 pub const STATE_DIR: &str = ".mwp";
 
-const MAGIC: &[u8] = b"mwp-state-3\n";
+const MAGIC: &[u8] = b"mwp-state-4\n";
 
 /// What a task was made from and what it made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,8 +65,7 @@ impl State {
 
     pub fn load(plugin_dir: &Path) -> State {
         let path = plugin_dir.join(STATE_DIR).join("state");
-        let records =
-            fs::read_optional(&path).ok().flatten().and_then(|content| decode(&content)).unwrap_or_default();
+        let records = fs::read_optional(&path).ok().flatten().and_then(decode).unwrap_or_default();
         State { path, records }
     }
 
@@ -105,9 +106,15 @@ impl State {
     }
 }
 
+/// All records, and behind them the entries of each in the same order.
 fn encode(records: &BTreeMap<String, Record>) -> Result<Vec<u8>> {
-    let body = postcard::to_stdvec(records)
+    let mut body = postcard::to_stdvec(records)
         .map_err(|error| Error::machine(format!("the records have no binary form: {error}")))?;
+    for Record { inputs, outputs, .. } in records.values() {
+        for entries in [&inputs.entries, &inputs.directories, &outputs.entries] {
+            entries.write_to(&mut body)?;
+        }
+    }
     let mut content = Vec::with_capacity(MAGIC.len() + 4 + body.len());
     content.extend_from_slice(MAGIC);
     content.extend_from_slice(&checksum(&body));
@@ -115,9 +122,20 @@ fn encode(records: &BTreeMap<String, Record>) -> Result<Vec<u8>> {
     Ok(content)
 }
 
-fn decode(content: &[u8]) -> Option<BTreeMap<String, Record>> {
+fn decode(content: Vec<u8>) -> Option<BTreeMap<String, Record>> {
+    let content = Arc::new(content);
     let (sum, body) = content.strip_prefix(MAGIC)?.split_at_checked(4)?;
-    (sum == checksum(body)).then(|| postcard::from_bytes(body).ok()).flatten()
+    if sum != checksum(body) {
+        return None;
+    }
+    let (mut records, lists): (BTreeMap<String, Record>, _) = postcard::take_from_bytes(body).ok()?;
+    let mut at = content.len() - lists.len();
+    for Record { inputs, outputs, .. } in records.values_mut() {
+        for entries in [&mut inputs.entries, &mut inputs.directories, &mut outputs.entries] {
+            *entries = Entries::read(&content, &mut at)?;
+        }
+    }
+    Some(records)
 }
 
 /// Against truncation and bit rot, not against people.
@@ -135,14 +153,14 @@ mod tests {
     #[test]
     fn damaged_state_is_a_miss() {
         let whole = encode(&BTreeMap::new()).unwrap();
-        assert!(decode(&whole).is_some());
-        assert!(decode(&whole[..whole.len() - 1]).is_none());
+        assert!(decode(whole.clone()).is_some());
+        assert!(decode(whole[..whole.len() - 1].to_vec()).is_none());
         let mut flipped = whole.clone();
         let last = flipped.len() - 1;
         flipped[last] ^= 1;
-        assert!(decode(&flipped).is_none());
-        assert!(decode(b"mwp-state-0\n").is_none());
-        assert!(decode(b"").is_none());
+        assert!(decode(flipped).is_none());
+        assert!(decode(b"mwp-state-0\n".to_vec()).is_none());
+        assert!(decode(Vec::new()).is_none());
     }
 
     /// What is written of a task with inputs and outputs.
@@ -161,16 +179,18 @@ mod tests {
     #[test]
     fn a_state_that_somebody_damaged_is_a_miss_or_one_that_can_be_used() {
         let target = crate::fuzz::Target::new("state").seed(written());
+        let dir = tempfile::tempdir().unwrap();
         target.run(|bytes| {
             // With the right sum in front, or nothing behind it is ever read.
             let body = bytes.get(MAGIC.len() + 4..).unwrap_or_default();
             let sealed = [MAGIC, &checksum(body), body].concat();
-            for records in [bytes, &sealed].into_iter().filter_map(decode) {
+            for records in [bytes.to_vec(), sealed].into_iter().filter_map(decode) {
                 for record in records.values() {
                     let _ = record.manifest.key(&record.inputs);
                     let nothing = Snapshot::empty();
                     let _ = record.manifest.differences(&record.inputs, &Manifest::new(), &nothing);
                     let _ = record.outputs.digest();
+                    let _ = record.outputs.look_at_names(dir.path(), Instant::NEVER);
                 }
             }
         });

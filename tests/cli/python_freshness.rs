@@ -191,6 +191,10 @@ fn what_is_compiled_depends_on_the_compilers_variables_and_what_is_ready_made_do
     assert_eq!(who(&dir, "ext"), "-DX=2");
     build("-DX=1", &["--force"]);
     assert_eq!(who(&dir, "ext"), "-DX=1");
+    ok(&sandbox, &path, &["build", "-C", "p"]);
+    assert_eq!(who(&dir, "ext"), "None");
+    build("-DX=1", &[]);
+    assert_eq!(who(&dir, "ext"), "-DX=1");
     // Where nothing is compiled, the flags are nobody's business.
     sandbox.write(&format!("{SOURCES}/requirements-to-freeze.txt"), format!("{LINKS}ready==1.0\n"));
     build("-DX=1", &[]);

@@ -138,9 +138,9 @@ impl Lock {
 /// The package manager of the plugin in `dir`: that of its lock, else the one that package.json asks for, else npm;
 /// `None` where there is nothing to install. Of two locks that of the one asked for counts.
 pub fn package_manager(dir: &Path) -> Result<Option<&'static str>> {
+    let Some(package) = Package::read(dir)? else { return Ok(None) };
     let present: Vec<&'static str> =
         LOCKS.iter().filter(|(lock, _)| fs::exists(&dir.join(lock))).map(|(_, name)| *name).collect();
-    let Some(package) = Package::read(dir)? else { return Ok(None) };
     let asked = package.manager();
     let asked = LOCKS.iter().map(|(_, name)| *name).find(|name| asked == Some(*name));
     let of_lock = asked.filter(|asked| present.contains(asked)).or(present.first().copied());

@@ -1,5 +1,6 @@
 //! Installs what a lock says: node_modules.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::failure::failure;
@@ -52,14 +53,17 @@ impl Action for Modules {
         if !fs::exists(&modules.join(".package-lock.json")) {
             return Ok(Vec::new());
         }
+        let mut locked = BTreeSet::new();
+        outputs.each_name(|file| {
+            let inside = file.as_os_str().as_encoded_bytes().strip_prefix(b"node_modules/");
+            locked
+                .extend(inside.and_then(|inside| inside.strip_suffix(b"/package.json")).map(<[u8]>::to_vec));
+        });
         let mut added = Vec::new();
         for entry in fs::list(&modules)? {
             let Some(name) = entry.file_name().and_then(|name| name.to_str()) else { continue };
-            if name.starts_with(['.', '@']) || entry.is_symlink() || !fs::exists(&entry.join("package.json"))
-            {
-                continue;
-            }
-            if outputs.get(&Path::new("node_modules").join(name).join("package.json")).is_none() {
+            let is_known = name.starts_with(['.', '@']) || locked.contains(name.as_bytes());
+            if !is_known && !entry.is_symlink() && fs::exists(&entry.join("package.json")) {
                 added.push(name.to_owned());
             }
         }

@@ -132,9 +132,11 @@ impl<'a> Plugin<'a> {
             }
         }
         let mut reads = self.reads(&sources, &files)?;
-        // What is ready-made does not depend on a compiler.
-        if self.compiles(&text)? {
-            reads.environment = COMPILER.map(str::to_owned).into();
+        // Where there are none, nobody has to read the whole lock for what is ready-made and depends on no compiler.
+        let compiler = COMPILER.iter().filter(|name| self.site.environment.get(name).is_some());
+        let compiler: Vec<String> = compiler.map(|name| (*name).to_owned()).collect();
+        if !compiler.is_empty() && self.compiles(&text)? {
+            reads.environment = compiler;
         }
         Ok(reads)
     }
