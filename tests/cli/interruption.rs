@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::support::{Sandbox, tree};
 
@@ -71,6 +71,8 @@ fn children_do_not_outlive_a_killed_build() {
     signal(&child, Signal::KILL);
     child.wait().unwrap();
     wait_for(|| !is_alive(pid));
+    // What ignores signals is ours to end.
+    let _ = kill_process_group(Pid::from_raw(pid).unwrap(), Signal::KILL);
 }
 
 #[test]
