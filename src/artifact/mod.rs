@@ -41,6 +41,7 @@ mod group;
 mod head;
 mod header;
 mod inventory;
+mod large;
 mod limits;
 mod links;
 mod manifest;
