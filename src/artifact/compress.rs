@@ -270,8 +270,8 @@ impl Compression<'_> {
     /// What a large file became in an earlier run, where nobody touched it since.
     fn known_large(&self, large: &Large<'_>) -> Option<Known> {
         let record::Large { frames, digest, warning } = self.records().get(&self.record_of_large(large))?;
-        let frames = frames.iter().map(|frame| self.store.find(frame)).collect::<Option<_>>()?;
-        Some(Known { frames, digest, warning })
+        let frames = frames.iter().map(|frame| self.store.find(frame)).collect::<Option<Vec<_>>>()?;
+        (frames.len() == large.starts().count()).then_some(Known { frames, digest, warning })
     }
 
     /// Compresses, unless the store has the frame; tells which.
