@@ -2,11 +2,10 @@
 //! on with fewer, and never a panic.
 #![allow(clippy::disallowed_methods)]
 
-use std::cmp::Ordering;
 use std::io;
 use std::panic::resume_unwind;
 use std::sync::OnceLock;
-use std::sync::atomic::{self, AtomicUsize};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{Builder, JoinHandle, Scope, ScopedJoinHandle};
 use std::time::Duration;
 
@@ -85,11 +84,11 @@ pub(crate) fn try_each<T: Sync, R: Send>(
     let next = AtomicUsize::new(0);
     let work_on = || {
         let mut done = Vec::new();
-        while let Some(item) = items.get(next.fetch_add(1, atomic::Ordering::Relaxed)) {
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
             match work(item) {
                 Ok(result) => done.push(result),
                 Err(error) => {
-                    next.store(items.len(), atomic::Ordering::Relaxed);
+                    next.store(items.len(), Ordering::Relaxed);
                     return Err(error);
                 }
             }
@@ -124,11 +123,14 @@ pub(crate) fn try_map<T: Send, R: Send>(
     }
 }
 
-/// Sorts; equal items may change places.
-pub(crate) fn sort_by<T: Send>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering + Send + Sync) {
+/// Does both at the same time, where there is a thread for it.
+pub(crate) fn both<A: Send, B: Send>(
+    one: impl FnOnce() -> A + Send,
+    other: impl FnOnce() -> B + Send,
+) -> (A, B) {
     match pool() {
-        Some(pool) => pool.install(|| items.par_sort_unstable_by(compare)),
-        None => items.sort_unstable_by(compare),
+        Some(pool) => pool.join(one, other),
+        None => (one(), other()),
     }
 }
 

@@ -5,18 +5,18 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crc32fast::Hasher;
 use sha2::{Digest, Sha256};
 
 use super::frame::{Encoder, Format, Frame};
 use super::frame_store::{FrameStore, Key};
 use super::group::{self, Group, PIECE};
+use super::large::{Known, Large};
 use super::manifest::{ManifestEntry, MemberKind};
 use super::metadata::hex;
 use super::record::{self, Records, Vouched};
 use super::source::Source;
 use super::spool::{Piece, Spool};
-use super::tree::{self, Node, NodeKind};
+use super::tree::{Node, NodeKind};
 use super::{header, secrets};
 use crate::error::{Error, Problem, Result};
 use crate::fs::{Instant, Stat};
@@ -42,33 +42,26 @@ pub(super) struct Compressed {
     pub(super) reused: usize,
 }
 
-/// A large file.
-#[derive(Clone, Copy)]
-struct Large<'a> {
-    node: &'a Node,
-    mode: u32,
-    stat: &'a Stat,
-}
-
-/// A unit of work, none of it large. A large file is read twice, as a whole for its digest and in pieces to be
-/// compressed: so no thread waits for another.
+/// A unit of work, none of it large.
 enum Task<'a> {
     Members(&'a [Node]),
-    Whole(Large<'a>),
-    Piece(Large<'a>, u64),
+    /// The piece of the large file that starts there.
+    Piece(&'a Large<'a>, u64),
 }
 
 /// What a task gave.
 enum Made {
     Members(Compressed),
-    /// The digest, and the checksum of every piece.
-    Whole(String, Vec<u32>),
-    Piece {
-        piece: Piece,
-        reused: bool,
-        checksum: u32,
-        warning: Option<Problem>,
-    },
+    Piece(MadePiece),
+}
+
+struct MadePiece {
+    piece: Piece,
+    reused: bool,
+    frame: Key,
+    /// Of the file, up to the end of the piece.
+    digest: Key,
+    warning: Option<Problem>,
 }
 
 /// What a thread keeps from task to task: it reuses the allocation.
@@ -81,35 +74,19 @@ struct Worker {
 impl Compression<'_> {
     pub(super) fn run(&self, nodes: &[Node]) -> Result<Compressed> {
         let groups = group::plan(nodes);
-        let tasks = tasks(nodes, &groups);
-        let mut made = self.side_by_side(&tasks)?.into_iter();
+        let large: Vec<Large<'_>> = groups.iter().filter_map(|group| large_of(nodes, group)).collect();
+        let mut made = self.side_by_side(&tasks(nodes, &groups, &large))?.into_iter();
+        let mut large = large.iter();
         let mut all = Compressed::default();
-        // Pieces are taken with the whole that they are of.
-        for task in tasks.iter().filter(|task| !matches!(task, Task::Piece(..))) {
-            match (task, made.next()) {
-                (Task::Members(_), Some(Made::Members(members))) => {
-                    all.entries.extend(members.entries);
-                    all.pieces.extend(members.pieces);
-                    all.warnings.extend(members.warnings);
-                    all.reused += members.reused;
-                }
-                (Task::Whole(large), Some(Made::Whole(digest, checksums))) => {
-                    let Large { node, mode, stat } = large;
-                    all.entries.push(file_entry(&node.path, *mode, stat.size, digest));
-                    for expected in checksums {
-                        let Some(Made::Piece { piece, reused, checksum, warning }) = made.next() else {
-                            break;
-                        };
-                        if checksum != expected {
-                            return Err(tree::changed(&self.dir.join(&node.path), "changed"));
-                        }
-                        all.pieces.push(piece);
-                        all.warnings.extend(warning);
-                        all.reused += usize::from(reused);
-                    }
-                }
-                _ => return Err(Error::machine("packing failed: a result is missing")),
-            }
+        for group in &groups {
+            let made = match group {
+                Group::Members(_) => match made.next() {
+                    Some(Made::Members(members)) => Some(members),
+                    _ => None,
+                },
+                Group::Large(_) => large.next().and_then(|large| self.whole(large, made.by_ref())),
+            };
+            all.add(made.ok_or_else(|| Error::machine("packing failed: a result is missing"))?);
         }
         Ok(all)
     }
@@ -129,6 +106,7 @@ impl Compression<'_> {
     /// Does the tasks, a thread per processor; the first failure ends them all.
     fn side_by_side(&self, tasks: &[Task<'_>]) -> Result<Vec<Made>> {
         // What was touched last is what has to be compressed: begun first, it keeps no thread busy when all else is done.
+        // Pieces of a file stay in their order: each waits for the one before it.
         let mut order: Vec<usize> = (0..tasks.len()).collect();
         order.sort_by_cached_key(|index| Reverse(tasks[*index].last_touched()));
         let next = AtomicUsize::new(0);
@@ -140,7 +118,9 @@ impl Compression<'_> {
                     return Ok(results);
                 };
                 match self.perform(&tasks[index], &mut worker) {
-                    Ok(made) => results.push((index, made)),
+                    Ok(Some(made)) => results.push((index, made)),
+                    // Another thread failed, and says why.
+                    Ok(None) => return Ok(results),
                     Err(error) => {
                         next.store(tasks.len(), Ordering::Relaxed);
                         return Err(error);
@@ -156,11 +136,11 @@ impl Compression<'_> {
         Ok(all.into_iter().map(|(_, made)| made).collect())
     }
 
-    fn perform(&self, task: &Task<'_>, worker: &mut Worker) -> Result<Made> {
+    /// Nothing where the work of another thread is missing for it.
+    fn perform(&self, task: &Task<'_>, worker: &mut Worker) -> Result<Option<Made>> {
         match task {
-            Task::Members(nodes) => self.members(worker, nodes).map(Made::Members),
-            Task::Whole(large) => self.whole(worker, *large),
-            Task::Piece(large, start) => self.piece(worker, *large, *start),
+            Task::Members(nodes) => Ok(Some(Made::Members(self.members(worker, nodes)?))),
+            Task::Piece(large, start) => Ok(self.piece(worker, large, *start)?.map(Made::Piece)),
         }
     }
 
@@ -227,63 +207,71 @@ impl Compression<'_> {
         Records { store: self.store, read_at: self.read_at }
     }
 
-    /// The digest of a large file.
-    fn whole(&self, worker: &mut Worker, large: Large<'_>) -> Result<Made> {
-        let mut vouched = Vouched::new("whole", "");
-        vouched.file(large.stat);
-        let record_key = vouched.key();
-        if let Some(record::Whole { digest, checksums }) = self.records().get(&record_key) {
-            return Ok(Made::Whole(digest, checksums));
+    /// A frame of a large file: the first begins with the header, the last ends with the padding. Nothing where a piece
+    /// before it is missing.
+    fn piece(&self, worker: &mut Worker, large: &Large<'_>, start: u64) -> Result<Option<MadePiece>> {
+        if let Some(known) = large.known.get_or_init(|| self.known_large(large)) {
+            return Ok(known_piece(known, start));
         }
-        let source = self.open(large.node)?;
-        let mut digest = Sha256::new();
-        let mut checksums = Vec::new();
-        for start in large.starts() {
-            worker.content.clear();
-            source.part(start, large.length(start), &mut worker.content)?;
-            digest.update(&worker.content);
-            checksums.push(crc32fast::hash(&worker.content));
-        }
-        source.check(large.stat)?;
-        let record = record::Whole { digest: hex(&digest.finalize()), checksums };
-        self.records().put(&record_key, [large.stat], &record);
-        Ok(Made::Whole(record.digest, record.checksums))
-    }
-
-    /// A frame of a large file: the first begins with the header, the last ends with the padding.
-    fn piece(&self, worker: &mut Worker, large: Large<'_>, start: u64) -> Result<Made> {
-        let mut vouched = Vouched::new("part", &self.format.identity());
-        vouched.member(large.node, self.time_of(large.node));
-        vouched.number(start);
-        let record_key = vouched.key();
-        if let Some(record::Part { frame, checksum, warning }) = self.records().get(&record_key)
-            && let Some(frame) = self.store.find(&frame)
-        {
-            return Ok(Made::Piece { piece: frame.into(), reused: true, checksum, warning });
-        }
+        let turn = large.turn(start);
         let Worker { encoder, content } = worker;
         content.clear();
         if start == 0 {
             header::append_node(content, large.node, self.time_of(large.node));
         }
+        let mut key = self.key();
+        key.update("piece\n");
+        key.update(&*content);
         let before = content.len();
         let source = self.open(large.node)?;
         source.part(start, large.length(start), content)?;
         source.check(large.stat)?;
-        let mut checksum = Hasher::new();
-        checksum.update(&content[before..]);
+        let Some(digest) = turn.hash(&content[before..]) else { return Ok(None) };
+        key.update(digest);
         let warning = if start == 0 { secrets::inspect(&large.node.path, &content[before..]) } else { None };
         if start + large.length(start) == large.stat.size {
             header::pad(content, large.stat.size);
         }
-        let mut key = self.key();
-        key.update(Sha256::digest(&*content));
         let frame: Key = key.finalize().into();
         let (piece, reused) = self.frame(encoder, &frame, content)?;
-        let record = record::Part { frame, checksum: checksum.finalize(), warning };
-        self.records().put(&record_key, [large.stat], &record);
-        let record::Part { checksum, warning, .. } = record;
-        Ok(Made::Piece { piece, reused, checksum, warning })
+        Ok(Some(MadePiece { piece, reused, frame, digest, warning }))
+    }
+
+    /// The large file whose pieces come next; nothing where one is missing.
+    fn whole(&self, large: &Large<'_>, made: &mut impl Iterator<Item = Made>) -> Option<Compressed> {
+        let mut all = Compressed::default();
+        let mut record = record::Large { frames: Vec::new(), digest: Key::default(), warning: None };
+        for _ in large.starts() {
+            let Some(Made::Piece(MadePiece { piece, reused, frame, digest, warning })) = made.next() else {
+                return None;
+            };
+            all.pieces.push(piece);
+            all.reused += usize::from(reused);
+            record.frames.push(frame);
+            record.digest = digest;
+            record.warning = record.warning.or(warning);
+        }
+        let Large { node, mode, stat, known, .. } = large;
+        all.entries.push(file_entry(&node.path, *mode, stat.size, hex(&record.digest)));
+        all.warnings.extend(record.warning.clone());
+        if !matches!(known.get(), Some(Some(_))) {
+            self.records().put(&self.record_of_large(large), [*stat], &record);
+        }
+        Some(all)
+    }
+
+    fn record_of_large(&self, large: &Large<'_>) -> Key {
+        let mut vouched = Vouched::new("large", &self.format.identity());
+        vouched.number(PIECE);
+        vouched.member(large.node, self.time_of(large.node));
+        vouched.key()
+    }
+
+    /// What a large file became in an earlier run, where nobody touched it since.
+    fn known_large(&self, large: &Large<'_>) -> Option<Known> {
+        let record::Large { frames, digest, warning } = self.records().get(&self.record_of_large(large))?;
+        let frames = frames.iter().map(|frame| self.store.find(frame)).collect::<Option<Vec<_>>>()?;
+        (frames.len() == large.starts().count()).then_some(Known { frames, digest, warning })
     }
 
     /// Compresses, unless the store has the frame; tells which.
@@ -313,44 +301,52 @@ impl Compression<'_> {
     }
 }
 
+impl Compressed {
+    fn add(&mut self, other: Compressed) {
+        self.entries.extend(other.entries);
+        self.pieces.extend(other.pieces);
+        self.warnings.extend(other.warnings);
+        self.reused += other.reused;
+    }
+}
+
 impl Task<'_> {
     fn last_touched(&self) -> Option<i64> {
         match self {
             Task::Members(nodes) => nodes.iter().filter_map(stat_of).map(|stat| stat.changed).max(),
-            Task::Whole(large) | Task::Piece(large, _) => Some(large.stat.changed),
+            Task::Piece(large, _) => Some(large.stat.changed),
         }
     }
 }
 
-impl Large<'_> {
-    /// Where its pieces start.
-    fn starts(self) -> impl Iterator<Item = u64> {
-        (0..self.stat.size.div_ceil(PIECE)).map(|piece| piece * PIECE)
-    }
-
-    /// How long the piece is that starts there.
-    fn length(self, start: u64) -> u64 {
-        (self.stat.size - start).min(PIECE)
-    }
-}
-
-/// The work for the groups: a large file's digest, then its pieces.
-fn tasks<'a>(nodes: &'a [Node], groups: &[Group]) -> Vec<Task<'a>> {
+/// The work for the groups, of a large file the pieces.
+fn tasks<'a>(nodes: &'a [Node], groups: &[Group], large: &'a [Large<'a>]) -> Vec<Task<'a>> {
     let mut tasks = Vec::new();
+    let mut large = large.iter();
     for group in groups {
         match group {
             Group::Members(range) => tasks.push(Task::Members(&nodes[range.clone()])),
-            Group::Large(index) => {
-                let node = &nodes[*index];
-                if let NodeKind::File { mode, stat } = &node.kind {
-                    let large = Large { node, mode: *mode, stat };
-                    tasks.push(Task::Whole(large));
+            Group::Large(_) => {
+                if let Some(large) = large.next() {
                     tasks.extend(large.starts().map(|start| Task::Piece(large, start)));
                 }
             }
         }
     }
     tasks
+}
+
+fn large_of<'a>(nodes: &'a [Node], group: &Group) -> Option<Large<'a>> {
+    match group {
+        Group::Members(_) => None,
+        Group::Large(index) => Large::of(&nodes[*index]),
+    }
+}
+
+fn known_piece(known: &Known, start: u64) -> Option<MadePiece> {
+    let stored = known.frames.get(usize::try_from(start / PIECE).ok()?)?.clone();
+    let warning = known.warning.clone().filter(|_| start == 0);
+    Some(MadePiece { frame: stored.key, piece: stored.into(), reused: true, digest: known.digest, warning })
 }
 
 fn compress<'a>(encoder: &'a mut Option<Encoder>, format: Format, content: &[u8]) -> Result<Frame<'a>> {

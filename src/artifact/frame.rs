@@ -7,9 +7,12 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use zstd::bulk::Compressor;
 use zstd::zstd_safe::CParameter;
 
-/// One less than the level's own: its tables then fit into a processor's cache, for a tenth less time and 0.7 % more
-/// bytes.
+/// The level has 17 and 16: the table of short matches then fits into a processor's first cache, that of long ones into the
+/// second, for a fifth less time and 2 % more bytes.
 const HASH_LOG: u32 = 16;
+const CHAIN_LOG: u32 = 13;
+/// The level has 21: of a frame of 6 MB, the end would not see the beginning. 1.2 % less bytes, in the same time.
+const WINDOW_LOG: u32 = 23;
 
 /// How a `.plugin` file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +36,8 @@ impl Format {
         match self {
             Format::Zstd => {
                 let version = zstd::zstd_safe::version_string();
-                format!("zstd {version} level {} hash {HASH_LOG}", self.level())
+                let logs = format!("hash {HASH_LOG} chain {CHAIN_LOG} window {WINDOW_LOG}");
+                format!("zstd {version} level {} {logs}", self.level())
             }
             Format::Gzip => format!("deflate {} level {}", env!("CARGO_PKG_VERSION"), self.level()),
         }
@@ -67,6 +71,8 @@ impl Encoder {
             Format::Zstd => {
                 let mut compressor = Compressor::new(format.level())?;
                 compressor.set_parameter(CParameter::HashLog(HASH_LOG))?;
+                compressor.set_parameter(CParameter::ChainLog(CHAIN_LOG))?;
+                compressor.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
                 compressor.set_parameter(CParameter::ChecksumFlag(true))?;
                 compressor.set_parameter(CParameter::ContentSizeFlag(true))?;
                 Codec::Zstd(compressor)

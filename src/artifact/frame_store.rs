@@ -19,8 +19,9 @@ use crate::fs::{self, AtomicFile};
 /// An entry is the CRC of its key and of the rest, the checksum and the size of the piece, and the compressed bytes.
 const CRC: usize = 4;
 const HEAD: usize = CRC + 4 + 8;
-/// How much of a frame is copied at once: what stays in a processor's cache.
-const STEP: usize = 64 * 1024;
+/// How much of a frame is copied at once: what stays in a processor's cache, and lets the kernel take its pages many at
+/// a time.
+const STEP: usize = 256 * 1024;
 
 /// The digest of what went into a frame.
 pub(super) type Key = [u8; 32];
@@ -33,7 +34,7 @@ pub(super) struct FrameStore {
 /// [copied](FrameStore::copy).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stored {
-    key: Key,
+    pub(super) key: Key,
     head: [u8; HEAD],
     /// In bytes, compressed.
     pub(super) length: u64,

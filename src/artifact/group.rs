@@ -13,13 +13,13 @@ use super::tree::{Node, NodeKind};
 
 const MEGABYTE: u64 = 1 << 20;
 /// Below this, zstd loses by starting afresh.
-const LEAST: u64 = MEGABYTE;
+const LEAST: u64 = 3 * MEGABYTE / 2;
 /// How much more than the least a group holds on average.
-const SPREAD: u64 = 2 * MEGABYTE;
+const SPREAD: u64 = 5 * MEGABYTE / 2;
 /// What a frame holds at most: bounds the memory, and how much one edit makes anew.
-const MOST: u64 = 4 * MEGABYTE;
+const MOST: u64 = 6 * MEGABYTE;
 /// How much of a large member is in one frame.
-pub(super) const PIECE: u64 = 4 * MEGABYTE;
+pub(super) const PIECE: u64 = 6 * MEGABYTE;
 
 /// As above, for the lists of members: they change with every release, and there is little of them.
 const LEAST_TEXT: usize = 128 << 10;

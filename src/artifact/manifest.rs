@@ -17,6 +17,8 @@ use crate::{text, threads};
 const VERSION: u32 = 1;
 /// How many members a thread writes at once.
 const AT_ONCE: usize = 2048;
+/// After the last member.
+const END: &[u8] = b"\n]}\n";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -149,11 +151,15 @@ impl Manifest {
             }
             Ok(bytes)
         })?;
-        let mut bytes = format!("{{\"version\": {}, \"members\": [", self.version).into_bytes();
-        let members = written.concat();
-        // The first follows none.
-        bytes.extend(members.strip_prefix(b",").unwrap_or(&members));
-        bytes.extend(b"\n]}\n");
+        let start = format!("{{\"version\": {}, \"members\": [", self.version);
+        let length: usize = written.iter().map(Vec::len).sum();
+        let mut bytes = Vec::with_capacity(start.len() + length + END.len());
+        bytes.extend(start.as_bytes());
+        for (index, members) in written.iter().enumerate() {
+            // The first follows none.
+            bytes.extend(&members[usize::from(index == 0)..]);
+        }
+        bytes.extend(END);
         Ok(bytes)
     }
 

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | 1 | the directory itself, `.layerapi2_label`, `.metadata.json`, `.files.json`: all that `info` needs |
 //! | 2 | `.mwp_manifest.json`: kind, size, mode and sha256 of every other member |
-//! | 3… | the plugin's tree in byte order of its paths, one frame per group of some megabytes |
+//! | 3… | the plugin's tree, files of a directory by extension, one frame per group of some megabytes |
 //! | last | the end marker |
 //!
 //! Frames are independent, so they are compressed side by side, and an unchanged group's frame is taken from the
@@ -41,6 +41,7 @@ mod group;
 mod head;
 mod header;
 mod inventory;
+mod large;
 mod limits;
 mod links;
 mod manifest;

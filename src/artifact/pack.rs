@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::compress::{Compression, file_entry};
@@ -110,14 +111,14 @@ impl Packer<'_> {
         let (label, label_entry, label_warning) = self.read_label(&tree.label)?;
         let (format, source_date_epoch) = (options.format, options.source_date_epoch);
         let compression = Compression { dir, format, source_date_epoch, store, spool: &spool, read_at };
-        let tail = compression.run(&tree.nodes)?;
+        let (tail, list) = threads::both(|| compression.run(&tree.nodes), || list_of(tree));
+        let (tail, list) = (tail?, json(list)?);
 
-        let files = tree.files();
-        let size = files.iter().map(|node| node.size()).sum();
+        let size = tree.files().map(Node::size).sum();
         let mut manifest = Manifest::new(vec![label_entry]);
         manifest.members.extend(tail.entries);
         let metadata = self.metadata(description, &manifest, size)?;
-        let head = self.head(&tree.label, &label, &metadata, &files, manifest)?;
+        let head = self.head(&tree.label, &label, &metadata, &list, manifest)?;
         let (frames, frames_reused) = (tail.pieces.len(), tail.reused);
         let mut pieces = Vec::with_capacity(frames + 3);
         for content in head {
@@ -130,7 +131,8 @@ impl Packer<'_> {
 
         let secrets = secrets::few(label_warning.into_iter().chain(tail.warnings).collect());
         let warnings = [tree.warnings.clone(), secrets].concat();
-        Ok(Some(Packed { file, file_size, metadata, files: files.len(), frames, frames_reused, warnings }))
+        let files = tree.files().count();
+        Ok(Some(Packed { file, file_size, metadata, files, frames, frames_reused, warnings }))
     }
 
     fn read_label(&self, node: &Node) -> Result<(Vec<u8>, ManifestEntry, Option<Problem>)> {
@@ -169,20 +171,16 @@ impl Packer<'_> {
         label_node: &Node,
         label: &[u8],
         metadata: &Metadata,
-        files: &[&Node],
+        list: &[u8],
         mut manifest: Manifest,
     ) -> Result<[Vec<u8>; 2]> {
-        let json =
-            |value: serde_json::Result<Vec<u8>>| value.map_err(|error| Error::input(error.to_string()));
         let metadata = json(serde_json::to_vec_pretty(metadata))?;
-        let names: Vec<String> = files.iter().map(|node| format!("{ROOT}/{}", node.path)).collect();
-        let list = json(serde_json::to_vec_pretty(&names))?;
         let now = self.build_time();
         let root_time = self.dir.metadata().at("read", self.dir)?.mtime();
         let mut first = Vec::with_capacity(list.len() + 16 * 1024);
         header::append_directory(&mut first, "", 0o755, self.options.source_date_epoch.unwrap_or(root_time));
         header::append_content(&mut first, LABEL, label, self.time_of(label_node));
-        for (path, content) in [(METADATA, &metadata), (FILES, &list)] {
+        for (path, content) in [(METADATA, metadata.as_slice()), (FILES, list)] {
             header::append_content(&mut first, path, content, now);
             let (size, digest) = (content.len() as u64, hex(&Sha256::digest(content)));
             manifest.members.push(file_entry(path, 0o644, size, digest));
@@ -237,6 +235,26 @@ impl Packer<'_> {
             i64::try_from(since.as_secs()).unwrap_or(0)
         })
     }
+}
+
+/// `.files.json`, as it is indented upstream, in byte order of the paths.
+fn list_of(tree: &Tree) -> serde_json::Result<Vec<u8>> {
+    struct Listed<'a>(&'a Node);
+    impl Serialize for Listed<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+            serializer.collect_str(&format_args!("{ROOT}/{}", self.0.path))
+        }
+    }
+    let mut files: Vec<Listed<'_>> = tree.files().map(Listed).collect();
+    files.sort_unstable_by_key(|file| file.0.path.as_str());
+    let length: usize = files.iter().map(|file| file.0.path.len() + ROOT.len() + 8).sum();
+    let mut list = Vec::with_capacity(length);
+    serde_json::to_writer_pretty(&mut list, &files)?;
+    Ok(list)
+}
+
+fn json(value: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>> {
+    value.map_err(|error| Error::input(error.to_string()))
 }
 
 /// The file of the plugin in `dir`, in `output`, with this time for all its files.

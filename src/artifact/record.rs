@@ -17,7 +17,7 @@ use crate::error::Problem;
 use crate::fs::{Instant, Stat};
 
 /// Changes with what is recorded and with what is looked for in a file.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// What members that share a frame became.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,16 +31,10 @@ pub(super) struct Members {
 
 /// What a large file became.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Whole {
-    pub(super) digest: String,
-    pub(super) checksums: Vec<u32>,
-}
-
-/// What a part of a large file became.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Part {
-    pub(super) frame: Key,
-    pub(super) checksum: u32,
+pub(super) struct Large {
+    /// The keys of the frames, in the order of the pieces.
+    pub(super) frames: Vec<Key>,
+    pub(super) digest: Key,
     pub(super) warning: Option<Problem>,
 }
 

@@ -1,8 +1,7 @@
 //! A file of the tree while it is read: what changes under the reader's hands is noticed.
 
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use rustix::buffer::spare_capacity;
@@ -43,13 +42,14 @@ impl Source {
 
     /// Appends a part of the content.
     pub(super) fn part(&self, start: u64, length: u64, to: &mut Vec<u8>) -> Result<()> {
-        let length = usize::try_from(length).map_err(io::Error::other).at("read", &self.path)?;
-        let before = to.len();
-        to.resize(before + length, 0);
-        self.file.read_exact_at(&mut to[before..], start).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => tree::changed(&self.path, "changed"),
-            _ => Error::io("read", &self.path, &error),
-        })
+        let mut file = &self.file;
+        to.reserve(usize::try_from(length).map_err(io::Error::other).at("read", &self.path)?);
+        let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.take(length).read_to_end(to));
+        if read.at("read", &self.path)? as u64 == length {
+            Ok(())
+        } else {
+            Err(tree::changed(&self.path, "changed"))
+        }
     }
 
     /// Checks that the file still is what the walk saw.

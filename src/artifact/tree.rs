@@ -59,7 +59,9 @@ impl Node {
     }
 }
 
-/// The shipped tree, in byte order of the paths.
+/// The shipped tree, in the order of its members: of each directory first the directories, then the files by their
+/// extensions, and then what is in those directories. Files of one kind in one place have much in common, and are the
+/// smaller for it when they are compressed one after the other.
 pub(super) struct Tree {
     pub(super) label: Node,
     /// Everything but the label.
@@ -69,7 +71,7 @@ pub(super) struct Tree {
 
 /// What the walk found, good or not.
 pub(super) struct Survey {
-    /// In byte order of the paths.
+    /// As in [`Tree`].
     pub(super) nodes: Vec<Node>,
     /// Sorted, and no more of them than are of help.
     pub(super) problems: Vec<Problem>,
@@ -91,21 +93,18 @@ impl Tree {
         Ok(Tree { label, nodes, warnings })
     }
 
-    /// Files and links, the label's among them, in byte order of the paths.
-    pub(super) fn files(&self) -> Vec<&Node> {
+    /// Files and links, the label's first.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Node> {
         let is_file = |node: &&Node| !matches!(node.kind, NodeKind::Directory { .. });
-        let mut files: Vec<&Node> = self.nodes.iter().filter(is_file).collect();
-        let place = files.partition_point(|node| node.path < self.label.path);
-        files.insert(place, &self.label);
-        files
+        std::iter::once(&self.label).chain(self.nodes.iter().filter(is_file))
     }
 }
 
 impl Survey {
     pub(super) fn of(dir: &Path, exclusions: &Exclusions<'_>, limits: &Limits) -> Result<Survey> {
         let walk = Walk { dir, exclusions };
-        let mut found = walk.directory("", Ruling::default());
-        threads::sort_by(&mut found.nodes, |a, b| a.path.cmp(&b.path));
+        let mut found = Found::default();
+        walk.directory("", Ruling::default()).flatten_into(&mut found);
         let Found { nodes, mut warnings, mut problems, errors, .. } = found;
         if let Some(error) = errors.into_iter().next() {
             return Err(error);
@@ -124,23 +123,31 @@ impl Survey {
     }
 }
 
-/// What a directory and everything below it gave.
+/// What a directory gave.
 #[derive(Default)]
 struct Found {
     nodes: Vec<Node>,
     warnings: Vec<Problem>,
     problems: Vec<Problem>,
     errors: Vec<Error>,
+    /// What its directories gave.
+    below: Vec<Found>,
     /// There were entries, and the caller takes care of every one of them.
     all_left_to_caller: bool,
 }
 
 impl Found {
-    fn add(&mut self, other: Found) {
-        self.nodes.extend(other.nodes);
-        self.warnings.extend(other.warnings);
-        self.problems.extend(other.problems);
-        self.errors.extend(other.errors);
+    /// With everything below, in the order of the members.
+    fn flatten_into(self, all: &mut Found) {
+        all.nodes.extend(self.nodes);
+        all.warnings.extend(self.warnings);
+        all.problems.extend(self.problems);
+        all.errors.extend(self.errors);
+        self.below.into_iter().for_each(|below| below.flatten_into(all));
+    }
+
+    fn holds_nothing(&self) -> bool {
+        self.nodes.is_empty() && self.below.iter().all(Found::holds_nothing)
     }
 
     fn refuse(&mut self, message: String, hint: &str) {
@@ -177,18 +184,22 @@ impl Walk<'_> {
                 None => {}
             }
         }
+        directories.sort_unstable_by(|a, b| a.node.path.cmp(&b.node.path));
         let below = threads::map(directories, 1, |directory| {
             let below = self.directory(&directory.node.path, directory.ruling);
             (directory, below)
         });
+        let mut files = std::mem::take(&mut found.nodes);
+        files.sort_unstable_by(|a, b| (extension(&a.path), &a.path).cmp(&(extension(&b.path), &b.path)));
         for (directory, below) in below {
             if below.all_left_to_caller {
                 left_to_caller += 1;
-            } else if !directory.only_if_needed || !below.nodes.is_empty() {
+            } else if !directory.only_if_needed || !below.holds_nothing() {
                 found.nodes.push(directory.node);
             }
-            found.add(below);
+            found.below.push(below);
         }
+        found.nodes.extend(files);
         found.all_left_to_caller = !entries.is_empty() && left_to_caller == entries.len();
         found
     }
@@ -289,6 +300,11 @@ impl Walk<'_> {
         };
         Ok(Some(Node { path, kind, modified: metadata.mtime() }))
     }
+}
+
+fn extension(path: &str) -> &str {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    name.rsplit_once('.').map_or("", |(_, extension)| extension)
 }
 
 enum Outcome {

@@ -136,6 +136,36 @@ fn an_edit_is_seen_whatever_size_and_time_say() {
 }
 
 #[test]
+fn a_large_file_has_the_digest_of_its_bytes_and_an_edit_spares_what_is_before_it() {
+    let plugin = Plugin::new();
+    let path = plugin.dir.path().join("large");
+    let digest_of = |made: &Compressed| {
+        let kind = &made.entries.iter().find(|entry| entry.path == "large").unwrap().kind;
+        let MemberKind::File { sha256, .. } = kind else { panic!("{kind:?}") };
+        assert_eq!(*sha256, hex(&Sha256::digest(std::fs::read(&path).unwrap())));
+    };
+    digest_of(&plugin.run(&plugin.nodes(), plugin.later()).unwrap());
+    let mut content = std::fs::read(&path).unwrap();
+    content[LARGE - 1] = b'y';
+    write(&path, content).unwrap();
+    plugin.is_from_before("large");
+    let again = plugin.run(&plugin.nodes(), plugin.later()).unwrap();
+    digest_of(&again);
+    assert_eq!(again.reused + 1, again.pieces.len());
+}
+
+#[test]
+fn a_large_file_that_shrinks_meanwhile_is_refused() {
+    let plugin = Plugin::new();
+    let nodes = plugin.nodes();
+    for length in [LARGE - 1, 10, 0] {
+        write(plugin.dir.path().join("large"), vec![b'x'; length]).unwrap();
+        let refused = plugin.run(&nodes, Instant::NEVER).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("changed while it was packed"), "{refused}");
+    }
+}
+
+#[test]
 fn a_record_that_is_altered_or_lost_is_a_miss() {
     let plugin = Plugin::new();
     plugin.run(&plugin.nodes(), plugin.later()).unwrap();
