@@ -241,7 +241,7 @@ struct Outputs {
 /// record cannot be read.
 fn look_at_outputs(dir: &Path, recorded: &Snapshot, now: Instant) -> Result<Option<Outputs>> {
     let Some(looked) = recorded.look_at_names(dir, now)? else { return Ok(None) };
-    let Looked { snapshot, gone, identical } = looked;
+    let Looked { snapshot, gone, identical, .. } = looked;
     let mut reasons: Vec<Reason> =
         gone.iter().map(|name| Reason::OutputMissing { path: shown(name.as_path()) }).collect();
     if !identical {

@@ -147,7 +147,7 @@ impl Walk<'_> {
         if stat.is_link() && !self.are_outputs {
             match Stat::behind(&path)? {
                 Some(behind) if behind.is_dir() => {
-                    if !self.is_walked_anyway(&path) {
+                    if name == self.base || !self.is_walked_anyway(&path) {
                         found |= self.enter(name, Name::new(&name.join(".")))?;
                     }
                 }

@@ -141,6 +141,8 @@ pub(super) struct Looked {
     pub gone: Vec<Name>,
     /// All records still tell the content.
     pub identical: bool,
+    /// A file is a link now, or a link a file: what it points to counts as well, or no longer.
+    is_relinked: bool,
 }
 
 impl Snapshot {
@@ -167,7 +169,8 @@ impl Snapshot {
             && previous.lists_the_same(dir)?
         {
             let looked = previous.look_at_names(dir, read_at)?;
-            if let Some(Looked { snapshot, identical, .. }) = looked.filter(|looked| looked.gone.is_empty()) {
+            let looked = looked.filter(|looked| looked.gone.is_empty() && !looked.is_relinked);
+            if let Some(Looked { snapshot, identical, .. }) = looked {
                 return Ok(Taken { snapshot, identical, missing: None });
             }
         }
@@ -216,8 +219,13 @@ impl Snapshot {
     pub(super) fn look_at_names(&self, dir: &Path, read_at: Instant) -> Result<Option<Looked>> {
         let Some(changed) = self.entries.changed(dir, self.read_at)? else { return Ok(None) };
         if changed.is_empty() {
-            return Ok(Some(Looked { snapshot: self.clone(), gone: Vec::new(), identical: true }));
+            let snapshot = self.clone();
+            return Ok(Some(Looked { snapshot, gone: Vec::new(), identical: true, is_relinked: false }));
         }
+        let is_relinked = changed.iter().any(|(index, stat)| {
+            let Entry { behind_link, stat: before, .. } = &self.entries[*index];
+            !behind_link && stat.is_some_and(|now| now.is_link() != before.is_link())
+        });
         let mut gone = Vec::new();
         let mut read = Vec::new();
         for (index, stat) in changed {
@@ -240,7 +248,7 @@ impl Snapshot {
                 list.remove(index);
             }
         });
-        Ok(Some(Looked { snapshot, gone: names, identical: false }))
+        Ok(Some(Looked { snapshot, gone: names, identical: false, is_relinked }))
     }
 
     /// The content as a whole: names, kinds and digests, no stat records.
@@ -370,6 +378,48 @@ mod tests {
         assert!(take(Some(&first)).identical);
         write(dir.path(), "b.txt", "b");
         assert_eq!(names(&take(Some(&first)).snapshot), ["b.txt", "in/a.txt"]);
+    }
+
+    #[test]
+    fn an_input_that_is_a_link_to_a_directory_is_what_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), "real/a.txt", "a");
+        std::os::unix::fs::symlink("real", dir.path().join("in")).unwrap();
+        let named = Patterns { required: vec!["in".into()], ..Patterns::default() };
+        let take = |previous: Option<&Snapshot>| {
+            Snapshot::take(dir.path(), &named, previous, now_in(dir.path())).unwrap()
+        };
+        let first = take(None).snapshot;
+        assert_eq!(names(&first), ["in", "in/a.txt"]);
+        write(dir.path(), "real/a.txt", "b");
+        let second = take(Some(&first)).snapshot;
+        assert_ne!(second.digest().unwrap(), first.digest().unwrap());
+        write(dir.path(), "real/b.txt", "b");
+        assert_eq!(names(&take(Some(&second)).snapshot), ["in", "in/a.txt", "in/b.txt"]);
+    }
+
+    #[test]
+    fn a_file_that_becomes_a_link_counts_with_what_it_points_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let input = dir.path().join("in.txt");
+        let named = Patterns { files: vec!["in.txt".into()], ..Patterns::default() };
+        let take = |previous: Option<&Snapshot>| {
+            Snapshot::take(dir.path(), &named, previous, now_in(dir.path())).unwrap()
+        };
+        write(dir.path(), "in.txt", "a");
+        let mut before = take(None).snapshot;
+        std::fs::rename(&input, dir.path().join("real.txt")).unwrap();
+        std::os::unix::fs::symlink("real.txt", &input).unwrap();
+        before = take(Some(&before)).snapshot;
+        for content in ["b", "c"] {
+            write(dir.path(), "real.txt", content);
+            let after = take(Some(&before)).snapshot;
+            assert_ne!(after.digest().unwrap(), before.digest().unwrap(), "{content}");
+            before = after;
+        }
+        std::fs::remove_file(&input).unwrap();
+        write(dir.path(), "in.txt", "c");
+        assert_eq!(names(&take(Some(&before)).snapshot), ["in.txt"]);
     }
 
     #[test]
