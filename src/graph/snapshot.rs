@@ -384,7 +384,7 @@ mod tests {
     fn an_input_that_is_a_link_to_a_directory_is_what_is_in_it() {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), "real/a.txt", "a");
-        std::os::unix::fs::symlink("real", dir.path().join("in")).unwrap();
+        crate::fs::symlink(Path::new("real"), &dir.path().join("in")).unwrap();
         let named = Patterns { required: vec!["in".into()], ..Patterns::default() };
         let take = |previous: Option<&Snapshot>| {
             Snapshot::take(dir.path(), &named, previous, now_in(dir.path())).unwrap()
@@ -408,8 +408,8 @@ mod tests {
         };
         write(dir.path(), "in.txt", "a");
         let mut before = take(None).snapshot;
-        std::fs::rename(&input, dir.path().join("real.txt")).unwrap();
-        std::os::unix::fs::symlink("real.txt", &input).unwrap();
+        crate::fs::rename(&input, &dir.path().join("real.txt")).unwrap();
+        crate::fs::symlink(Path::new("real.txt"), &input).unwrap();
         before = take(Some(&before)).snapshot;
         for content in ["b", "c"] {
             write(dir.path(), "real.txt", content);
@@ -417,7 +417,7 @@ mod tests {
             assert_ne!(after.digest().unwrap(), before.digest().unwrap(), "{content}");
             before = after;
         }
-        std::fs::remove_file(&input).unwrap();
+        crate::fs::remove_file(&input).unwrap();
         write(dir.path(), "in.txt", "c");
         assert_eq!(names(&take(Some(&before)).snapshot), ["in.txt"]);
     }
