@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::support::telling::{SERVER, ask, get};
-use crate::support::{Done, Sandbox, python_tool};
+use crate::support::{Done, Sandbox, python_tool, wait_until};
 
 /// circusd in a group of its own, ended with the test.
 struct Circus(Child);
@@ -39,14 +39,6 @@ impl Drop for Circus {
             let _ = kill_process_group(self.pid(), Signal::KILL);
             let _ = self.0.wait();
         }
-    }
-}
-
-fn wait_until(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
-        std::thread::sleep(Duration::from_millis(50));
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::support::tar::METADATA;
 use crate::support::telling::{SERVER, get, try_get};
-use crate::support::{Done, Sandbox};
+use crate::support::{Done, Sandbox, wait_until};
 
 /// systemd itself finds nothing to say.
 #[track_caller]
@@ -410,8 +410,10 @@ fn a_service_manager_hears_that_the_module_is_ready_reloads_and_stops() {
     let ready = hear();
     assert!(ready.starts_with("READY=1\nSTATUS=mfserv is up"), "{ready}");
     // A server of a plugin cannot speak for the module.
-    let log = fs::read_to_string(sandbox.runtime_home().join("log/app_one_main.log")).unwrap();
-    assert_eq!(log, "notify=.\n");
+    let log = sandbox.runtime_home().join("log/app_one_main.log");
+    let log = || fs::read_to_string(&log).unwrap_or_default();
+    wait_until("the log of the server", || log().ends_with('\n'));
+    assert_eq!(log(), "notify=.\n");
     sandbox.ok(["reload", "--module", "mfserv"]);
     let reloading = hear();
     assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
