@@ -102,12 +102,16 @@ impl Limits {
         if path.len() > self.path {
             return Some(format!("a path of more than {} bytes", self.path));
         }
-        if path.split('/').any(|name| name.len() > Limits::COMPONENT) {
-            return Some(format!("a name with a part of more than {} bytes", Limits::COMPONENT));
+        let (mut depth, mut start) = (0, 0);
+        for end in memchr::memchr_iter(b'/', path.as_bytes()).chain([path.len()]) {
+            if end - start > Limits::COMPONENT {
+                return Some(format!("a name with a part of more than {} bytes", Limits::COMPONENT));
+            }
+            depth += usize::from(end < path.len());
+            start = end + 1;
         }
         // The plugin's own directory does not count.
-        (path.matches('/').count() > self.depth)
-            .then(|| format!("a path that is deeper than {} directories", self.depth))
+        (depth > self.depth).then(|| format!("a path that is deeper than {} directories", self.depth))
     }
 }
 

@@ -5,12 +5,12 @@
 //! that hold when the file is installed.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
-use std::fs::{DirEntry, Metadata};
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
 
 use super::exclude::{Exclusions, Ruling, Verdict};
 use super::header::mode_of;
@@ -18,7 +18,7 @@ use super::limits::Limits;
 use super::links::{self, Links};
 use super::{LABEL, ROOT};
 use crate::error::{Error, Fault, Problem, Result};
-use crate::fs::Stat;
+use crate::fs::{Directory, Seen, Stat};
 use crate::text;
 use crate::threads;
 
@@ -164,23 +164,23 @@ impl Walk<'_> {
     fn directory(&self, relative: &str, ruling: Ruling) -> Found {
         let mut found = Found::default();
         let absolute = self.dir.join(relative);
-        let named = |entry: io::Result<DirEntry>| entry.map(|entry| (entry.file_name(), entry));
-        let entries: Vec<(OsString, DirEntry)> =
-            match std::fs::read_dir(&absolute).and_then(|entries| entries.map(named).collect()) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    found.errors.push(Error::io("list", &absolute, &error));
-                    return found;
-                }
-            };
-        let compiled = entries.iter().any(|(name, _)| name.as_bytes().ends_with(b".pyc"));
-        let siblings = compiled.then(|| entries.iter().map(|(name, _)| name.as_os_str()).collect());
+        let listed = match Directory::list(&absolute) {
+            Ok(listed) => listed,
+            Err(error) => {
+                found.errors.push(Error::io("list", &absolute, &error));
+                return found;
+            }
+        };
+        let compiled = listed.names().any(|name| name.to_bytes().ends_with(b".pyc"));
+        let siblings = compiled.then(|| listed.names().map(CStr::to_bytes).collect());
         let mut left_to_caller = 0;
-        let mut directories = Vec::new();
-        for (name, entry) in &entries {
-            match self.entry(relative, (name, entry), ruling, siblings.as_ref(), &mut found) {
+        let (mut directories, mut files) = (Vec::new(), Vec::new());
+        for (name, is_directory) in listed.entries() {
+            let place = Place { relative, listed: &listed, name };
+            match self.entry(&place, is_directory, ruling, siblings.as_ref(), &mut found) {
                 Some(Outcome::LeftToCaller) => left_to_caller += 1,
                 Some(Outcome::Directory(directory)) => directories.push(directory),
+                Some(Outcome::File(node)) => files.push(node),
                 None => {}
             }
         }
@@ -189,8 +189,6 @@ impl Walk<'_> {
             let below = self.directory(&directory.node.path, directory.ruling);
             (directory, below)
         });
-        let mut files = std::mem::take(&mut found.nodes);
-        files.sort_unstable_by(|a, b| (extension(&a.path), &a.path).cmp(&(extension(&b.path), &b.path)));
         for (directory, below) in below {
             if below.all_left_to_caller {
                 left_to_caller += 1;
@@ -199,34 +197,32 @@ impl Walk<'_> {
             }
             found.below.push(below);
         }
-        found.nodes.extend(files);
-        found.all_left_to_caller = !entries.is_empty() && left_to_caller == entries.len();
+        found.nodes.extend(by_extension(files, relative));
+        found.all_left_to_caller = !listed.is_empty() && left_to_caller == listed.len();
         found
     }
 
     fn entry(
         &self,
-        relative: &str,
-        (raw_name, entry): (&OsString, &DirEntry),
+        place: &Place<'_>,
+        is_directory: io::Result<bool>,
         ruling: Ruling,
-        siblings: Option<&HashSet<&OsStr>>,
+        siblings: Option<&HashSet<&[u8]>>,
         found: &mut Found,
     ) -> Option<Outcome> {
-        let name = raw_name.to_string_lossy();
-        let name = name.as_ref();
-        let path = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
-        let kind = match entry.file_type() {
-            Ok(kind) => kind,
+        let path = place.path();
+        let is_directory = match is_directory {
+            Ok(is_directory) => is_directory,
             Err(error) => {
                 found.errors.push(Error::io("read", &self.dir.join(&path), &error));
                 return None;
             }
         };
         let has_source = || {
-            let source = name.strip_suffix('c').unwrap_or(name);
-            siblings.is_some_and(|names| names.contains(OsStr::new(source)))
+            let source = place.name.to_bytes().strip_suffix(b"c").unwrap_or(place.name.to_bytes());
+            siblings.is_some_and(|names| names.contains(source))
         };
-        let (verdict, ruling) = self.exclusions.judge(&path, kind.is_dir(), ruling, has_source);
+        let (verdict, ruling) = self.exclusions.judge(&path, is_directory, ruling, has_source);
         match verdict {
             Verdict::Ship | Verdict::LeaveButLookInto => {}
             Verdict::ShipRequired => found.warnings.push(Problem {
@@ -238,16 +234,17 @@ impl Walk<'_> {
             Verdict::Leave => return None,
             Verdict::LeaveToCaller => return Some(Outcome::LeftToCaller),
         }
-        if raw_name.to_str().is_none() {
+        let Ok(name) = place.name.to_str() else {
+            let raw = OsStr::from_bytes(place.name.to_bytes());
             found.refuse(
                 format!(
                     "{}: found a name that is not UTF-8",
-                    text::path(&Path::new(relative).join(raw_name))
+                    text::path(&Path::new(place.relative).join(raw))
                 ),
                 "rename it, or exclude it in `.releaseignore`; `.files.json` can hold UTF-8 names only",
             );
             return None;
-        }
+        };
         if name.chars().any(char::is_control) {
             found.refuse(
                 format!("{}: found a control character in the name", text::path(Path::new(&path))),
@@ -255,16 +252,12 @@ impl Walk<'_> {
             );
             return None;
         }
-        match self.node(path, entry, found) {
+        match self.node(path, place, found) {
             Ok(Some(node)) if matches!(node.kind, NodeKind::Directory { .. }) => {
                 let only_if_needed = verdict == Verdict::LeaveButLookInto;
-                Some(Outcome::Directory(Directory { node, ruling, only_if_needed }))
+                Some(Outcome::Directory(Subdirectory { node, ruling, only_if_needed }))
             }
-            Ok(Some(node)) => {
-                found.nodes.push(node);
-                None
-            }
-            Ok(None) => None,
+            Ok(node) => node.map(Outcome::File),
             Err(error) => {
                 found.errors.push(error);
                 None
@@ -272,14 +265,15 @@ impl Walk<'_> {
         }
     }
 
-    fn node(&self, path: String, entry: &DirEntry, found: &mut Found) -> Result<Option<Node>> {
+    fn node(&self, path: String, place: &Place<'_>, found: &mut Found) -> Result<Option<Node>> {
         let absolute = || -> PathBuf { self.dir.join(&path) };
-        let metadata = entry.metadata().map_err(|error| unreadable(&absolute(), &error))?;
-        let kind = if metadata.is_dir() {
-            NodeKind::Directory { mode: mode_of(metadata.mode(), true) }
-        } else if metadata.is_file() {
-            NodeKind::File { mode: mode_of(metadata.mode(), false), stat: Stat::from(&metadata) }
-        } else if metadata.is_symlink() {
+        let Seen { stat, seconds } =
+            place.listed.look_at(place.name).map_err(|error| unreadable(&absolute(), &error))?;
+        let kind = if stat.is_dir() {
+            NodeKind::Directory { mode: mode_of(stat.mode, true) }
+        } else if stat.is_file() {
+            NodeKind::File { mode: mode_of(stat.mode, false), stat }
+        } else if stat.is_link() {
             let target = std::fs::read_link(absolute()).map_err(|error| unreadable(&absolute(), &error))?;
             match target.to_str().filter(|target| !target.chars().any(char::is_control)) {
                 Some(target) => NodeKind::Link { target: target.to_owned() },
@@ -294,40 +288,70 @@ impl Walk<'_> {
             }
         } else {
             let message =
-                format!("`{path}`: found a {}; files, directories and links are allowed", special(&metadata));
+                format!("`{path}`: found a {}; files, directories and links are allowed", special(stat));
             found.refuse(message, "remove it, or exclude it in `.releaseignore`");
             return Ok(None);
         };
-        Ok(Some(Node { path, kind, modified: metadata.mtime() }))
+        Ok(Some(Node { path, kind, modified: seconds }))
     }
 }
 
-fn extension(path: &str) -> &str {
-    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
-    name.rsplit_once('.').map_or("", |(_, extension)| extension)
+/// A name in a directory that is walked.
+struct Place<'a> {
+    /// The directory, relative to the plugin's.
+    relative: &'a str,
+    listed: &'a Directory,
+    name: &'a CStr,
+}
+
+impl Place<'_> {
+    /// Relative to the plugin's directory; where it is no UTF-8 with other characters in between.
+    fn path(&self) -> String {
+        let name = self.name.to_string_lossy();
+        if self.relative.is_empty() {
+            return name.into_owned();
+        }
+        let mut path = String::with_capacity(self.relative.len() + 1 + name.len());
+        path.push_str(self.relative);
+        path.push('/');
+        path.push_str(&name);
+        path
+    }
+}
+
+/// The files of the directory `relative`, by their extensions and then by their names.
+fn by_extension(files: Vec<Node>, relative: &str) -> impl Iterator<Item = Node> {
+    let name_at = if relative.is_empty() { 0 } else { relative.len() + 1 };
+    let extension_at =
+        |node: &Node| node.path[name_at..].rfind('.').map_or(node.path.len(), |dot| name_at + dot + 1);
+    let mut files: Vec<(usize, Node)> = files.into_iter().map(|node| (extension_at(&node), node)).collect();
+    files.sort_unstable_by(|(a_at, a), (b_at, b)| {
+        let by_extension = a.path.as_bytes()[*a_at..].cmp(&b.path.as_bytes()[*b_at..]);
+        by_extension.then_with(|| a.path.as_bytes()[name_at..].cmp(&b.path.as_bytes()[name_at..]))
+    });
+    files.into_iter().map(|(_, node)| node)
 }
 
 enum Outcome {
-    Directory(Directory),
+    Directory(Subdirectory),
+    /// A file or a link.
+    File(Node),
     LeftToCaller,
 }
 
 /// A directory to be entered.
-struct Directory {
+struct Subdirectory {
     node: Node,
     ruling: Ruling,
     /// It is shipped only where something below it is.
     only_if_needed: bool,
 }
 
-fn special(metadata: &Metadata) -> &'static str {
-    let kind = metadata.file_type();
-    if kind.is_socket() {
-        "socket"
-    } else if kind.is_fifo() {
-        "named pipe"
-    } else {
-        "device"
+fn special(stat: Stat) -> &'static str {
+    match FileType::from_raw_mode(stat.mode) {
+        FileType::Socket => "socket",
+        FileType::Fifo => "named pipe",
+        _ => "device",
     }
 }
 
@@ -379,11 +403,12 @@ fn check_limits(nodes: &[Node], limits: &Limits, problems: &mut Vec<Problem>) {
         format!("{LEAVE}, or set `{}={setting}` here and where it is installed", Limits::VARIABLE)
     };
     let mut refuse = |message: String, hint: String| problems.push(Problem { message, hint: Some(hint) });
-    let path_faults = |nodes: &[Node]| nodes.iter().filter_map(|node| path_fault(node, limits)).collect();
-    let faults: Vec<Vec<String>> = threads::map(nodes.chunks(1024).collect(), 1, path_faults);
-    faults.into_iter().flatten().for_each(|fault| refuse(fault, LEAVE.to_owned()));
     let (mut bytes, mut names) = (0_u64, 0_usize);
+    let mut path = String::new();
     for node in nodes {
+        if let Some(fault) = path_fault(node, &mut path, limits) {
+            refuse(fault, LEAVE.to_owned());
+        }
         if let NodeKind::Link { target } = &node.kind {
             names += target.len();
             if target.len() > limits.path {
@@ -423,9 +448,14 @@ fn check_limits(nodes: &[Node], limits: &Limits, problems: &mut Vec<Problem>) {
     }
 }
 
-fn path_fault(node: &Node, limits: &Limits) -> Option<String> {
-    let slash = if matches!(node.kind, NodeKind::Directory { .. }) { "/" } else { "" };
-    let fault = limits.path_fault(&format!("{ROOT}/{}{slash}", node.path))?;
+/// `path` is used to put its path in the archive together.
+fn path_fault(node: &Node, path: &mut String, limits: &Limits) -> Option<String> {
+    path.clear();
+    path.extend([ROOT, "/", &node.path]);
+    if matches!(node.kind, NodeKind::Directory { .. }) {
+        path.push('/');
+    }
+    let fault = limits.path_fault(path)?;
     let shown: String = node.path.chars().take(300).collect();
     Some(format!("`{shown}`: found {fault}"))
 }

@@ -7,6 +7,7 @@
 
 mod atomic;
 mod beneath;
+mod directory;
 mod lock;
 mod mounts;
 mod removal;
@@ -29,6 +30,7 @@ use crate::text;
 
 pub use atomic::{AtomicFile, write_atomic, write_atomic_with_mode};
 pub use beneath::{Beneath, NewFile, begin_write_back};
+pub use directory::{Directory, Seen};
 pub use lock::Lock;
 pub use mounts::mounts_below;
 pub use rotate::{RotatingFile, Rotation, put_aside_when_due};

@@ -46,15 +46,8 @@ impl Stat {
     /// `dir`: tens of thousands go faster so.
     pub fn at(root: &File, dir: &Path, path: &CStr, behind_link: bool) -> Result<Option<Stat>> {
         let flags = if behind_link { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-        let stat = rustix::fs::statat(root, path, flags).map(|stat| Stat {
-            modified: nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
-            changed: nanoseconds(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            inode: stat.st_ino,
-            mode: stat.st_mode,
-        });
-        match stat {
-            Ok(stat) => Ok(Some(stat)),
+        match rustix::fs::statat(root, path, flags) {
+            Ok(stat) => Ok(Some(Stat::from(&stat))),
             Err(errno) => found(Err(&errno.into()), &dir.join(OsStr::from_bytes(path.to_bytes()))),
         }
     }
@@ -106,6 +99,18 @@ impl From<&Metadata> for Stat {
             size: metadata.size(),
             inode: metadata.ino(),
             mode: metadata.mode(),
+        }
+    }
+}
+
+impl From<&rustix::fs::Stat> for Stat {
+    fn from(stat: &rustix::fs::Stat) -> Stat {
+        Stat {
+            modified: nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            changed: nanoseconds(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            inode: stat.st_ino,
+            mode: stat.st_mode,
         }
     }
 }
