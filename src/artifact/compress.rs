@@ -11,7 +11,7 @@ use super::frame::{Encoder, Format, Frame};
 use super::frame_store::{FrameStore, Key};
 use super::group::{self, Group, PIECE};
 use super::large::{Known, Large};
-use super::manifest::{ManifestEntry, MemberKind};
+use super::manifest::{Lines, ManifestEntry, MemberKind};
 use super::metadata::hex;
 use super::record::{self, Records, Vouched};
 use super::source::Source;
@@ -35,7 +35,8 @@ pub(super) struct Compression<'a> {
 /// What the tree became, in the order of its members.
 #[derive(Default)]
 pub(super) struct Compressed {
-    pub(super) entries: Vec<ManifestEntry>,
+    /// Of the manifest.
+    pub(super) lines: Vec<Lines>,
     pub(super) pieces: Vec<Piece>,
     pub(super) warnings: Vec<Problem>,
     /// How many of the frames were in the store.
@@ -84,7 +85,10 @@ impl Compression<'_> {
                     Some(Made::Members(members)) => Some(members),
                     _ => None,
                 },
-                Group::Large(_) => large.next().and_then(|large| self.whole(large, made.by_ref())),
+                Group::Large(_) => match large.next() {
+                    Some(large) => self.whole(large, &mut made)?,
+                    None => None,
+                },
             };
             all.add(made.ok_or_else(|| Error::machine("packing failed: a result is missing"))?);
         }
@@ -147,11 +151,10 @@ impl Compression<'_> {
     /// Members that share a frame.
     fn members(&self, worker: &mut Worker, nodes: &[Node]) -> Result<Compressed> {
         let record_key = self.record_of_members(nodes);
-        if let Some(known) = self.known_members(&record_key, nodes) {
+        if let Some(known) = self.known_members(&record_key) {
             return Ok(known);
         }
-        let mut made = Compressed { entries: Vec::with_capacity(nodes.len()), ..Compressed::default() };
-        let mut digests = Vec::new();
+        let (mut entries, mut warnings) = (Vec::with_capacity(nodes.len()), Vec::new());
         let Worker { encoder, content } = worker;
         content.clear();
         content.reserve(group::capacity(nodes));
@@ -161,25 +164,23 @@ impl Compression<'_> {
             header::append_node(content, node, self.time_of(node));
             key.update(&content[start..]);
             let NodeKind::File { mode, stat } = &node.kind else {
-                made.entries.push(entry_of(node));
+                entries.push(entry_of(node));
                 continue;
             };
             let start = content.len();
             self.open(node)?.whole(stat, content)?;
             let digest = Sha256::digest(&content[start..]);
             key.update(digest);
-            made.warnings.extend(secrets::inspect(&node.path, &content[start..]));
-            digests.push(hex(&digest));
-            made.entries.push(file_entry(&node.path, *mode, stat.size, hex(&digest)));
+            warnings.extend(secrets::inspect(&node.path, &content[start..]));
+            entries.push(file_entry(&node.path, *mode, stat.size, hex(&digest)));
             header::pad(content, stat.size);
         }
         let frame: Key = key.finalize().into();
         let (piece, reused) = self.frame(encoder, &frame, content)?;
-        let record = record::Members { frame, digests, warnings: made.warnings.clone() };
-        self.records().put(&record_key, nodes.iter().filter_map(stat_of), &record);
-        made.pieces.push(piece);
-        made.reused = usize::from(reused);
-        Ok(made)
+        let lines = Lines::of(&entries)?;
+        let record = record::Members { frame, warnings: warnings.clone() };
+        self.records().put(&record_key, nodes.iter().filter_map(stat_of), &record, lines.as_bytes());
+        Ok(Compressed { lines: vec![lines], pieces: vec![piece], warnings, reused: usize::from(reused) })
     }
 
     fn record_of_members(&self, nodes: &[Node]) -> Key {
@@ -191,16 +192,15 @@ impl Compression<'_> {
     }
 
     /// What the members became in an earlier run, where nobody touched them since.
-    fn known_members(&self, key: &Key, nodes: &[Node]) -> Option<Compressed> {
-        let record = self.records().get::<record::Members>(key)?;
-        let frame = self.store.find(&record.frame)?;
-        let mut digests = record.digests.into_iter();
-        let entry = |node: &Node| match &node.kind {
-            NodeKind::File { mode, stat } => Some(file_entry(&node.path, *mode, stat.size, digests.next()?)),
-            _ => Some(entry_of(node)),
-        };
-        let entries = nodes.iter().map(entry).collect::<Option<_>>()?;
-        Some(Compressed { entries, pieces: vec![frame.into()], warnings: record.warnings, reused: 1 })
+    fn known_members(&self, key: &Key) -> Option<Compressed> {
+        let (record::Members { frame, warnings }, lines) = self.records().get(key)?;
+        let frame = self.store.find(&frame)?;
+        Some(Compressed {
+            lines: vec![Lines::from_bytes(lines)],
+            pieces: vec![frame.into()],
+            warnings,
+            reused: 1,
+        })
     }
 
     fn records(&self) -> Records<'_> {
@@ -238,12 +238,12 @@ impl Compression<'_> {
     }
 
     /// The large file whose pieces come next; nothing where one is missing.
-    fn whole(&self, large: &Large<'_>, made: &mut impl Iterator<Item = Made>) -> Option<Compressed> {
+    fn whole(&self, large: &Large<'_>, made: &mut impl Iterator<Item = Made>) -> Result<Option<Compressed>> {
         let mut all = Compressed::default();
         let mut record = record::Large { frames: Vec::new(), digest: Key::default(), warning: None };
         for _ in large.starts() {
             let Some(Made::Piece(MadePiece { piece, reused, frame, digest, warning })) = made.next() else {
-                return None;
+                return Ok(None);
             };
             all.pieces.push(piece);
             all.reused += usize::from(reused);
@@ -252,12 +252,12 @@ impl Compression<'_> {
             record.warning = record.warning.or(warning);
         }
         let Large { node, mode, stat, known, .. } = large;
-        all.entries.push(file_entry(&node.path, *mode, stat.size, hex(&record.digest)));
+        all.lines.push(Lines::of([&file_entry(&node.path, *mode, stat.size, hex(&record.digest))])?);
         all.warnings.extend(record.warning.clone());
         if !matches!(known.get(), Some(Some(_))) {
-            self.records().put(&self.record_of_large(large), [*stat], &record);
+            self.records().put(&self.record_of_large(large), [*stat], &record, &[]);
         }
-        Some(all)
+        Ok(Some(all))
     }
 
     fn record_of_large(&self, large: &Large<'_>) -> Key {
@@ -269,7 +269,8 @@ impl Compression<'_> {
 
     /// What a large file became in an earlier run, where nobody touched it since.
     fn known_large(&self, large: &Large<'_>) -> Option<Known> {
-        let record::Large { frames, digest, warning } = self.records().get(&self.record_of_large(large))?;
+        let (record::Large { frames, digest, warning }, _) =
+            self.records().get(&self.record_of_large(large))?;
         let frames = frames.iter().map(|frame| self.store.find(frame)).collect::<Option<Vec<_>>>()?;
         (frames.len() == large.starts().count()).then_some(Known { frames, digest, warning })
     }
@@ -303,7 +304,7 @@ impl Compression<'_> {
 
 impl Compressed {
     fn add(&mut self, other: Compressed) {
-        self.entries.extend(other.entries);
+        self.lines.extend(other.lines);
         self.pieces.extend(other.pieces);
         self.warnings.extend(other.warnings);
         self.reused += other.reused;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::{text, threads};
 
 /// 1: the first.
-const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// How many members a thread writes at once.
 const AT_ONCE: usize = 2048;
 /// After the last member.
@@ -128,6 +128,49 @@ impl MemberKind {
     }
 }
 
+/// Members as they stand in a manifest, each on a line of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Lines(
+    /// Before each member a comma and a line break; the first member of all loses its comma.
+    Vec<u8>,
+);
+
+impl Lines {
+    pub(super) fn of<'e>(members: impl IntoIterator<Item = &'e ManifestEntry>) -> Result<Lines> {
+        let members = members.into_iter();
+        let mut lines = Vec::with_capacity(members.size_hint().0 * 256);
+        for entry in members {
+            lines.extend(b",\n");
+            serde_json::to_writer(&mut lines, entry).map_err(|error| Error::input(error.to_string()))?;
+        }
+        Ok(Lines(lines))
+    }
+
+    /// What [`as_bytes`](Lines::as_bytes) gave, of this version of the format.
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Lines {
+        Lines(bytes)
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The manifest that these lines add up to.
+    pub(super) fn whole(lines: &[Lines]) -> Vec<u8> {
+        let start = format!("{{\"version\": {VERSION}, \"members\": [");
+        let length: usize = lines.iter().map(|lines| lines.0.len()).sum();
+        let mut bytes = Vec::with_capacity(start.len() + length + END.len());
+        bytes.extend(start.as_bytes());
+        let mut is_first = true;
+        for Lines(lines) in lines.iter().filter(|lines| !lines.0.is_empty()) {
+            bytes.extend(&lines[usize::from(is_first)..]);
+            is_first = false;
+        }
+        bytes.extend(END);
+        bytes
+    }
+}
+
 impl Manifest {
     /// What the files add up to.
     pub(super) fn bytes(&self) -> u64 {
@@ -138,29 +181,9 @@ impl Manifest {
         self.members.iter().map(size).fold(0, u64::saturating_add)
     }
 
-    pub(super) fn new(members: Vec<ManifestEntry>) -> Manifest {
-        Manifest { version: VERSION, members }
-    }
-
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
-        let written = threads::try_map(self.members.chunks(AT_ONCE).collect(), 1, |members| {
-            let mut bytes = Vec::with_capacity(members.len() * 256);
-            for entry in members {
-                bytes.extend(b",\n");
-                serde_json::to_writer(&mut bytes, entry).map_err(|error| Error::input(error.to_string()))?;
-            }
-            Ok(bytes)
-        })?;
-        let start = format!("{{\"version\": {}, \"members\": [", self.version);
-        let length: usize = written.iter().map(Vec::len).sum();
-        let mut bytes = Vec::with_capacity(start.len() + length + END.len());
-        bytes.extend(start.as_bytes());
-        for (index, members) in written.iter().enumerate() {
-            // The first follows none.
-            bytes.extend(&members[usize::from(index == 0)..]);
-        }
-        bytes.extend(END);
-        Ok(bytes)
+        let lines = |members: &[ManifestEntry]| Lines::of(members);
+        Ok(Lines::whole(&threads::try_map(self.members.chunks(AT_ONCE).collect(), 1, lines)?))
     }
 
     pub fn parse(content: &[u8]) -> Result<Manifest> {
@@ -190,11 +213,14 @@ mod tests {
     #[test]
     fn a_manifest_has_one_member_per_line_and_is_read_back() {
         let file = MemberKind::File { size: 3, mode: "0644".to_owned(), sha256: "ab".to_owned() };
-        let manifest = Manifest::new(vec![
+        let members = vec![
             ManifestEntry { path: "a".to_owned(), kind: MemberKind::Directory { mode: None } },
             ManifestEntry { path: "a/b \"c\"".to_owned(), kind: file },
             ManifestEntry { path: "l".to_owned(), kind: MemberKind::Link { target: "a".to_owned() } },
-        ]);
+        ];
+        let lines = [Lines::default(), Lines::of(&members[..1]).unwrap(), Lines::of(&members[1..]).unwrap()];
+        let manifest = Manifest { version: VERSION, members };
+        assert_eq!(Lines::whole(&lines), manifest.to_bytes().unwrap());
         let bytes = manifest.to_bytes().unwrap();
         assert_eq!(
             String::from_utf8(bytes.clone()).unwrap(),

@@ -21,7 +21,7 @@ use super::exclude::Exclusions;
 use super::frame::{Envelope, Format};
 use super::frame_store::FrameStore;
 use super::limits::Limits;
-use super::manifest::{Manifest, ManifestEntry};
+use super::manifest::{Lines, ManifestEntry};
 use super::metadata::{Metadata, hex};
 use super::source::Source;
 use super::spool::{Piece, Spool};
@@ -115,10 +115,10 @@ impl Packer<'_> {
         let (tail, list) = (tail?, json(list)?);
 
         let size = tree.files().map(Node::size).sum();
-        let mut manifest = Manifest::new(vec![label_entry]);
-        manifest.members.extend(tail.entries);
-        let metadata = self.metadata(description, &manifest, size)?;
-        let head = self.head(&tree.label, &label, &metadata, &list, manifest)?;
+        let mut lines = vec![Lines::of([&label_entry])?];
+        lines.extend(tail.lines);
+        let metadata = self.metadata(description, &lines, size)?;
+        let head = self.head(&tree.label, &label, &metadata, &list, lines)?;
         let (frames, frames_reused) = (tail.pieces.len(), tail.reused);
         let mut pieces = Vec::with_capacity(frames + 3);
         for content in head {
@@ -148,7 +148,7 @@ impl Packer<'_> {
         Ok((content, entry, warning))
     }
 
-    fn metadata(&self, description: &Description, manifest: &Manifest, size: u64) -> Result<Metadata> {
+    fn metadata(&self, description: &Description, lines: &[Lines], size: u64) -> Result<Metadata> {
         let date = Timestamp::from_second(self.build_time())
             .map_err(|_| {
                 Error::input(format!("`SOURCE_DATE_EPOCH` is {}, which is no date", self.build_time()))
@@ -159,7 +159,7 @@ impl Packer<'_> {
         let host = match self.options.source_date_epoch {
             // The host would differ from machine to machine, and without it the plugin's hash would not tell
             // two trees of the same size apart.
-            Some(_) => format!("reproducible-{}", &hex(&Sha256::digest(manifest.to_bytes()?))[..12]),
+            Some(_) => format!("reproducible-{}", &hex(&Sha256::digest(Lines::whole(lines)))[..12]),
             None => self.options.build_host.to_owned(),
         };
         Ok(Metadata::new(description, &host, &date, size))
@@ -172,7 +172,7 @@ impl Packer<'_> {
         label: &[u8],
         metadata: &Metadata,
         list: &[u8],
-        mut manifest: Manifest,
+        mut lines: Vec<Lines>,
     ) -> Result<[Vec<u8>; 2]> {
         let metadata = json(serde_json::to_vec_pretty(metadata))?;
         let now = self.build_time();
@@ -183,9 +183,9 @@ impl Packer<'_> {
         for (path, content) in [(METADATA, metadata.as_slice()), (FILES, list)] {
             header::append_content(&mut first, path, content, now);
             let (size, digest) = (content.len() as u64, hex(&Sha256::digest(content)));
-            manifest.members.push(file_entry(path, 0o644, size, digest));
+            lines.push(Lines::of([&file_entry(path, 0o644, size, digest)])?);
         }
-        let manifest = manifest.to_bytes()?;
+        let manifest = Lines::whole(&lines);
         if list.len().max(manifest.len()) as u64 > Limits::DESCRIPTION {
             let size = text::size(list.len().max(manifest.len()) as u64);
             return Err(Error::input(format!(

@@ -11,21 +11,19 @@ use sha2::{Digest, Sha256};
 
 use super::frame::Frame;
 use super::frame_store::{FrameStore, Key};
-use super::header;
 use super::tree::{Node, NodeKind};
+use super::{header, manifest};
 use crate::error::Problem;
 use crate::fs::{Instant, Stat};
 
 /// Changes with what is recorded and with what is looked for in a file.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
-/// What members that share a frame became.
+/// What members that share a frame became; their lines of the manifest follow.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Members {
     /// The key of the frame.
     pub(super) frame: Key,
-    /// Of each file, in the order of the members; hexadecimal.
-    pub(super) digests: Vec<String>,
     pub(super) warnings: Vec<Problem>,
 }
 
@@ -45,9 +43,12 @@ pub(super) struct Records<'a> {
     pub(super) read_at: Instant,
 }
 
+/// A record is a line of JSON, and what follows it.
 impl Records<'_> {
-    pub(super) fn get<T: for<'de> Deserialize<'de>>(&self, key: &Key) -> Option<T> {
-        serde_json::from_slice(&self.store.get(key)?).ok()
+    pub(super) fn get<T: for<'de> Deserialize<'de>>(&self, key: &Key) -> Option<(T, Vec<u8>)> {
+        let mut content = self.store.get(key)?;
+        let follows = content.split_off(memchr::memchr(b'\n', &content)? + 1);
+        Some((serde_json::from_slice(&content).ok()?, follows))
     }
 
     pub(super) fn put<'s, T: Serialize>(
@@ -55,12 +56,15 @@ impl Records<'_> {
         key: &Key,
         files: impl IntoIterator<Item = &'s Stat>,
         record: &T,
+        follows: &[u8],
     ) {
         let may_change = |stat: &Stat| stat.is_racy(self.read_at) || stat.may_be_dirty(self.read_at);
         if files.into_iter().any(may_change) {
             return;
         }
-        if let Ok(content) = serde_json::to_vec(record) {
+        if let Ok(mut content) = serde_json::to_vec(record) {
+            content.push(b'\n');
+            content.extend(follows);
             self.store.put(key, &Frame { size: content.len() as u64, bytes: &content, checksum: 0 });
         }
     }
@@ -71,8 +75,9 @@ pub(super) struct Vouched(Sha256);
 
 impl Vouched {
     pub(super) fn new(what: &str, format: &str) -> Vouched {
-        let header = header::VERSION;
-        Vouched(Sha256::new_with_prefix(format!("record {VERSION}\n{what}\n{format}\nheader {header}\n")))
+        let (header, manifest) = (header::VERSION, manifest::VERSION);
+        let versions = format!("record {VERSION}\n{what}\n{format}\nheader {header}\nmanifest {manifest}\n");
+        Vouched(Sha256::new_with_prefix(versions))
     }
 
     /// All that the member's header is made of, and the file behind it.
