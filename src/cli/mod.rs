@@ -165,9 +165,9 @@ fn described() -> clap::Command {
 fn command_line(words: &[OsString]) -> clap::Command {
     let root = CommandLine::command().mut_args(|argument| argument.global(false));
     match words.get(1).and_then(|word| word.to_str()).filter(|word| root.find_subcommand(word).is_some()) {
-        Some(name) => root.mut_subcommand(name, |command| {
-            command.args(loudness::arguments()).arg(json::argument())
-        }),
+        Some(name) => {
+            root.mut_subcommand(name, |command| command.args(loudness::arguments()).arg(json::argument()))
+        }
         None => root,
     }
 }
@@ -352,9 +352,8 @@ mod tests {
         ] {
             let words = words(line);
             let [ours, all] = [command_line(&words), CommandLine::command()].map(|root| {
-                let read = |matches: clap::ArgMatches| {
-                    (Form::of(&matches), Loudness::of(json::innermost(&matches)))
-                };
+                let read =
+                    |matches: clap::ArgMatches| (Form::of(&matches), Loudness::of(json::innermost(&matches)));
                 root.try_get_matches_from(&words).map(read).map_err(|refusal| refusal.to_string())
             });
             assert_eq!(format!("{ours:?}"), format!("{all:?}"), "{line}");
