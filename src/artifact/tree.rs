@@ -184,6 +184,9 @@ impl Walk<'_> {
                 None => {}
             }
         }
+        // A thread may be in the middle of many directories: none of them is kept open.
+        let entries = listed.count();
+        drop(listed);
         directories.sort_unstable_by(|a, b| a.node.path.cmp(&b.node.path));
         let below = threads::map(directories, 1, |directory| {
             let below = self.directory(&directory.node.path, directory.ruling);
@@ -198,7 +201,7 @@ impl Walk<'_> {
             found.below.push(below);
         }
         found.nodes.extend(by_extension(files, relative));
-        found.all_left_to_caller = !listed.is_empty() && left_to_caller == listed.len();
+        found.all_left_to_caller = entries > 0 && left_to_caller == entries;
         found
     }
 

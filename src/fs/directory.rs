@@ -47,12 +47,9 @@ impl Directory {
         Ok(Directory { handle, names, kinds })
     }
 
-    pub fn len(&self) -> usize {
+    /// How many names there are.
+    pub fn count(&self) -> usize {
         self.kinds.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.kinds.is_empty()
     }
 
     /// In the order of the directory, which is none.
@@ -96,7 +93,7 @@ mod tests {
         std::os::unix::fs::symlink("dir", dir.path().join("link")).unwrap();
         std::fs::write(dir.path().join(OsStr::from_bytes(b"\xff\n")), "").unwrap();
         let listed = Directory::list(dir.path()).unwrap();
-        assert_eq!((listed.len(), listed.is_empty()), (2003, false));
+        assert_eq!(listed.count(), 2003);
         let mut names: Vec<&CStr> = listed.names().collect();
         names.sort();
         names.dedup();
@@ -123,6 +120,6 @@ mod tests {
         assert!(Directory::list(&dir.path().join("file")).is_err());
         std::fs::create_dir(dir.path().join("empty")).unwrap();
         let empty = Directory::list(&dir.path().join("empty")).unwrap();
-        assert!(empty.is_empty() && empty.names().next().is_none());
+        assert_eq!((empty.count(), empty.names().next()), (0, None));
     }
 }
