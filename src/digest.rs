@@ -65,7 +65,7 @@ impl Hasher {
 
     /// Adds a value through its one binary form, which tells where it ends.
     pub fn value(&mut self, value: &impl Serialize) -> Result<()> {
-        let bytes = postcard::to_stdvec(value)
+        let bytes = postcard::to_extend(value, Vec::new())
             .map_err(|error| Error::machine(format!("a value has no binary form: {error}")))?;
         self.0.update(bytes);
         Ok(())

@@ -15,6 +15,7 @@ pub mod contents;
 pub mod cron;
 pub mod digest;
 pub mod doctor;
+mod embedded;
 pub mod env;
 pub mod error;
 pub mod exit;

@@ -4,8 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use include_dir::{Dir, include_dir};
-
+use crate::embedded;
 use crate::error::{At, Error, Result};
 use crate::fs;
 use crate::site::{Environment, Site};
@@ -71,7 +70,7 @@ const PROGRAMS: [(&str, &str); 19] = [
 const STEP_COMMAND: &str = include_str!("../templates/shims/bin/_step_command");
 
 /// What steps import that only MetWork ships.
-static MODULES: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/shims/python");
+const MODULES: &str = "shims/python";
 
 /// The homes that Makefiles of plugins, old and new, include `plugin.mk` from.
 const HOMES: [&str; 2] = ["MFEXT_HOME", "MFCOM_HOME"];
@@ -107,15 +106,8 @@ pub fn programs(site: &Site) -> Result<PathBuf> {
 /// that of the programs, and is complete when this returns.
 pub fn modules(site: &Site) -> Result<PathBuf> {
     let home = site.cache.join("shims").join(env!("CARGO_PKG_VERSION")).join("python");
-    write_tree(&MODULES, &home)?;
+    embedded::below(MODULES).try_for_each(|(path, content)| write(&home.join(path), content))?;
     Ok(home)
-}
-
-fn write_tree(tree: &Dir, home: &Path) -> Result<()> {
-    for dir in tree.dirs() {
-        write_tree(dir, home)?;
-    }
-    tree.files().try_for_each(|file| write(&home.join(file.path()), file.contents()))
 }
 
 /// Whether there is such a program among [`programs`].

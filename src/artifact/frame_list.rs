@@ -113,7 +113,7 @@ impl Recorder {
         if self.runs.is_empty() {
             return None;
         }
-        let content = postcard::to_stdvec(&Written(VERSION, &self.runs)).ok()?;
+        let content = postcard::to_extend(&Written(VERSION, &self.runs), Vec::new()).ok()?;
         let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).ok()?;
         encoder.include_checksum(true).ok()?;
         encoder.write_all(&content).ok()?;

@@ -34,6 +34,7 @@ mod migrate;
 mod outdated;
 mod output;
 mod pack;
+mod painted;
 mod patch;
 mod progress;
 mod release;

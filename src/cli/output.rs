@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::json::{Failure, Form};
 use super::loudness::Loudness;
+use super::painted::painted;
 use super::style::{self, Look, Style};
 use super::wrap::{columns, wrap};
 use crate::error::{Error, Problem};
@@ -291,9 +292,10 @@ impl Output {
         self.problems("error", Look::Error, &error.problems);
     }
 
-    /// What clap has to say, on the stream that it is for.
+    /// Help, or the version.
     pub(crate) fn usage(&self, refusal: &clap::Error) {
-        let _ = refusal.print();
+        let help = painted(&refusal.render().to_string(), self.style);
+        let _ = io::stdout().write_all(help.as_bytes());
     }
 
     /// `error: …`, with what goes on below the text.

@@ -15,6 +15,7 @@ pub(super) enum Look {
     Hint,
     Dim,
     Bold,
+    Heading,
 }
 
 impl Look {
@@ -28,6 +29,7 @@ impl Look {
             Look::Hint => color(AnsiColor::Cyan),
             Look::Dim => Effects::DIMMED.into(),
             Look::Bold => Effects::BOLD.into(),
+            Look::Heading => (Effects::BOLD | Effects::UNDERLINE).into(),
         }
     }
 }

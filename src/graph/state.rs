@@ -108,7 +108,7 @@ impl State {
 
 /// All records, and behind them the entries of each in the same order.
 fn encode(records: &BTreeMap<String, Record>) -> Result<Vec<u8>> {
-    let mut body = postcard::to_stdvec(records)
+    let mut body = postcard::to_extend(records, Vec::new())
         .map_err(|error| Error::machine(format!("the records have no binary form: {error}")))?;
     for Record { inputs, outputs, .. } in records.values() {
         for entries in [&inputs.entries, &inputs.directories, &outputs.entries] {

@@ -2,11 +2,13 @@
 #![expect(clippy::needless_pass_by_value, reason = "the engine hands named arguments over so")]
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State};
-
+use regex::Regex;
 use serde_json::Value as Json;
+use textwrap::{WordSeparator, WordSplitter, WrapAlgorithm};
 
 use super::invalid;
 
@@ -36,6 +38,7 @@ pub(super) fn add_to(engine: &mut Environment<'static>) {
     engine.add_filter("urlencode", urlencode);
     engine.add_function("cycler", |items: Rest<Value>| minijinja_contrib::globals::cycler(items.to_vec()));
     engine.add_filter("wordwrap", wordwrap);
+    engine.add_filter("wordcount", wordcount);
     engine.add_filter("filesizeformat", filesizeformat);
 }
 
@@ -215,14 +218,31 @@ fn escaped(text: &str) -> String {
     out
 }
 
-/// The crate's own takes named options alone.
-fn wordwrap(text: &Value, options: Rest<ValueOrKwargs>) -> Result<Value, Error> {
-    let names = ["width", "break_long_words", "wrapstring", "break_on_hyphens"];
-    let options = named(&names, &options)?;
-    let wrap = options.get::<Option<Value>>("wrapstring")?.map_or(1, |wrap| wrap.to_string().len());
-    let length = text.to_string().len();
-    within(length, length, wrap)?;
-    minijinja_contrib::filters::wordwrap(text, options)
+/// Each line is filled before the next is begun, as Python does it; the crate's own weighs all of them against each other.
+fn wordwrap(text: &Value, options: Rest<ValueOrKwargs>) -> Result<String, Error> {
+    let options = named(&["width", "break_long_words", "wrapstring", "break_on_hyphens"], &options)?;
+    let width = options.get::<Option<usize>>("width")?.unwrap_or(79);
+    let breaks_words = options.get::<Option<bool>>("break_long_words")?.unwrap_or(true);
+    let newline = options.get::<Option<String>>("wrapstring")?.unwrap_or_else(|| "\n".to_owned());
+    let splitter = match options.get::<Option<bool>>("break_on_hyphens")?.unwrap_or(true) {
+        true => WordSplitter::HyphenSplitter,
+        false => WordSplitter::NoHyphenation,
+    };
+    options.assert_all_used()?;
+    let text = text.to_string();
+    within(text.len(), text.len(), newline.len())?;
+    let options = textwrap::Options::new(width)
+        .break_words(breaks_words)
+        .word_splitter(splitter)
+        .word_separator(WordSeparator::AsciiSpace)
+        .wrap_algorithm(WrapAlgorithm::FirstFit);
+    let lines: Vec<_> = text.lines().flat_map(|line| textwrap::wrap(line, &options)).collect();
+    Ok(lines.join(&newline))
+}
+
+fn wordcount(text: &Value) -> usize {
+    static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"[\p{L}\p{N}_]+").expect("a pattern"));
+    WORD.find_iter(&text.to_string()).count()
 }
 
 fn filesizeformat(value: f64, binary: Option<bool>, options: Kwargs) -> Result<String, Error> {

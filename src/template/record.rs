@@ -148,7 +148,7 @@ fn walk(directory: &Path, prefix: &str, tree: &mut Tree) -> Result<()> {
 
 fn packed(tree: &Tree) -> Result<String> {
     let failed = |reason: String| Error::machine(format!("cannot pack what the template made: {reason}"));
-    let content = postcard::to_stdvec(tree).map_err(|error| failed(error.to_string()))?;
+    let content = postcard::to_extend(tree, Vec::new()).map_err(|error| failed(error.to_string()))?;
     let packed = zstd::encode_all(content.as_slice(), 19).map_err(|error| failed(text::io_reason(&error)))?;
     let digits = STANDARD.encode(packed);
     let mut text = String::with_capacity(digits.len() + digits.len() / LINE + 1);

@@ -8,18 +8,12 @@
 
 use std::path::{Path, PathBuf};
 
-use include_dir::{Dir, include_dir};
-
+use crate::embedded;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::plugin::Module;
 use crate::site::Site;
 use crate::text;
-
-static SHARED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/shared");
-static MFSERV: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/mfserv");
-static MFDATA: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/mfdata");
-static MFBASE: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/templates/mfbase");
 
 /// What makes a directory a template.
 const QUESTIONS_FILE: &str = "cookiecutter.json";
@@ -30,7 +24,7 @@ const MAX_DEPTH: usize = 32;
 #[derive(Debug, Clone)]
 pub enum Shelf {
     /// Of two directories that have a path, the first counts.
-    Embedded([&'static Dir<'static>; 2]),
+    Embedded([&'static str; 2]),
     Disk(PathBuf),
 }
 
@@ -60,12 +54,12 @@ impl Shelf {
     /// What the binary has for a module, whatever the site has.
     pub(super) fn embedded(module: &Module) -> Option<Shelf> {
         let own = match module {
-            Module::Mfserv => &MFSERV,
-            Module::Mfdata => &MFDATA,
-            Module::Mfbase => &MFBASE,
+            Module::Mfserv => "mfserv",
+            Module::Mfdata => "mfdata",
+            Module::Mfbase => "mfbase",
             Module::Other(_) => return None,
         };
-        Some(Shelf::Embedded([own, &SHARED]))
+        Some(Shelf::Embedded([own, "shared"]))
     }
 
     /// The names of the templates here.
@@ -79,7 +73,9 @@ impl Shelf {
     pub(super) fn has(&self, name: &str) -> bool {
         let file = format!("{name}/{QUESTIONS_FILE}");
         match self {
-            Shelf::Embedded(dirs) => dirs.iter().any(|dir| dir.contains(&file)),
+            Shelf::Embedded(dirs) => {
+                dirs.iter().any(|dir| embedded::read(&format!("{dir}/{file}")).is_some())
+            }
             Shelf::Disk(dir) => dir.join(file).is_file(),
         }
     }
@@ -101,7 +97,8 @@ impl Shelf {
     pub(super) fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
         match self {
             Shelf::Embedded(dirs) => {
-                Ok(dirs.iter().find_map(|dir| dir.get_file(path)).map(|file| file.contents().to_vec()))
+                let found = dirs.iter().find_map(|dir| embedded::read(&format!("{dir}/{path}")));
+                Ok(found.map(<[u8]>::to_vec))
             }
             Shelf::Disk(dir) => {
                 let path = dir.join(path);
@@ -114,8 +111,8 @@ impl Shelf {
     pub(super) fn directories(&self, path: &str) -> Result<Vec<String>> {
         let mut names = match self {
             Shelf::Embedded(roots) => {
-                let dir = roots.iter().find_map(|root| in_embedded(root, path));
-                dir.map(|dir| dir.dirs().filter_map(|dir| name_of(dir.path())).collect()).unwrap_or_default()
+                let files = embedded_below(roots, path).into_iter();
+                files.filter_map(|(path, _)| Some(path.split_once('/')?.0.to_owned())).collect()
             }
             Shelf::Disk(root) => {
                 let entries = fs::list(&root.join(path))?;
@@ -127,6 +124,7 @@ impl Shelf {
             }
         };
         names.sort();
+        names.dedup();
         Ok(names)
     }
 
@@ -134,11 +132,7 @@ impl Shelf {
     pub(super) fn walk(&self, path: &str) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         match self {
-            Shelf::Embedded(roots) => {
-                if let Some(dir) = roots.iter().find_map(|root| in_embedded(root, path)) {
-                    walk_embedded(dir, Path::new(path), &mut found);
-                }
-            }
+            Shelf::Embedded(roots) => found.extend(embedded_below(roots, path).into_iter().map(found_in)),
             Shelf::Disk(root) => walk_disk(&root.join(path), "", 0, &mut found)?,
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
@@ -148,10 +142,7 @@ impl Shelf {
     /// All files, those of both directories where it has two.
     pub(super) fn walk_all(&self) -> Result<Vec<Found>> {
         let Shelf::Embedded(roots) = self else { return self.walk("") };
-        let mut found = Vec::new();
-        for root in roots {
-            walk_embedded(root, Path::new(""), &mut found);
-        }
+        let mut found: Vec<_> = roots.iter().flat_map(|root| embedded::below(root)).map(found_in).collect();
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
     }
@@ -165,25 +156,20 @@ impl Shelf {
     }
 }
 
-/// A directory has itself under no name.
-fn in_embedded(root: &'static Dir<'static>, path: &str) -> Option<&'static Dir<'static>> {
-    if path.is_empty() { Some(root) } else { root.get_dir(path) }
+/// The files below this path, of the first directory that has it.
+fn embedded_below(roots: &[&str], path: &str) -> Vec<embedded::File> {
+    let of = |root| embedded::below(format!("{root}/{path}").trim_end_matches('/')).collect::<Vec<_>>();
+    roots.iter().map(of).find(|files| !files.is_empty()).unwrap_or_default()
 }
 
 fn name_of(path: &Path) -> Option<String> {
     path.file_name()?.to_str().map(str::to_owned)
 }
 
-fn walk_embedded(dir: &'static Dir<'static>, root: &Path, found: &mut Vec<Found>) {
-    for file in dir.files() {
-        let path = file.path().strip_prefix(root).unwrap_or(file.path()).to_string_lossy().into_owned();
-        let content = file.contents().to_vec();
-        // The binary keeps no modes: what names its interpreter is there to be run.
-        found.push(Found { path, is_executable: content.starts_with(b"#!"), content: Some(content) });
-    }
-    for dir in dir.dirs() {
-        walk_embedded(dir, root, found);
-    }
+fn found_in((path, content): embedded::File) -> Found {
+    // The binary keeps no modes: what names its interpreter is there to be run.
+    let is_executable = content.starts_with(b"#!");
+    Found { path: path.to_owned(), content: Some(content.to_vec()), is_executable }
 }
 
 fn walk_disk(dir: &Path, prefix: &str, depth: usize, found: &mut Vec<Found>) -> Result<()> {

@@ -29,6 +29,30 @@ fn colours_are_for_terminals_and_for_those_who_want_them() {
 }
 
 #[test]
+fn help_shows_its_headings_and_what_is_typed_as_it_stands() {
+    let sandbox = Sandbox::new();
+    let shown = |arguments: &[&str]| {
+        Done::of(&mut sandbox.on_terminal(80, NOBODY, arguments)).stdout.replace("\r\n", "\n")
+    };
+    let help = shown(&["cache", "--help"]);
+    for painted in [
+        "\u{1b}[1m\u{1b}[4mUsage:\u{1b}[0m \u{1b}[1mmwp cache\u{1b}[0m [OPTIONS] <COMMAND>\n",
+        "\n\u{1b}[1m\u{1b}[4mCommands:\u{1b}[0m\n  \u{1b}[1minfo\u{1b}[0m   Show",
+        "\n\u{1b}[1m\u{1b}[4mOptions:\u{1b}[0m\n  \u{1b}[1m-q\u{1b}[0m, \u{1b}[1m--quiet\u{1b}[0m   ",
+        "\n      \u{1b}[1m--json\u{1b}[0m[=<events>]  Print",
+    ] {
+        assert!(help.contains(painted), "{help}");
+    }
+    let plain = Done::of(sandbox.on_terminal(80, NOBODY, &["cache", "--help"]).env("NO_COLOR", "1"));
+    let unpainted = help.replace("\u{1b}[1m", "").replace("\u{1b}[4m", "").replace("\u{1b}[0m", "");
+    assert_eq!(plain.stdout.replace("\r\n", "\n"), unpainted);
+    // A line that breaks behind a colon is no heading, and the first page has none.
+    assert!(shown(&["circus", "--help"]).contains("\n\u{1b}[1m\u{1b}[4mOptions:"));
+    assert!(shown(&["circus", "--help"]).contains("need no new file:\n"));
+    assert!(!shown(&["--help"]).contains('\u{1b}'));
+}
+
+#[test]
 fn lines_break_between_words_on_a_terminal_alone() {
     let sandbox = Sandbox::new();
     plugin(&sandbox);

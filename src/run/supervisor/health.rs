@@ -1,11 +1,12 @@
 //! Asking an app over its socket whether it is well.
 
+use std::future::poll_fn;
 use std::path::Path;
+use std::pin::Pin;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
 use hyper::Request;
-use hyper::body::Bytes;
+use hyper::body::{Body, Incoming};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
@@ -72,12 +73,23 @@ async fn request(socket: &Path, path: &str) -> Result<(u16, String), String> {
         .header("Host", "localhost")
         .header("Connection", "close")
         .header("User-Agent", "mwp-health-check")
-        .body(Empty::<Bytes>::new())
+        .body(String::new())
         .map_err(|error| error.to_string())?;
     let response = sender.send_request(request).await.map_err(told)?;
     let status = response.status().as_u16();
-    let body = Limited::new(response.into_body(), LONGEST).collect().await;
-    let body = body.map_err(|error| format!("no whole answer: {error}"))?.to_bytes();
+    let body = whole(response.into_body()).await.map_err(|reason| format!("no whole answer: {reason}"))?;
     talking.abort();
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+async fn whole(mut body: Incoming) -> Result<Vec<u8>, String> {
+    let mut content = Vec::new();
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(|error| error.to_string())?;
+        content.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        if content.len() > LONGEST {
+            return Err(format!("found more than {LONGEST} bytes"));
+        }
+    }
+    Ok(content)
 }

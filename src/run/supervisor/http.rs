@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use http_body_util::Full;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
@@ -20,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Out of descriptors, most likely: others may end.
 pub(super) const PAUSE: Duration = Duration::from_millis(200);
 
-pub(super) type Answer = std::result::Result<Response<Full<Bytes>>, hyper::http::Error>;
+pub(super) type Answer = std::result::Result<Response<String>, hyper::http::Error>;
 
 /// Takes over a socket that an earlier process has left.
 pub(super) fn listen(path: &Path, mode: u32) -> Result<UnixListener> {

@@ -6,7 +6,6 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, Response, StatusCode};
@@ -59,5 +58,5 @@ async fn answer(request: Request<Incoming>, supervisor: &Rc<Supervisor>) -> Answ
         }
         _ => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET is allowed\n".to_owned()),
     };
-    Response::builder().status(status).header(CONTENT_TYPE, kind).body(Full::from(body))
+    Response::builder().status(status).header(CONTENT_TYPE, kind).body(body)
 }

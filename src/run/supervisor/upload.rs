@@ -13,7 +13,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
@@ -76,7 +75,7 @@ async fn answer(request: &Request<Incoming>, supervisor: &Rc<Supervisor>) -> htt
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response = response.header(ALLOW, "POST, PUT");
     }
-    response.body(Full::from(text + "\n"))
+    response.body(text + "\n")
 }
 
 async fn receive(request: &Request<Incoming>, supervisor: &Rc<Supervisor>) -> Result<(), Refusal> {
