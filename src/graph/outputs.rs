@@ -217,20 +217,27 @@ pub fn refuse_linked_directories(dir: &Path, task: &Task) -> Result<()> {
 
 fn refuse_way_out(dir: &Path, task: &Task, output: &Path, link: &Path) -> Result<()> {
     let path = dir.join(link);
-    let stays = || {
-        let (here, real) = (std::fs::canonicalize(dir), std::fs::canonicalize(&path));
-        here.is_ok_and(|here| real.is_ok_and(|real| real.starts_with(here)))
-    };
-    if !path.is_symlink() || stays() {
+    if !path.is_symlink() {
         return Ok(());
     }
+    let (found, hint) = match std::fs::canonicalize(&path) {
+        Ok(real) if std::fs::canonicalize(dir).is_ok_and(|here| real.starts_with(here)) => return Ok(()),
+        Ok(real) => (
+            "a link that leads out of the plugin",
+            match link != output || real.is_dir() {
+                true => "remove the link, or put a directory in its place",
+                false => "remove the link, or put a file in its place",
+            },
+        ),
+        Err(_) => ("a link that leads nowhere", "remove the link; the task makes what it needs"),
+    };
     Err(Error::input(format!(
-        "{} is a link that leads out of the plugin, and the task `{}` makes {} there",
+        "{} is {found}, and the task `{}` makes {} there",
         text::path(&path),
         text::visible(&task.name),
         text::path(&dir.join(output))
     ))
-    .hint("remove the link, or put a directory in its place"))
+    .hint(hint))
 }
 
 /// Removes what the plugin's own tasks have made in `dir`, as far as records tell; returns the paths. `dry` removes

@@ -108,6 +108,27 @@ fn a_link_that_stays_in_the_plugin_or_that_the_task_makes_is_an_output() {
 }
 
 #[test]
+fn a_link_in_the_place_of_an_output_is_told_as_what_it_leads_to() {
+    for (target, said, hint) in [
+        ("../../precious/a.txt", "a link that leads out of the plugin", "or put a file in its place"),
+        ("../../precious", "a link that leads out of the plugin", "or put a directory in its place"),
+        ("../../nowhere", "a link that leads nowhere", "remove the link; the task makes what it needs"),
+        ("in/nowhere", "a link that leads nowhere", "remove the link; the task makes what it needs"),
+    ] {
+        let sandbox = sandbox();
+        sandbox.write(
+            "w/p/mwp.toml",
+            "[tasks.copy]\ninputs = [\"in/**\"]\noutputs = [\"out\"]\ncommand = [\"sh\", \"-c\", \"cat in/* >out\"]\n",
+        );
+        symlink(target, sandbox.work().join("w/p/out")).unwrap();
+        let done = sandbox.fails(1, ["build", "-C", "w/p"]);
+        done.says(&format!("w/p/out` is {said}, and the task `copy` makes ")).says(hint);
+        precious_is_whole(&sandbox);
+        assert!(!sandbox.work().join("nowhere").exists() && !sandbox.work().join("w/p/in/nowhere").exists());
+    }
+}
+
+#[test]
 fn a_virtualenv_or_its_wheels_take_the_place_of_a_link_and_never_enter_it() {
     let sandbox = sandbox();
     let p = sandbox.work().join("w/p");
