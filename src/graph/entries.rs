@@ -10,7 +10,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::ops::{Deref, Range};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -97,34 +97,54 @@ impl Entries {
     /// Those for which the record, read at that moment, no longer tells the content: their places in order, with the
     /// record now, or `None` for what is gone. `None` where what is written cannot be read.
     pub(super) fn changed(&self, dir: &Path, read_at: Instant) -> Result<Option<Vec<Changed>>> {
+        Ok(self.looked_at(dir, &[], read_at)?.map(|found| found.changed))
+    }
+
+    /// As [`changed`](Entries::changed), and which directories at and below `outputs` are links now: what is below them
+    /// may well have its record, and is somewhere else. One look for each directory, none for a file.
+    pub(super) fn looked_at(
+        &self,
+        dir: &Path,
+        outputs: &[PathBuf],
+        read_at: Instant,
+    ) -> Result<Option<Found>> {
         let written = self.written()?;
         if written.pieces.is_empty() {
-            return Ok(Some(Vec::new()));
+            return Ok(Some(Found::default()));
         }
         let next = AtomicUsize::new(0);
         let work = || {
             // One for each thread: a shared one has a count that they would take from each other for every file.
             let root = fs::open(dir)?;
             let mut changed = Vec::new();
+            let mut directories = Directories { outputs, name: Vec::new(), linked: Vec::new() };
             while let Some(piece) = written.pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let mut lines = written.lines(piece);
                 for index in piece.entries.clone() {
                     let Some(line) = lines.next() else { return Ok(None) };
+                    directories.look(&line, &root, dir)?;
                     let stat = line.look(&root, dir)?;
                     if !stat.is_some_and(|stat| stat == line.stat && !stat.is_racy(read_at)) {
                         changed.push((index, stat));
                     }
                 }
             }
-            Ok(Some(changed))
+            Ok(Some((changed, directories.linked)))
         };
         let most = if written.pieces.len() < WORTH_THREADS { 1 } else { threads::processors() };
         let parts: Result<Option<Vec<_>>> =
             threads::together(most, "looking at files", work).into_iter().collect();
         Ok(parts?.map(|parts| {
-            let mut changed = parts.concat();
-            changed.sort_unstable_by_key(|(index, _)| *index);
-            changed
+            let mut found = Found::default();
+            for (changed, linked) in parts {
+                found.changed.extend(changed);
+                found.linked.extend(linked);
+            }
+            found.changed.sort_unstable_by_key(|(index, _)| *index);
+            // The first line of a piece tells of directories that the piece before has told of.
+            found.linked.sort_unstable();
+            found.linked.dedup();
+            found
         }))
     }
 
@@ -141,6 +161,47 @@ impl Entries {
 
 /// The place of an entry in its list, and its record now.
 pub(super) type Changed = (usize, Option<Stat>);
+
+/// What became of entries.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) changed: Vec<Changed>,
+    /// Directories that are links now.
+    pub(super) linked: Vec<Name>,
+}
+
+/// Looks at the directories of outputs, in the order of the lines.
+struct Directories<'a> {
+    outputs: &'a [PathBuf],
+    /// Of the one looked at last, with the zero that the kernel wants.
+    name: Vec<u8>,
+    linked: Vec<Name>,
+}
+
+impl Directories<'_> {
+    /// At those that the line before was not in.
+    fn look(&mut self, line: &Line<'_>, root: &File, dir: &Path) -> Result<()> {
+        if self.outputs.is_empty() {
+            return Ok(());
+        }
+        for end in line.entered() {
+            let name = Name::path(&line.name[..end]);
+            // What is above an output may well be a link.
+            if !self.outputs.iter().any(|output| name.starts_with(output)) {
+                continue;
+            }
+            self.name.clear();
+            self.name.extend_from_slice(&line.name[..end]);
+            self.name.push(0);
+            if let Ok(path) = CStr::from_bytes_with_nul(&self.name)
+                && Stat::at(root, dir, path, false)?.is_some_and(|stat| stat.is_link())
+            {
+                self.linked.push(Name::new(name));
+            }
+        }
+        Ok(())
+    }
+}
 
 /// Where in the content of a file the entries are.
 #[derive(Debug)]
@@ -268,6 +329,8 @@ struct Lines<'a> {
 struct Line<'a> {
     /// With the zero that the kernel wants.
     name: &'a [u8],
+    /// How much of the name is that of the line before.
+    shared: usize,
     behind_link: bool,
     stat: Stat,
 }
@@ -292,13 +355,19 @@ impl Lines<'_> {
         self.name.truncate(shared);
         self.name.extend_from_slice(name);
         self.name.push(0);
-        Some(Line { name: &self.name, behind_link: behind_link != 0, stat })
+        Some(Line { name: &self.name, shared, behind_link: behind_link != 0, stat })
     }
 }
 
 impl Line<'_> {
     fn name(&self) -> &[u8] {
         self.name.strip_suffix(b"\0").unwrap_or_default()
+    }
+
+    /// The directories that it is in and the line before is not: where in the name each ends.
+    fn entered(&self) -> impl Iterator<Item = usize> {
+        let new = self.name.get(self.shared..).unwrap_or_default();
+        new.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| self.shared + at)
     }
 
     /// Its record now; `None` where it is gone, or is no longer what can be an entry.
@@ -395,6 +464,60 @@ mod tests {
         assert!(found.iter().all(|(index, stat)| stat.is_none() == (*index == 3)));
         // What was read before it was written vouches for nothing.
         assert_eq!(entries.changed(dir.path(), Instant::NEVER).unwrap().unwrap().len(), number);
+    }
+
+    #[test]
+    fn a_directory_of_outputs_that_became_a_link_is_found_wherever_its_first_line_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut names: Vec<String> =
+            ["above/in/x", "above/out/a-b/x", "above/out/a.txt", "above/out/a/b/x", "above/out/a/c"]
+                .map(str::to_owned)
+                .into();
+        names.extend((0..PIECE * 2).map(|number| format!("above/out/a/z/{number:05}")));
+        names.push("above/out/z/x".to_owned());
+        for name in &names {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write_atomic(&path, b"x").unwrap();
+        }
+        let stat = |name: &str| Stat::of(&dir.path().join(name)).unwrap().unwrap();
+        let list = names.iter().map(|name| Entry {
+            name: Name::new(Path::new(name)),
+            behind_link: false,
+            stat: stat(name),
+            digest: Digest::of(b"x"),
+        });
+        let entries = Entries::from(list.collect::<Vec<_>>());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let now = Instant::now(dir.path()).unwrap();
+        let found = |outputs: &[&str]| {
+            let outputs: Vec<PathBuf> = outputs.iter().map(PathBuf::from).collect();
+            let found = entries.looked_at(dir.path(), &outputs, now).unwrap().unwrap();
+            assert_eq!(found.changed, []);
+            found.linked
+        };
+        let aside = dir.path().join("aside");
+        for (directory, is_of_outputs) in [
+            ("above", false),
+            ("above/in", false),
+            ("above/out", true),
+            ("above/out/a", true),
+            ("above/out/a-b", true),
+            ("above/out/a/b", true),
+            ("above/out/a/z", true),
+            ("above/out/z", true),
+        ] {
+            assert_eq!(found(&["above/out"]), []);
+            let place = dir.path().join(directory);
+            fs::rename(&place, &aside).unwrap();
+            fs::symlink(&aside, &place).unwrap();
+            let expected: Vec<Name> =
+                is_of_outputs.then(|| Name::new(Path::new(directory))).into_iter().collect();
+            assert_eq!(found(&["other", "above/out"]), expected, "{directory}");
+            assert_eq!(found(&[]), []);
+            fs::remove_file(&place).unwrap();
+            fs::rename(&aside, &place).unwrap();
+        }
     }
 
     #[test]

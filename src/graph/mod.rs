@@ -14,6 +14,7 @@
 //!   clone, a branch switch and back rebuild nothing.
 //! - The list of names is part of the inputs: a new or a removed file counts. A pattern that has to match something
 //!   and does not is an error.
+//! - An output is where the task made it: a directory that became a link is not, whatever is behind it.
 //! - A dependent looks at the *digest of the outputs* of its dependency, not at whether that ran (early cut-off).
 //! - Locks are checked by content ([`LockCheck`]): a fresh clone has a lock and no record.
 //! - The key of the cache and the reasons for a run come from one walk over the facts (`manifest`), builds, dry runs
