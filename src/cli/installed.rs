@@ -218,7 +218,7 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
     for dir in arguments.common.directories()? {
         let given = arguments.base.plugins_base_dir.as_deref();
         let on_event = &mut |event: Event<'_>| tell(context, event);
-        graph::refuse_linked_state(&dir)?;
+        graph::refuse_odd_directory(&dir)?;
         let (home, is_new) = install::develop(&dir, given, &context.site, on_event)?;
         if is_new {
             context.output.note(&format!(
@@ -345,6 +345,7 @@ pub(super) struct RepackageArguments {
 
 pub(super) fn repackage(arguments: &RepackageArguments, context: &Context) -> Result<()> {
     signals::end_programs_on_signal()?;
+    arguments.output.as_deref().map_or(Ok(()), super::pack::refuse_no_directory)?;
     let (base, _, _) = find(&arguments.name, &arguments.base, context)?;
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));
     let on_event = &mut |event: Event<'_>| tell(context, event);

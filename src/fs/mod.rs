@@ -19,7 +19,7 @@ mod writers;
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -154,20 +154,55 @@ pub fn is_own(path: &Path) -> bool {
 }
 
 pub fn create_dir_all(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).at("create directory", path)
+    fs::create_dir_all(path).map_err(|error| cannot_create(path, &error))
 }
 
 /// A directory of a runtime home, with those above it: what is new is for the owner and the group alone, what is there
 /// stays as somebody has made it.
 pub fn create_own_dir_all(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o750).create(path).at("create directory", path)
+    builder.recursive(true).mode(0o750).create(path).map_err(|error| cannot_create(path, &error))
 }
 
 /// A directory that nobody else can look into.
 pub fn create_private_dir(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(path).at("create directory", path)
+    builder.recursive(true).mode(0o700).create(path).map_err(|error| cannot_create(path, &error))
+}
+
+/// Names what is in the way, where that is no directory.
+fn cannot_create(path: &Path, error: &io::Error) -> Error {
+    match path.ancestors().find(|above| exists(above)) {
+        Some(there) if !there.is_dir() => {
+            let (path, found) = (text::path(path), what_is(there));
+            let message = format!("cannot create directory {path}: {} is {found}", text::path(there));
+            Error::machine(message).hint("move it away, or name another place")
+        }
+        _ => Error::io("create directory", path, error),
+    }
+}
+
+/// What is at a path, for messages.
+pub fn what_is(path: &Path) -> &'static str {
+    match (path.symlink_metadata(), path.metadata()) {
+        (Ok(link), Err(_)) if link.is_symlink() => "a link that leads nowhere",
+        (Ok(link), Ok(behind)) if link.is_symlink() && behind.is_dir() => "a link to a directory",
+        (Ok(link), Ok(behind)) if link.is_symlink() && behind.is_file() => "a link to a file",
+        (Ok(metadata), _) => kind(metadata.file_type()),
+        (Err(_), _) => "nothing",
+    }
+}
+
+/// The same, where that is known already.
+pub fn kind(of: fs::FileType) -> &'static str {
+    match of {
+        _ if of.is_file() => "a file",
+        _ if of.is_dir() => "a directory",
+        _ if of.is_symlink() => "a link",
+        _ if of.is_fifo() => "a pipe",
+        _ if of.is_socket() => "a socket",
+        _ => "a device",
+    }
 }
 
 /// Does something in a directory that may be without write permission, which it then is again.
