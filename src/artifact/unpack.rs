@@ -90,7 +90,7 @@ impl Attempt<'_> {
         let (stream, directory) = self.open()?;
         let list = self.installed.map(|installed| FrameList::read(&installed.home)).unwrap_or_default();
         let unpacked = match self.unpack(stream, directory, list) {
-            Err(Failure { refusal: Refusal::Content(_), has_passed: true }) => {
+            Err(Failure { refusal: Refusal::Content(_) | Refusal::Hinted { .. }, has_passed: true }) => {
                 fs::remove_tree(self.into)?;
                 let (stream, directory) = self.open()?;
                 self.unpack(stream, directory, FrameList::default())
