@@ -77,7 +77,7 @@ pub use remade::Remade;
 pub use reuse::{Look, mend};
 pub use stream::Compression;
 pub use unpack::{Installed, Unpacked, unpack, unpack_update};
-pub use verify::{Damage, DamageKind, describe, describe_knowing, verify};
+pub use verify::{Damage, DamageKind, describe, describe_knowing, lost_manifest, verify};
 
 /// The directory that holds every member.
 pub const ROOT: &str = "metwork_plugin";
