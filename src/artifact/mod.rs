@@ -54,6 +54,7 @@ mod read;
 mod record;
 mod remade;
 mod reuse;
+mod room;
 mod secrets;
 mod source;
 mod spool;

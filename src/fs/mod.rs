@@ -32,7 +32,7 @@ pub use beneath::{Beneath, NewFile, begin_write_back};
 pub use lock::Lock;
 pub use mounts::mounts_below;
 pub use rotate::{RotatingFile, Rotation, put_aside_when_due};
-pub use sharing::{Candidate, NewerTree, OlderTree, Shared, Wanted};
+pub use sharing::{Candidate, NewerTree, OlderTree, Shared, Wanted, has_clones};
 pub use stat::{Instant, Stat};
 pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
 pub use temporary::{list_swept, sweep};
