@@ -19,10 +19,11 @@ mod writers;
 
 use std::fs;
 use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 
 use crate::error::{At, Error, Result};
 use crate::text;
@@ -429,6 +430,12 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
 pub fn open_no_follow(path: &Path) -> io::Result<fs::File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// Opens a directory in another for what is below it alone, and never a link in its place.
+pub fn open_directory_at(above: impl AsFd, name: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(above, name, flags, Mode::empty()).ok()
 }
 
 /// A file without a name on the disk of `dir`, for intermediate results: gone with its owner, however that ends.

@@ -1,11 +1,11 @@
 //! What the file system says about a file, to tell without reading it that nobody touched it.
 
-use std::ffi::{CStr, OsStr};
-use std::fs::{File, Metadata};
+use std::ffi::CStr;
+use std::fs::Metadata;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
@@ -42,11 +42,16 @@ impl Stat {
         found(path.metadata().as_ref().map(Stat::from), path)
     }
 
-    /// As [`of`](Stat::of) or [`behind`](Stat::behind), for a path relative to the open directory `root`, which is
-    /// `dir`: tens of thousands go faster so.
-    pub fn at(root: &File, dir: &Path, path: &CStr, behind_link: bool) -> Result<Option<Stat>> {
+    /// As [`of`](Stat::of) or [`behind`](Stat::behind), for a path relative to an open directory: tens of thousands go
+    /// faster so. `shown` is the whole path, for messages.
+    pub fn at(
+        above: impl AsFd,
+        path: &CStr,
+        behind_link: bool,
+        shown: impl Fn() -> PathBuf,
+    ) -> Result<Option<Stat>> {
         let flags = if behind_link { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-        let stat = rustix::fs::statat(root, path, flags).map(|stat| Stat {
+        let stat = rustix::fs::statat(above, path, flags).map(|stat| Stat {
             modified: nanoseconds(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
             changed: nanoseconds(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0)),
             size: u64::try_from(stat.st_size).unwrap_or(0),
@@ -55,7 +60,7 @@ impl Stat {
         });
         match stat {
             Ok(stat) => Ok(Some(stat)),
-            Err(errno) => found(Err(&errno.into()), &dir.join(OsStr::from_bytes(path.to_bytes()))),
+            Err(errno) => found(Err(&errno.into()), &shown()),
         }
     }
 

@@ -10,6 +10,7 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::ops::{Deref, Range};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -101,7 +102,7 @@ impl Entries {
     }
 
     /// As [`changed`](Entries::changed), and which directories at and below `outputs` are links now: what is below them
-    /// may well have its record, and is somewhere else. One look for each directory, none for a file.
+    /// may well have its record, and is somewhere else. That takes no time for a file.
     pub(super) fn looked_at(
         &self,
         dir: &Path,
@@ -115,21 +116,19 @@ impl Entries {
         let next = AtomicUsize::new(0);
         let work = || {
             // One for each thread: a shared one has a count that they would take from each other for every file.
-            let root = fs::open(dir)?;
+            let mut way = Way::new(dir, outputs)?;
             let mut changed = Vec::new();
-            let mut directories = Directories { outputs, name: Vec::new(), linked: Vec::new() };
             while let Some(piece) = written.pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let mut lines = written.lines(piece);
                 for index in piece.entries.clone() {
                     let Some(line) = lines.next() else { return Ok(None) };
-                    directories.look(&line, &root, dir)?;
-                    let stat = line.look(&root, dir)?;
+                    let stat = way.look(&line)?;
                     if !stat.is_some_and(|stat| stat == line.stat && !stat.is_racy(read_at)) {
                         changed.push((index, stat));
                     }
                 }
             }
-            Ok(Some((changed, directories.linked)))
+            Ok(Some((changed, way.linked)))
         };
         let most = if written.pieces.len() < WORTH_THREADS { 1 } else { threads::processors() };
         let parts: Result<Option<Vec<_>>> =
@@ -170,35 +169,59 @@ pub(super) struct Found {
     pub(super) linked: Vec<Name>,
 }
 
-/// Looks at the directories of outputs, in the order of the lines.
-struct Directories<'a> {
+/// More directories of one path are not open at once: there is one path for each thread.
+const MOST_OPEN: usize = 8;
+
+/// The directories of outputs on the way to the line looked at last. They are open, so that what is in one is found
+/// without the way there, which pays for the look at the directory itself.
+struct Way<'a> {
+    root: File,
+    dir: &'a Path,
     outputs: &'a [PathBuf],
-    /// Of the one looked at last, with the zero that the kernel wants.
-    name: Vec<u8>,
+    /// Each with where its name ends; nothing for one that is none, or is not open.
+    open: Vec<(usize, Option<OwnedFd>)>,
     linked: Vec<Name>,
 }
 
-impl Directories<'_> {
-    /// At those that the line before was not in.
-    fn look(&mut self, line: &Line<'_>, root: &File, dir: &Path) -> Result<()> {
+impl<'a> Way<'a> {
+    fn new(dir: &'a Path, outputs: &'a [PathBuf]) -> Result<Way<'a>> {
+        Ok(Way { root: fs::open(dir)?, dir, outputs, open: Vec::new(), linked: Vec::new() })
+    }
+
+    /// The record of what is at the line, now.
+    fn look(&mut self, line: &Line<'_>) -> Result<Option<Stat>> {
         if self.outputs.is_empty() {
+            return line.look(&self.root, self.dir, 0);
+        }
+        let still_open = self.open.iter().take_while(|(end, _)| *end < line.shared).count();
+        self.open.truncate(still_open);
+        let mut parent = self.open.last().map_or(0, |(end, _)| *end);
+        for end in line.entered() {
+            parent = end;
+            self.enter(&line.name[..end])?;
+        }
+        match self.open.last() {
+            Some((end, Some(directory))) if *end == parent => line.look(directory, self.dir, end + 1),
+            _ => line.look(&self.root, self.dir, 0),
+        }
+    }
+
+    /// Opens a directory, where it is at or below an output: what is above may well be a link.
+    fn enter(&mut self, name: &[u8]) -> Result<()> {
+        let path = Name::path(name);
+        if !self.outputs.iter().any(|output| path.starts_with(output)) {
             return Ok(());
         }
-        for end in line.entered() {
-            let name = Name::path(&line.name[..end]);
-            // What is above an output may well be a link.
-            if !self.outputs.iter().any(|output| name.starts_with(output)) {
-                continue;
-            }
-            self.name.clear();
-            self.name.extend_from_slice(&line.name[..end]);
-            self.name.push(0);
-            if let Ok(path) = CStr::from_bytes_with_nul(&self.name)
-                && Stat::at(root, dir, path, false)?.is_some_and(|stat| stat.is_link())
-            {
-                self.linked.push(Name::new(name));
-            }
+        let opened = match self.open.last() {
+            _ if self.open.len() >= MOST_OPEN => None,
+            Some((end, Some(above))) => fs::open_directory_at(above, Name::path(&name[end + 1..])),
+            Some((_, None)) => None,
+            None => fs::open_directory_at(&self.root, path),
+        };
+        if opened.is_none() && Stat::of(&self.dir.join(path))?.is_some_and(|stat| stat.is_link()) {
+            self.linked.push(Name::new(path));
         }
+        self.open.push((name.len(), opened));
         Ok(())
     }
 }
@@ -371,11 +394,13 @@ impl Line<'_> {
     }
 
     /// Its record now; `None` where it is gone, or is no longer what can be an entry.
-    fn look(&self, root: &File, dir: &Path) -> Result<Option<Stat>> {
+    /// `above` is the directory that the name up to `start` leads to.
+    fn look(&self, above: impl AsFd, dir: &Path, start: usize) -> Result<Option<Stat>> {
         // No file has a name with a zero in it.
-        let Ok(name) = CStr::from_bytes_with_nul(self.name) else { return Ok(None) };
+        let Ok(name) = CStr::from_bytes_with_nul(&self.name[start..]) else { return Ok(None) };
         let kind = FileKind::of(&self.stat);
-        let stat = Stat::at(root, dir, name, self.behind_link)?;
+        let shown = || dir.join(Name::path(self.name()));
+        let stat = Stat::at(above, name, self.behind_link, shown)?;
         Ok(match stat {
             None if kind == FileKind::Dangling => Some(Stat::NOWHERE),
             Some(stat) if stat.is_dir() && kind != FileKind::Directory => None,
@@ -474,7 +499,8 @@ mod tests {
                 .map(str::to_owned)
                 .into();
         names.extend((0..PIECE * 2).map(|number| format!("above/out/a/z/{number:05}")));
-        names.push("above/out/z/x".to_owned());
+        let deep = ["above/out/deep", &"/d".repeat(MOST_OPEN + 2)].concat();
+        names.extend([format!("{deep}/x"), format!("{deep}/y/x"), "above/out/z/x".to_owned()]);
         for name in &names {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -505,6 +531,10 @@ mod tests {
             ("above/out/a-b", true),
             ("above/out/a/b", true),
             ("above/out/a/z", true),
+            ("above/out/deep", true),
+            ("above/out/deep/d/d", true),
+            (&deep, true),
+            (&[&deep, "/y"].concat(), true),
             ("above/out/z", true),
         ] {
             assert_eq!(found(&["above/out"]), []);
