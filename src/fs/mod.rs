@@ -175,8 +175,8 @@ pub fn create_private_dir(path: &Path) -> Result<()> {
 fn cannot_create(path: &Path, error: &io::Error) -> Error {
     match path.ancestors().find(|above| exists(above)) {
         Some(there) if !there.is_dir() => {
-            let (path, found) = (text::path(path), what_is(there));
-            let message = format!("cannot create directory {path}: {} is {found}", text::path(there));
+            let it = if there == path { "it".to_owned() } else { text::path(there) };
+            let message = format!("cannot create directory {}: {it} is {}", text::path(path), what_is(there));
             Error::machine(message).hint("move it away, or name another place")
         }
         _ => Error::io("create directory", path, error),

@@ -104,6 +104,21 @@ fn an_output_directory_that_is_none_is_told_as_what_it_is() {
 }
 
 #[test]
+fn a_plugins_base_that_is_no_directory_is_told_as_what_it_is() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    sandbox.ok(["pack", "-q", "-C", "p"]);
+    let file = sandbox.write("file", "precious");
+    for base in [file.clone(), file.join("below")] {
+        let option = format!("--plugins-base-dir={}", base.display());
+        let done = sandbox.fails(3, ["install", &option, FILE]);
+        let said = format!("error: `{}` is a file, and plugins are installed in a directory", file.display());
+        tells_one_thing(done, &said, "hint: move it away, or name another place with `--plugins-base-dir`");
+    }
+    assert_eq!(sandbox.read("file"), "precious");
+}
+
+#[test]
 fn a_directory_in_the_place_of_a_release_is_told_before_anything_is_built() {
     let sandbox = Sandbox::new();
     sandbox.task_plugin("p");
@@ -136,5 +151,7 @@ fn a_file_and_a_directory_in_each_others_place_are_told_with_the_next_step() {
     let done = sandbox.fails(3, ["build", "-C", "p", "--timings=page"]);
     done.says("error: cannot write `page`: is a directory").says("hint: ");
     let done = sandbox.fails(3, ["build", "-C", "p", "--timings=file/page"]);
-    done.says("error: cannot create directory `file`: ").says("hint: ");
+    done.says("error: cannot create directory `file`: it is a file").says("hint: move it away");
+    let done = sandbox.fails(3, ["build", "-C", "p", "--timings=file/below/page"]);
+    done.says("error: cannot create directory `file/below`: `file` is a file").says("hint: move it away");
 }
