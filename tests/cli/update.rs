@@ -141,9 +141,9 @@ fn on_a_small_disk() -> Option<(Update, Unmount)> {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.base()).unwrap();
     let mut mount = Command::new("mount");
-    mount.args(["-t", "tmpfs", "-o", "size=8m", "none"]).arg(sandbox.base());
+    mount.args(["-t", "tmpfs", "-o", "size=8m", "none"]).arg(sandbox.base()).stderr(Stdio::null());
     if !mount.status().is_ok_and(|status| status.success()) {
-        println!("skipped: mounting a tmpfs needs root");
+        // Who is not root mounts nothing.
         return None;
     }
     let unmount = Unmount(sandbox.base());
@@ -162,21 +162,22 @@ fn an_update_needs_room_for_what_it_does_not_take_from_the_installed_version() {
 
 #[test]
 fn what_an_update_cannot_take_counts_as_room_that_it_needs() {
-    let changes: [(&str, &dyn Fn(&Update)); 5] = [
-        ("content", &|update| {
+    type Change = fn(&Update);
+    let changes: [(&str, Change); 5] = [
+        ("content", |update| {
             update.sandbox.write(&format!("p/{LARGE}"), update.large.replace('0', "x"));
         }),
-        ("the time in the new version", &|update| {
+        ("the time in the new version", |update| {
             let packed = update.sandbox.work().join("p").join(LARGE);
             File::open(packed).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         }),
-        ("the time of the installed file", &|update| {
+        ("the time of the installed file", |update| {
             File::open(update.path(LARGE)).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
         }),
-        ("a third name", &|update| {
+        ("a third name", |update| {
             fs::hard_link(update.path(LARGE), update.path("second")).unwrap();
         }),
-        ("a postinstall", &|update| {
+        ("a postinstall", |update| {
             update.sandbox.write_executable("p/postinstall", "#!/bin/sh\n");
         }),
     ];
