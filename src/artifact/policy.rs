@@ -18,10 +18,11 @@ use crate::text;
 const EXECUTED_CACHE: &str = ".configuration_cache";
 
 /// The next step for whoever has a plugin with a link that leads out.
-const TAKES_LINKS: &str = "`mwp install --allow-external-links` takes such links, `allow_external_links=1` below `[install]` \
-                           of the module's settings does so for good; look first at where they lead";
-const NEVER_A_LINK: &str = "put what it leads to in its place, and pack the plugin again: the installation itself reads or \
-                            writes there, and takes no link out";
+const TAKES_LINKS: &str = "`mwp install --allow-external-links` takes such links, `allow_external_links=1` \
+                           below `[install]` of the module's settings does so for good; look first at where \
+                           they lead";
+const NEVER_A_LINK: &str = "put what it leads to in its place, and pack the plugin again: the installation \
+                            itself reads or writes there, and takes no link out";
 
 /// What to do with a member; paths are relative to the plugin.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,8 +1,9 @@
 //! Whether an update has room on its file system.
 //!
 //! What the installed version gives away takes none, so that an update that does not fit as a whole may fit all the same.
-//! Then the archive is read once more, for what no manifest has: the times of files. Counted is what [`reuse`](super::reuse)
-//! will take for certain: a file that both manifests have alike, and that is there as the archive has it.
+//! Then the archive is read once more, for what no manifest has: the times of files. What counts is what
+//! [`reuse`](super::reuse) takes for certain: a file that both manifests have alike, and that is there as the archive has
+//! it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -91,7 +92,7 @@ impl Update<'_> {
     }
 }
 
-/// Smaller files than any that is not cloned: these make no difference here.
+/// Every file of that size is cloned where it can be. Of smaller ones some are not: they count as if none was.
 const WORTH_A_CLONE: u64 = 64 * 1024;
 
 /// The files that the manifest of the plugin at `home` has as the new one has them, with their sizes.

@@ -98,6 +98,9 @@ fn lacks_wheels(directory: &Path) -> Result<bool> {
 fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
     let plugin = Plugin::load(directory, &context.site)?;
     let description = Description::of(&plugin);
+    let output = packing.output.as_deref().unwrap_or(Path::new("."));
+    // Once more: what was built may have given it its name.
+    description.file_in(output)?;
     let remade = Remade::of(directory, recipe::release(directory)?.omit_dev, &context.site)?;
     if let Some(packages) = remade.shipped_for_development() {
         context.output.note(&format!(
@@ -131,7 +134,7 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
                 Format::Zstd => artifact::Format::Zstd,
                 Format::Gzip => artifact::Format::Gzip,
             },
-            output: packing.output.as_deref().unwrap_or(Path::new(".")),
+            output,
             source_date_epoch: source_date_epoch(&context.site)?,
             build_host: &context.site.host_name(),
             frame_store: Some(&store.bucket_dir(Bucket::Frames))
