@@ -22,7 +22,7 @@ pub enum Depth {
 pub fn clean(dir: &Path, depth: Depth, dry: bool, mut on_wait: impl FnMut(&str)) -> Result<Vec<PathBuf>> {
     Label::read(dir)?;
     let recipes = Recipes::of_plugin(dir)?;
-    graph::refuse_linked_state(dir)?;
+    graph::refuse_odd_directory(dir)?;
     recipes.tasks.iter().try_for_each(|task| graph::refuse_linked_directories(dir, task))?;
     let mut patterns = recipes.clean;
     if depth == Depth::Superclean {

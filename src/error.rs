@@ -140,6 +140,12 @@ impl Error {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 failed.hint("check the owner and the permissions of that path")
             }
+            io::ErrorKind::IsADirectory => {
+                failed.hint("a file is wanted there: move the directory away, or name another place")
+            }
+            io::ErrorKind::NotADirectory => {
+                failed.hint("a part of that path is no directory: move it away, or name another place")
+            }
             _ => failed,
         }
     }

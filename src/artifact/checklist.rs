@@ -64,6 +64,11 @@ impl Checklist {
         self.left.contains_key(path)
     }
 
+    /// Whether a member is still to come that is like this.
+    pub(super) fn has(&self, path: &str, kind: &MemberKind) -> bool {
+        self.left.get(path) == Some(kind)
+    }
+
     /// Everything that the manifest lists must have come.
     pub(super) fn finish(&self) -> Result<(), Refusal> {
         match self.left.keys().min() {

@@ -1,5 +1,7 @@
 //! What the maker of a plugin says about it: the part of the metadata that comes from `config.ini`.
 
+use std::path::{Path, PathBuf};
+
 use crate::error::{Error, Result};
 use crate::plugin::{Label, Plugin};
 use crate::text;
@@ -37,6 +39,19 @@ impl Description {
     pub fn file_name(&self) -> String {
         let Description { label, version, release, .. } = self;
         format!("{}-{version}-{release}.metwork.{}.plugin", label.name, label.module)
+    }
+
+    /// That file in the directory `output`, where no directory is in its place.
+    pub fn file_in(&self, output: &Path) -> Result<PathBuf> {
+        let file = output.join(self.file_name());
+        match file.symlink_metadata() {
+            Ok(metadata) if metadata.is_dir() => Err(Error::input(format!(
+                "{} is a directory; the release is a file of that name",
+                text::path(&file)
+            ))
+            .hint("move it away, or write to another directory with `--output`")),
+            _ => Ok(file),
+        }
     }
 
     /// Version and release end up in file names and on command lines.

@@ -92,6 +92,9 @@ pub(super) fn refuse(path: &Path, refusal: Refusal) -> Error {
         Refusal::Content(reason) => {
             Error::input(format!("{}: the archive {reason}", text::path(path))).hint(HINT)
         }
+        Refusal::Hinted { reason, hint } => {
+            Error::input(format!("{}: the archive {reason}", text::path(path))).hint(hint)
+        }
         Refusal::Read(error) => Error::io("read", path, &error),
         Refusal::Other(error) => error,
     }

@@ -26,6 +26,11 @@ const LATEST: i64 = 253_402_300_799;
 pub(super) enum Refusal {
     /// The content is at fault; the text completes "the archive …".
     Content(String),
+    /// So it is, and this is what to do about it.
+    Hinted {
+        reason: String,
+        hint: &'static str,
+    },
     Read(io::Error),
     /// Something else went wrong meanwhile.
     Other(Error),

@@ -54,6 +54,7 @@ mod read;
 mod record;
 mod remade;
 mod reuse;
+mod room;
 mod secrets;
 mod source;
 mod spool;
@@ -77,7 +78,7 @@ pub use remade::Remade;
 pub use reuse::{Look, mend};
 pub use stream::Compression;
 pub use unpack::{Installed, Unpacked, unpack, unpack_update};
-pub use verify::{Damage, DamageKind, describe, describe_knowing, verify};
+pub use verify::{Damage, DamageKind, describe, describe_knowing, lost_manifest, verify};
 
 /// The directory that holds every member.
 pub const ROOT: &str = "metwork_plugin";

@@ -17,6 +17,13 @@ use crate::text;
 /// Upstream reads this by executing it, and it is made anew wherever it is missing: never unpacked.
 const EXECUTED_CACHE: &str = ".configuration_cache";
 
+/// The next step for whoever has a plugin with a link that leads out.
+const TAKES_LINKS: &str = "`mwp install --allow-external-links` takes such links, `allow_external_links=1` \
+                           below `[install]` of the module's settings does so for good; look first at where \
+                           they lead";
+const NEVER_A_LINK: &str = "put what it leads to in its place, and pack the plugin again: the installation \
+                            itself reads or writes there, and takes no link out";
+
 /// What to do with a member; paths are relative to the plugin.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Accepted {
@@ -157,11 +164,13 @@ impl<'a> Policy<'a> {
         };
         let astray = links::check(&links).into_iter().filter(is_refused).min_by_key(|(path, _)| *path);
         if let Some((path, astray)) = astray {
-            let (path, target) = (text::visible(path), text::visible(links[path]));
-            return Err(Refusal::Content(format!(
-                "has `{ROOT}/{path}`, a link to `{target}`, {}",
-                astray.reason()
-            )));
+            let (shown, target) = (text::visible(path), text::visible(links[path]));
+            let reason = format!("has `{ROOT}/{shown}`, a link to `{target}`, {}", astray.reason());
+            return Err(match astray.is_external() {
+                true if is_written_by_us(path) => Refusal::Hinted { reason, hint: NEVER_A_LINK },
+                true => Refusal::Hinted { reason, hint: TAKES_LINKS },
+                false => Refusal::Content(reason),
+            });
         }
         Ok(self.collected)
     }

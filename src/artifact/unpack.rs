@@ -19,13 +19,13 @@ use super::members::{Member, Members, Refusal, Type};
 use super::metadata::{Metadata, hex};
 use super::policy::{Accepted, Policy};
 use super::reuse::{Reuse, is_of_a_package};
+use super::room::Update;
 use super::stream::{Extent, Stream};
 use super::writers::{self, Batches, Content, Job};
 use super::{MANIFEST, ROOT};
 use crate::error::{At, Error, Result};
 use crate::fs::{self, Beneath, Shared, Wanted};
 use crate::plugin::Label;
-use crate::text;
 
 /// Larger files are written by the reader itself, piece by piece: bounds the memory.
 const WHOLE: u64 = 4 * 1024 * 1024;
@@ -90,7 +90,7 @@ impl Attempt<'_> {
         let (stream, directory) = self.open()?;
         let list = self.installed.map(|installed| FrameList::read(&installed.home)).unwrap_or_default();
         let unpacked = match self.unpack(stream, directory, list) {
-            Err(Failure { refusal: Refusal::Content(_), has_passed: true }) => {
+            Err(Failure { refusal: Refusal::Content(_) | Refusal::Hinted { .. }, has_passed: true }) => {
                 fs::remove_tree(self.into)?;
                 let (stream, directory) = self.open()?;
                 self.unpack(stream, directory, FrameList::default())
@@ -118,6 +118,8 @@ impl Attempt<'_> {
         let policy = Policy::new(limits, stream.limit(), folds_case);
         let mut unpacking = Unpacking {
             archive,
+            into,
+            version_before: self.installed,
             limits,
             members: Members::new(stream),
             policy,
@@ -127,6 +129,7 @@ impl Attempt<'_> {
             before_manifest: Vec::new(),
             checklist: None,
             may_link: false,
+            folds_case,
             installed: list,
             has_passed: false,
             recorder: self.is_listed.then(Recorder::default),
@@ -143,6 +146,8 @@ impl Attempt<'_> {
 
 struct Unpacking<'a> {
     archive: &'a Path,
+    into: &'a Path,
+    version_before: Option<&'a Installed>,
     limits: &'a Limits,
     members: Members<Stream>,
     policy: Policy<'a>,
@@ -154,6 +159,7 @@ struct Unpacking<'a> {
     checklist: Option<Checklist>,
     /// Whether the manifest says that nothing speaks against it.
     may_link: bool,
+    folds_case: bool,
     /// What the installed version was made of.
     installed: FrameList,
     has_passed: bool,
@@ -274,7 +280,7 @@ impl Unpacking<'_> {
             // It would run before the new version is final.
             self.may_link = !checklist.lists("postinstall");
             self.checklist = Some(checklist);
-            self.make_sure_of_room(bytes)?;
+            self.make_sure_of_room(bytes, reuse)?;
             self.leave_packed(reuse);
             return Ok(None);
         }
@@ -321,20 +327,18 @@ impl Unpacking<'_> {
     }
 
     /// Once it is known how much there will be, that is no question of proportion any more.
-    fn make_sure_of_room(&mut self, bytes: u64) -> Result<(), Refusal> {
+    fn make_sure_of_room(&mut self, bytes: u64, reuse: &Reuse) -> Result<(), Refusal> {
         self.policy.announce(bytes)?;
-        if let Some(free) = self.directory.free_space()
-            && bytes > free
-        {
-            return Err(Refusal::Other(
-                Error::machine(format!(
-                    "{} unpacks to {}, and only {} are free there",
-                    text::path(self.archive),
-                    text::size(bytes),
-                    text::size(free)
-                ))
-                .hint("free some space, and run the same command again"),
-            ));
+        if let (Some(free), Some(checklist)) = (self.directory.free_space(), &self.checklist) {
+            let update = Update {
+                archive: self.archive,
+                into: self.into,
+                installed: self.version_before,
+                limits: self.limits,
+                may_link: self.may_link && reuse.may_link(),
+                folds_case: self.folds_case,
+            };
+            update.make_sure_of_room(bytes, free, checklist)?;
         }
         self.members.source_mut().extend(self.limits.longest_stream(bytes));
         Ok(())

@@ -83,6 +83,12 @@ pub fn verify(
     Ok(damages)
 }
 
+/// The manifest, where the plugin at `home` was unpacked with one and it is gone. Only with one do frames get a list.
+pub fn lost_manifest(home: &Path) -> Option<Damage> {
+    let is_lost = !fs::exists(&home.join(MANIFEST)) && fs::exists(&home.join(frame_list::FILE));
+    is_lost.then(|| Damage { path: MANIFEST.to_owned(), kind: DamageKind::Missing })
+}
+
 /// What is at `name` in `home`, as a manifest has it: a directory with all that is in it.
 pub fn describe(home: &Path, name: &str) -> Result<Vec<ManifestEntry>> {
     describe_knowing(home, name, &|_| None)

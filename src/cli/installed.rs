@@ -218,7 +218,7 @@ pub(super) fn develop(arguments: &DevelopArguments, context: &Context) -> Result
     for dir in arguments.common.directories()? {
         let given = arguments.base.plugins_base_dir.as_deref();
         let on_event = &mut |event: Event<'_>| tell(context, event);
-        graph::refuse_linked_state(&dir)?;
+        graph::refuse_odd_directory(&dir)?;
         let (home, is_new) = install::develop(&dir, given, &context.site, on_event)?;
         if is_new {
             context.output.note(&format!(
@@ -268,6 +268,8 @@ struct Verified {
     damages: Vec<String>,
 }
 
+const NO_MANIFEST: &str = "it has no manifest to be held against";
+
 pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<()> {
     let mut plugins = Vec::new();
     refuse_no_directory(&arguments.base)?;
@@ -295,10 +297,14 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
                 let damages = damages.iter().map(ToString::to_string).chain(fault).collect();
                 (None, by_postinstall, damages)
             }
-            Verification::Unchecked(reason) => (Some(reason), 0, Vec::new()),
+            Verification::Devlink => (Some("it is a devlink"), 0, Vec::new()),
+            Verification::NoManifest => (Some(NO_MANIFEST), 0, Vec::new()),
             Verification::Corrupt(reason) => (None, 0, vec![reason]),
         };
-        if !context.output.is_json() && !arguments.loudness.quiet && damages.is_empty() {
+        if unchecked == Some(NO_MANIFEST) {
+            // Who asks for no more than what is wrong has to know it, too.
+            context.output.warning(&format!("{shown} was not verified: {NO_MANIFEST}"));
+        } else if !context.output.is_json() && !arguments.loudness.quiet && damages.is_empty() {
             match unchecked {
                 Some(reason) => context.output.note(&format!("{shown} was not checked: {reason}")),
                 None if by_postinstall == 0 => context.output.note(&format!("{shown} is as it was packed")),
@@ -313,6 +319,12 @@ pub(super) fn verify(arguments: &VerifyArguments, context: &Context) -> Result<(
             hint: None,
         }));
         verified.push(Verified { name: plugin.name.clone(), ok: damages.is_empty(), unchecked, damages });
+    }
+    if verified.iter().any(|it: &Verified| it.unchecked == Some(NO_MANIFEST)) {
+        context.output.hint(
+            "upstream's tools make none: install a file that `mwp release` made, or `mwp repackage NAME` of what is \
+             there now",
+        );
     }
     if context.output.is_json() {
         context.output.json(&verified);
@@ -345,6 +357,7 @@ pub(super) struct RepackageArguments {
 
 pub(super) fn repackage(arguments: &RepackageArguments, context: &Context) -> Result<()> {
     signals::end_programs_on_signal()?;
+    arguments.output.as_deref().map_or(Ok(()), super::pack::refuse_no_directory)?;
     let (base, _, _) = find(&arguments.name, &arguments.base, context)?;
     let output = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));
     let on_event = &mut |event: Event<'_>| tell(context, event);

@@ -53,7 +53,7 @@ enum Format {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
-    refuse_bad_output(&arguments.packing)?;
+    refuse_bad_output(&arguments.packing, &common, context)?;
     let reports = pack_all(&arguments.packing, &common, context)?;
     if context.output.is_json() {
         context.output.json(&reports);
@@ -98,6 +98,9 @@ fn lacks_wheels(directory: &Path) -> Result<bool> {
 fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed> {
     let plugin = Plugin::load(directory, &context.site)?;
     let description = Description::of(&plugin);
+    let output = packing.output.as_deref().unwrap_or(Path::new("."));
+    // Once more: what was built may have given it its name.
+    description.file_in(output)?;
     let remade = Remade::of(directory, recipe::release(directory)?.omit_dev, &context.site)?;
     if let Some(packages) = remade.shipped_for_development() {
         context.output.note(&format!(
@@ -131,7 +134,7 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
                 Format::Zstd => artifact::Format::Zstd,
                 Format::Gzip => artifact::Format::Gzip,
             },
-            output: packing.output.as_deref().unwrap_or(Path::new(".")),
+            output,
             source_date_epoch: source_date_epoch(&context.site)?,
             build_host: &context.site.host_name(),
             frame_store: Some(&store.bucket_dir(Bucket::Frames))
@@ -143,19 +146,34 @@ fn pack(directory: &Path, packing: &Packing, context: &Context) -> Result<Packed
 }
 
 /// Refuses what cannot be packed into, before anything is built.
-pub(super) fn refuse_bad_output(packing: &Packing) -> Result<()> {
-    let Some(output) = packing.output.as_deref() else { return Ok(()) };
-    // A directory that is not there is made.
-    let there = output.ancestors().find(|dir| dir.symlink_metadata().is_ok());
-    match there.filter(|there| !there.is_dir()) {
-        Some(file) => Err(Error::usage(format!(
-            "`--output {}`: {} is a file; a directory is allowed",
-            text::visible(&output.to_string_lossy()),
-            text::path(file)
-        ))
-        .hint("leave out the name of the file: it follows from the plugin")),
-        None => Ok(()),
+pub(super) fn refuse_bad_output(packing: &Packing, common: &Common, context: &Context) -> Result<()> {
+    let output = packing.output.as_deref();
+    output.map_or(Ok(()), refuse_no_directory)?;
+    let output = output.unwrap_or(Path::new("."));
+    for directory in common.directories()? {
+        // What is wrong with a plugin is said in its turn.
+        if let Ok(plugin) = Plugin::load(&directory, &context.site) {
+            Description::of(&plugin).file_in(output)?;
+        }
     }
+    Ok(())
+}
+
+/// Refuses an `--output` that is no directory and cannot become one.
+pub(super) fn refuse_no_directory(output: &Path) -> Result<()> {
+    // A directory that is not there is made.
+    let there = output.ancestors().find(|dir| fs::exists(dir));
+    let Some(there) = there.filter(|there| !there.is_dir()) else { return Ok(()) };
+    let found = fs::what_is(there);
+    Err(Error::usage(format!(
+        "`--output {}`: {} is {found}; a directory is allowed",
+        text::visible(&output.to_string_lossy()),
+        text::path(there)
+    ))
+    .hint(match found {
+        "a file" => "leave out the name of the file: it follows from the plugin",
+        _ => "name a directory, or a place where nothing is yet",
+    }))
 }
 
 /// `SOURCE_DATE_EPOCH`, for files that are the same whoever packs them.

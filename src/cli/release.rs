@@ -36,7 +36,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let common = arguments.common.at(&arguments.places);
-    refuse_bad_output(&arguments.packing)?;
+    refuse_bad_output(&arguments.packing, &common, context)?;
     let (built, projects) = build_timed(&arguments.building, &common, Target::Release, context);
     let page = arguments.timings.file(&common.named());
     let write = |releases: &[PathBuf]| match &page {

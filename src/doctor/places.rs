@@ -1,10 +1,9 @@
 //! Directories that are written to: whether they can be, and what their disk can do.
 
 use std::collections::BTreeSet;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access, ioctl_ficlone, statvfs};
+use rustix::fs::{Access, access, statvfs};
 
 use super::Finding;
 use super::needs::Needs;
@@ -72,19 +71,17 @@ fn disk(dir: &Path, free: u64) -> Vec<Finding> {
         "files that are whole or not there",
     );
     let clones = Finding::new("machine", format!("reflinks at {shown}"), "copies that take no space");
-    let open = || fs::unnamed_file_in(dir);
-    let files = open().and_then(|one| Ok((one, open()?)));
     vec![
         match free >= LITTLE {
             true => space.ok(text::size(free)),
             false => space.bad(text::size(free), "mwp cache prune"),
         },
-        match &files {
+        match fs::unnamed_file_in(dir) {
             Ok(_) => nameless.ok("yes"),
             // Files get a name and lose it then.
             Err(_) => nameless.ok("no; names that nobody looks at do"),
         },
-        match files.is_ok_and(|(one, other)| ioctl_ficlone(one.as_fd(), other.as_fd()).is_ok()) {
+        match fs::has_clones(dir) {
             true => clones.ok("yes"),
             false => clones.ok("no; files are copied"),
         },

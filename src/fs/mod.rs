@@ -20,10 +20,11 @@ mod writers;
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 
 use crate::error::{At, Error, Result};
 use crate::text;
@@ -34,7 +35,7 @@ pub use directory::{Directory, Seen};
 pub use lock::Lock;
 pub use mounts::mounts_below;
 pub use rotate::{RotatingFile, Rotation, put_aside_when_due};
-pub use sharing::{Candidate, NewerTree, OlderTree, Shared, Wanted};
+pub use sharing::{Candidate, NewerTree, OlderTree, Shared, Wanted, has_clones};
 pub use stat::{Instant, Stat};
 pub use swap::{Staging, Way, move_out, put_in_place, replace, sync_directory, sync_filesystem};
 pub use temporary::{list_swept, sweep};
@@ -156,20 +157,55 @@ pub fn is_own(path: &Path) -> bool {
 }
 
 pub fn create_dir_all(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).at("create directory", path)
+    fs::create_dir_all(path).map_err(|error| cannot_create(path, &error))
 }
 
 /// A directory of a runtime home, with those above it: what is new is for the owner and the group alone, what is there
 /// stays as somebody has made it.
 pub fn create_own_dir_all(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o750).create(path).at("create directory", path)
+    builder.recursive(true).mode(0o750).create(path).map_err(|error| cannot_create(path, &error))
 }
 
 /// A directory that nobody else can look into.
 pub fn create_private_dir(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700).create(path).at("create directory", path)
+    builder.recursive(true).mode(0o700).create(path).map_err(|error| cannot_create(path, &error))
+}
+
+/// Names what is in the way, where that is no directory.
+fn cannot_create(path: &Path, error: &io::Error) -> Error {
+    match path.ancestors().find(|above| exists(above)) {
+        Some(there) if !there.is_dir() => {
+            let it = if there == path { "it".to_owned() } else { text::path(there) };
+            let message = format!("cannot create directory {}: {it} is {}", text::path(path), what_is(there));
+            Error::machine(message).hint("move it away, or name another place")
+        }
+        _ => Error::io("create directory", path, error),
+    }
+}
+
+/// What is at a path, for messages.
+pub fn what_is(path: &Path) -> &'static str {
+    match (path.symlink_metadata(), path.metadata()) {
+        (Ok(link), Err(_)) if link.is_symlink() => "a link that leads nowhere",
+        (Ok(link), Ok(behind)) if link.is_symlink() && behind.is_dir() => "a link to a directory",
+        (Ok(link), Ok(behind)) if link.is_symlink() && behind.is_file() => "a link to a file",
+        (Ok(metadata), _) => kind(metadata.file_type()),
+        (Err(_), _) => "nothing",
+    }
+}
+
+/// The same, where that is known already.
+pub fn kind(of: fs::FileType) -> &'static str {
+    match of {
+        _ if of.is_file() => "a file",
+        _ if of.is_dir() => "a directory",
+        _ if of.is_symlink() => "a link",
+        _ if of.is_fifo() => "a pipe",
+        _ if of.is_socket() => "a socket",
+        _ => "a device",
+    }
 }
 
 /// Does something in a directory that may be without write permission, which it then is again.
@@ -396,6 +432,12 @@ pub fn copy_tree(from: &Path, to: &Path) -> Result<()> {
 pub fn open_no_follow(path: &Path) -> io::Result<fs::File> {
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
+}
+
+/// Opens a directory in another for what is below it alone, and never a link in its place.
+pub fn open_directory_at(above: impl AsFd, name: &Path) -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(above, name, flags, Mode::empty()).ok()
 }
 
 /// A file without a name on the disk of `dir`, for intermediate results: gone with its owner, however that ends.

@@ -90,6 +90,12 @@ impl OlderTree {
     }
 }
 
+/// Whether files in `dir` can be clones of each other.
+pub fn has_clones(dir: &Path) -> bool {
+    let file = || super::unnamed_file_in(dir).ok();
+    file().zip(file()).is_some_and(|(one, other)| rustix::fs::ioctl_ficlone(one, other).is_ok())
+}
+
 impl Candidate<'_> {
     /// Whether it has exactly this content.
     pub fn holds(&mut self, content: &[u8]) -> bool {

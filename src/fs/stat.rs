@@ -1,11 +1,11 @@
 //! What the file system says about a file, to tell without reading it that nobody touched it.
 
-use std::ffi::{CStr, OsStr};
-use std::fs::{File, Metadata};
+use std::ffi::CStr;
+use std::fs::Metadata;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::AtFlags;
 use serde::{Deserialize, Serialize};
@@ -42,13 +42,18 @@ impl Stat {
         found(path.metadata().as_ref().map(Stat::from), path)
     }
 
-    /// As [`of`](Stat::of) or [`behind`](Stat::behind), for a path relative to the open directory `root`, which is
-    /// `dir`: tens of thousands go faster so.
-    pub fn at(root: &File, dir: &Path, path: &CStr, behind_link: bool) -> Result<Option<Stat>> {
+    /// As [`of`](Stat::of) or [`behind`](Stat::behind), for a path relative to an open directory: tens of thousands go
+    /// faster so. `shown` is the whole path, for messages.
+    pub fn at(
+        above: impl AsFd,
+        path: &CStr,
+        behind_link: bool,
+        shown: impl Fn() -> PathBuf,
+    ) -> Result<Option<Stat>> {
         let flags = if behind_link { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-        match rustix::fs::statat(root, path, flags) {
+        match rustix::fs::statat(above, path, flags) {
             Ok(stat) => Ok(Some(Stat::from(&stat))),
-            Err(errno) => found(Err(&errno.into()), &dir.join(OsStr::from_bytes(path.to_bytes()))),
+            Err(errno) => found(Err(&errno.into()), &shown()),
         }
     }
 

@@ -4,14 +4,15 @@
 //! says so: equal facts, equal inputs, outputs in place and unaltered. Locks are checked by content instead
 //! ([`LockCheck`]), because a fresh clone has locks and no record.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::action::{LockCheck, Reads, Upgrade};
 use super::manifest::{Manifest, Subject, Value};
+use super::name::Name;
 use super::plan::Predecessor;
 use super::project::Project;
 use super::reason::{Reason, shown};
-use super::snapshot::{Looked, Patterns, Snapshot, Taken};
+use super::snapshot::{FileKind, Looked, Patterns, Snapshot, Taken};
 use super::state::{Proof, Record};
 use super::task::Task;
 use super::texts;
@@ -117,7 +118,7 @@ pub(super) fn decide(
     };
     let manifest = manifest(project, task, &reads, predecessors)?;
     let found = match &record {
-        Some(record) => look_at_outputs(&project.dir, &record.outputs, now)?,
+        Some(record) => look_at_outputs(&project.dir, task, &record.outputs, now)?,
         None => None,
     };
     let mut reasons = match (&record, &found) {
@@ -239,13 +240,21 @@ struct Outputs {
 
 /// Looks at the recorded outputs alone: what a user, or another task, put beside them does not count. `None` where the
 /// record cannot be read.
-fn look_at_outputs(dir: &Path, recorded: &Snapshot, now: Instant) -> Result<Option<Outputs>> {
-    let Some(looked) = recorded.look_at_names(dir, now)? else { return Ok(None) };
-    let Looked { snapshot, gone, identical, .. } = looked;
-    let mut reasons: Vec<Reason> =
-        gone.iter().map(|name| Reason::OutputMissing { path: shown(name.as_path()) }).collect();
+fn look_at_outputs(dir: &Path, task: &Task, recorded: &Snapshot, now: Instant) -> Result<Option<Outputs>> {
+    let outputs: Vec<PathBuf> = task.outputs.iter().map(PathBuf::from).collect();
+    let Some(looked) = recorded.look_at_names(dir, &outputs, now)? else { return Ok(None) };
+    let Looked { snapshot, gone, linked, identical, .. } = looked;
+    let became_link = |name: &Name| {
+        let path = shown(name.as_path());
+        Reason::OutputChanged { path, old: "directory".to_owned(), new: FileKind::Link.to_string() }
+    };
+    let mut reasons: Vec<Reason> = linked.iter().map(became_link).collect();
+    // What is behind the link says nothing of the outputs.
+    let is_there = |name: &Path| !linked.iter().any(|link| name.starts_with(link.as_path()));
+    let missing = gone.iter().map(Name::as_path).filter(|name| is_there(name));
+    reasons.extend(missing.map(|name| Reason::OutputMissing { path: shown(name) }));
     if !identical {
-        for entry in snapshot.entries.iter() {
+        for entry in snapshot.entries.iter().filter(|entry| is_there(entry.name.as_path())) {
             let old = recorded.get(entry.name.as_path());
             if let Some(old) = old.filter(|old| !old.is_same_as(entry)) {
                 reasons.push(Reason::OutputChanged {

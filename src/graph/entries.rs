@@ -10,7 +10,8 @@
 use std::ffi::CStr;
 use std::fs::File;
 use std::ops::{Deref, Range};
-use std::path::Path;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -97,34 +98,52 @@ impl Entries {
     /// Those for which the record, read at that moment, no longer tells the content: their places in order, with the
     /// record now, or `None` for what is gone. `None` where what is written cannot be read.
     pub(super) fn changed(&self, dir: &Path, read_at: Instant) -> Result<Option<Vec<Changed>>> {
+        Ok(self.looked_at(dir, &[], read_at)?.map(|found| found.changed))
+    }
+
+    /// As [`changed`](Entries::changed), and which directories at and below `outputs` are links now: what is below them
+    /// may well have its record, and is somewhere else. That takes no time for a file.
+    pub(super) fn looked_at(
+        &self,
+        dir: &Path,
+        outputs: &[PathBuf],
+        read_at: Instant,
+    ) -> Result<Option<Found>> {
         let written = self.written()?;
         if written.pieces.is_empty() {
-            return Ok(Some(Vec::new()));
+            return Ok(Some(Found::default()));
         }
         let next = AtomicUsize::new(0);
         let work = || {
             // One for each thread: a shared one has a count that they would take from each other for every file.
-            let root = fs::open(dir)?;
+            let mut way = Way::new(dir, outputs)?;
             let mut changed = Vec::new();
             while let Some(piece) = written.pieces.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let mut lines = written.lines(piece);
                 for index in piece.entries.clone() {
                     let Some(line) = lines.next() else { return Ok(None) };
-                    let stat = line.look(&root, dir)?;
+                    let stat = way.look(&line)?;
                     if !stat.is_some_and(|stat| stat == line.stat && !stat.is_racy(read_at)) {
                         changed.push((index, stat));
                     }
                 }
             }
-            Ok(Some(changed))
+            Ok(Some((changed, way.linked)))
         };
         let most = if written.pieces.len() < WORTH_THREADS { 1 } else { threads::processors() };
         let parts: Result<Option<Vec<_>>> =
             threads::together(most, "looking at files", work).into_iter().collect();
         Ok(parts?.map(|parts| {
-            let mut changed = parts.concat();
-            changed.sort_unstable_by_key(|(index, _)| *index);
-            changed
+            let mut found = Found::default();
+            for (changed, linked) in parts {
+                found.changed.extend(changed);
+                found.linked.extend(linked);
+            }
+            found.changed.sort_unstable_by_key(|(index, _)| *index);
+            // The first line of a piece tells of directories that the piece before has told of.
+            found.linked.sort_unstable();
+            found.linked.dedup();
+            found
         }))
     }
 
@@ -141,6 +160,71 @@ impl Entries {
 
 /// The place of an entry in its list, and its record now.
 pub(super) type Changed = (usize, Option<Stat>);
+
+/// What became of entries.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) changed: Vec<Changed>,
+    /// Directories that are links now.
+    pub(super) linked: Vec<Name>,
+}
+
+/// More directories of one path are not open at once: there is one path for each thread.
+const MOST_OPEN: usize = 8;
+
+/// The directories of outputs on the way to the line looked at last. They are open, so that what is in one is found
+/// without the way there, which pays for the look at the directory itself.
+struct Way<'a> {
+    root: File,
+    dir: &'a Path,
+    outputs: &'a [PathBuf],
+    /// Each with where its name ends; nothing for one that is none, or is not open.
+    open: Vec<(usize, Option<OwnedFd>)>,
+    linked: Vec<Name>,
+}
+
+impl<'a> Way<'a> {
+    fn new(dir: &'a Path, outputs: &'a [PathBuf]) -> Result<Way<'a>> {
+        Ok(Way { root: fs::open(dir)?, dir, outputs, open: Vec::new(), linked: Vec::new() })
+    }
+
+    /// The record of what is at the line, now.
+    fn look(&mut self, line: &Line<'_>) -> Result<Option<Stat>> {
+        if self.outputs.is_empty() {
+            return line.look(&self.root, self.dir, 0);
+        }
+        let still_open = self.open.iter().take_while(|(end, _)| *end < line.shared).count();
+        self.open.truncate(still_open);
+        let mut parent = self.open.last().map_or(0, |(end, _)| *end);
+        for end in line.entered() {
+            parent = end;
+            self.enter(&line.name[..end])?;
+        }
+        match self.open.last() {
+            Some((end, Some(directory))) if *end == parent => line.look(directory, self.dir, end + 1),
+            _ => line.look(&self.root, self.dir, 0),
+        }
+    }
+
+    /// Opens a directory, where it is at or below an output: what is above may well be a link.
+    fn enter(&mut self, name: &[u8]) -> Result<()> {
+        let path = Name::path(name);
+        if !self.outputs.iter().any(|output| path.starts_with(output)) {
+            return Ok(());
+        }
+        let opened = match self.open.last() {
+            _ if self.open.len() >= MOST_OPEN => None,
+            Some((end, Some(above))) => fs::open_directory_at(above, Name::path(&name[end + 1..])),
+            Some((_, None)) => None,
+            None => fs::open_directory_at(&self.root, path),
+        };
+        if opened.is_none() && Stat::of(&self.dir.join(path))?.is_some_and(|stat| stat.is_link()) {
+            self.linked.push(Name::new(path));
+        }
+        self.open.push((name.len(), opened));
+        Ok(())
+    }
+}
 
 /// Where in the content of a file the entries are.
 #[derive(Debug)]
@@ -268,6 +352,8 @@ struct Lines<'a> {
 struct Line<'a> {
     /// With the zero that the kernel wants.
     name: &'a [u8],
+    /// How much of the name is that of the line before.
+    shared: usize,
     behind_link: bool,
     stat: Stat,
 }
@@ -292,7 +378,7 @@ impl Lines<'_> {
         self.name.truncate(shared);
         self.name.extend_from_slice(name);
         self.name.push(0);
-        Some(Line { name: &self.name, behind_link: behind_link != 0, stat })
+        Some(Line { name: &self.name, shared, behind_link: behind_link != 0, stat })
     }
 }
 
@@ -301,12 +387,20 @@ impl Line<'_> {
         self.name.strip_suffix(b"\0").unwrap_or_default()
     }
 
+    /// The directories that it is in and the line before is not: where in the name each ends.
+    fn entered(&self) -> impl Iterator<Item = usize> {
+        let new = self.name.get(self.shared..).unwrap_or_default();
+        new.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| self.shared + at)
+    }
+
     /// Its record now; `None` where it is gone, or is no longer what can be an entry.
-    fn look(&self, root: &File, dir: &Path) -> Result<Option<Stat>> {
+    /// `above` is the directory that the name up to `start` leads to.
+    fn look(&self, above: impl AsFd, dir: &Path, start: usize) -> Result<Option<Stat>> {
         // No file has a name with a zero in it.
-        let Ok(name) = CStr::from_bytes_with_nul(self.name) else { return Ok(None) };
+        let Ok(name) = CStr::from_bytes_with_nul(&self.name[start..]) else { return Ok(None) };
         let kind = FileKind::of(&self.stat);
-        let stat = Stat::at(root, dir, name, self.behind_link)?;
+        let shown = || dir.join(Name::path(self.name()));
+        let stat = Stat::at(above, name, self.behind_link, shown)?;
         Ok(match stat {
             None if kind == FileKind::Dangling => Some(Stat::NOWHERE),
             Some(stat) if stat.is_dir() && kind != FileKind::Directory => None,
@@ -395,6 +489,65 @@ mod tests {
         assert!(found.iter().all(|(index, stat)| stat.is_none() == (*index == 3)));
         // What was read before it was written vouches for nothing.
         assert_eq!(entries.changed(dir.path(), Instant::NEVER).unwrap().unwrap().len(), number);
+    }
+
+    #[test]
+    fn a_directory_of_outputs_that_became_a_link_is_found_wherever_its_first_line_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut names: Vec<String> =
+            ["above/in/x", "above/out/a-b/x", "above/out/a.txt", "above/out/a/b/x", "above/out/a/c"]
+                .map(str::to_owned)
+                .into();
+        names.extend((0..PIECE * 2).map(|number| format!("above/out/a/z/{number:05}")));
+        let deep = ["above/out/deep", &"/d".repeat(MOST_OPEN + 2)].concat();
+        names.extend([format!("{deep}/x"), format!("{deep}/y/x"), "above/out/z/x".to_owned()]);
+        for name in &names {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write_atomic(&path, b"x").unwrap();
+        }
+        let stat = |name: &str| Stat::of(&dir.path().join(name)).unwrap().unwrap();
+        let list = names.iter().map(|name| Entry {
+            name: Name::new(Path::new(name)),
+            behind_link: false,
+            stat: stat(name),
+            digest: Digest::of(b"x"),
+        });
+        let entries = Entries::from(list.collect::<Vec<_>>());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let now = Instant::now(dir.path()).unwrap();
+        let found = |outputs: &[&str]| {
+            let outputs: Vec<PathBuf> = outputs.iter().map(PathBuf::from).collect();
+            let found = entries.looked_at(dir.path(), &outputs, now).unwrap().unwrap();
+            assert_eq!(found.changed, []);
+            found.linked
+        };
+        let aside = dir.path().join("aside");
+        for (directory, is_of_outputs) in [
+            ("above", false),
+            ("above/in", false),
+            ("above/out", true),
+            ("above/out/a", true),
+            ("above/out/a-b", true),
+            ("above/out/a/b", true),
+            ("above/out/a/z", true),
+            ("above/out/deep", true),
+            ("above/out/deep/d/d", true),
+            (&deep, true),
+            (&[&deep, "/y"].concat(), true),
+            ("above/out/z", true),
+        ] {
+            assert_eq!(found(&["above/out"]), []);
+            let place = dir.path().join(directory);
+            fs::rename(&place, &aside).unwrap();
+            fs::symlink(&aside, &place).unwrap();
+            let expected: Vec<Name> =
+                is_of_outputs.then(|| Name::new(Path::new(directory))).into_iter().collect();
+            assert_eq!(found(&["other", "above/out"]), expected, "{directory}");
+            assert_eq!(found(&[]), []);
+            fs::remove_file(&place).unwrap();
+            fs::rename(&aside, &place).unwrap();
+        }
     }
 
     #[test]

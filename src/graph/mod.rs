@@ -14,6 +14,7 @@
 //!   clone, a branch switch and back rebuild nothing.
 //! - The list of names is part of the inputs: a new or a removed file counts. A pattern that has to match something
 //!   and does not is an error.
+//! - An output is where the task made it: a directory that became a link is not, whatever is behind it.
 //! - A dependent looks at the *digest of the outputs* of its dependency, not at whether that ran (early cut-off).
 //! - Locks are checked by content ([`LockCheck`]): a fresh clone has a lock and no record.
 //! - The key of the cache and the reasons for a run come from one walk over the facts (`manifest`), builds, dry runs
@@ -37,6 +38,7 @@ mod manifest;
 mod name;
 mod observer;
 mod outputs;
+mod own;
 mod plan;
 mod project;
 mod reason;
@@ -55,8 +57,9 @@ pub use draw::{dot, edges, mermaid};
 pub use manifest::Value;
 pub use observer::{Event, Observer};
 pub use outputs::{refuse_linked_directories, remove_outputs};
+pub use own::{refuse_odd_directory, refuse_odd_state};
 pub use plan::Plan;
-pub use project::{Mode, Project, lock_directory, refuse_linked_state};
+pub use project::{Mode, Project, lock_directory};
 pub use reason::{ChangedLine, Reason};
 pub use schedule::{Slots, build, build_all, explain};
 pub use snapshot::{Entry, FileKind, Patterns, Snapshot};

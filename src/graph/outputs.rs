@@ -141,8 +141,12 @@ impl SetAside {
         staging: &Path,
     ) -> Result<()> {
         let mut emptied = BTreeSet::new();
+        let links = linked_directories(dir, task, recorded)?;
         for (index, entry) in recorded.entries.iter().enumerate() {
             let name = entry.name.as_path();
+            if is_behind(&links, name) {
+                continue;
+            }
             if entry.stat.is_dir() {
                 emptied.insert(name.to_owned());
                 emptied.extend(output_directories(task, name).map(Path::to_owned));
@@ -193,17 +197,47 @@ fn output_directories<'a>(task: &'a Task, name: &'a Path) -> impl Iterator<Item 
     name.ancestors().skip(1).filter(move |dir| is_output(dir))
 }
 
+/// The directories at and below the outputs that the record names something in, and that are links now. What is behind
+/// them only seems to be what the task made.
+fn linked_directories(dir: &Path, task: &Task, recorded: &Snapshot) -> Result<BTreeSet<PathBuf>> {
+    let mut directories = BTreeSet::new();
+    recorded.each_name(|name| {
+        for directory in output_directories(task, name) {
+            // With those that it is in.
+            if directories.contains(directory) {
+                break;
+            }
+            directories.insert(directory.to_owned());
+        }
+    });
+    let mut links = BTreeSet::new();
+    for directory in directories {
+        if Stat::of(&dir.join(&directory))?.is_some_and(|stat| stat.is_link()) {
+            links.insert(directory);
+        }
+    }
+    Ok(links)
+}
+
+fn is_behind(links: &BTreeSet<PathBuf>, name: &Path) -> bool {
+    !links.is_empty() && name.ancestors().skip(1).any(|directory| links.contains(directory))
+}
+
 /// Refuses outputs that are somewhere else than they seem: below a link that leads out of the plugin and, where the
-/// task writes in place, being such a link without the task having made it. What a task makes aside takes the place of
-/// a link as it is.
+/// task writes in place, being such a link without the task having made it, or with one in the place of a directory of
+/// theirs. What a task makes aside takes the place of a link as it is.
 pub(super) fn refuse_links(dir: &Path, task: &Task, recorded: Option<&Snapshot>) -> Result<()> {
     refuse_linked_directories(dir, task)?;
+    if !task.action.works_in_place() {
+        return Ok(());
+    }
     let is_own =
         |output: &Path| recorded.and_then(|outputs| outputs.get(output)).is_some_and(|it| it.stat.is_link());
-    let mut outputs = task.outputs.iter().map(Path::new).filter(|_| task.action.works_in_place());
-    outputs.try_for_each(
-        |output| if is_own(output) { Ok(()) } else { refuse_way_out(dir, task, output, output) },
-    )
+    for output in task.outputs.iter().map(Path::new).filter(|output| !is_own(output)) {
+        refuse_way_out(dir, task, output, output)?;
+    }
+    let links = recorded.map(|recorded| linked_directories(dir, task, recorded)).transpose()?;
+    links.iter().flatten().try_for_each(|link| refuse_way_out(dir, task, link, link))
 }
 
 /// The first half of `refuse_links`: what is removed as a link may be one.
@@ -217,20 +251,27 @@ pub fn refuse_linked_directories(dir: &Path, task: &Task) -> Result<()> {
 
 fn refuse_way_out(dir: &Path, task: &Task, output: &Path, link: &Path) -> Result<()> {
     let path = dir.join(link);
-    let stays = || {
-        let (here, real) = (std::fs::canonicalize(dir), std::fs::canonicalize(&path));
-        here.is_ok_and(|here| real.is_ok_and(|real| real.starts_with(here)))
-    };
-    if !path.is_symlink() || stays() {
+    if !path.is_symlink() {
         return Ok(());
     }
+    let (found, hint) = match std::fs::canonicalize(&path) {
+        Ok(real) if std::fs::canonicalize(dir).is_ok_and(|here| real.starts_with(here)) => return Ok(()),
+        Ok(real) => (
+            "a link that leads out of the plugin",
+            match link != output || real.is_dir() {
+                true => "remove the link, or put a directory in its place",
+                false => "remove the link, or put a file in its place",
+            },
+        ),
+        Err(_) => ("a link that leads nowhere", "remove the link; the task makes what it needs"),
+    };
     Err(Error::input(format!(
-        "{} is a link that leads out of the plugin, and the task `{}` makes {} there",
+        "{} is {found}, and the task `{}` makes {} there",
         text::path(&path),
         text::visible(&task.name),
         text::path(&dir.join(output))
     ))
-    .hint("remove the link, or put a directory in its place"))
+    .hint(hint))
 }
 
 /// Removes what the plugin's own tasks have made in `dir`, as far as records tell; returns the paths. `dry` removes
@@ -256,8 +297,13 @@ fn remove(dir: &Path, task: &Task, recorded: Option<&Snapshot>, dry: bool) -> Re
             removed.push(output.to_owned());
         }
     }
+    let links = recorded.map(|recorded| linked_directories(dir, task, recorded)).transpose()?;
+    let links = links.unwrap_or_default();
     for entry in recorded.iter().flat_map(|recorded| recorded.entries.iter()) {
         let name = entry.name.as_path();
+        if is_behind(&links, name) {
+            continue;
+        }
         let is_as_left = Stat::of(&dir.join(name))?.is_some_and(|stat| stat.is_as_written(&entry.stat));
         if is_as_left && !removed.iter().any(|removed| name.starts_with(removed)) {
             emptied.extend(output_directories(task, name).map(Path::to_owned));

@@ -1,23 +1,22 @@
 //! One plugin directory as a project: its plan, its records, and what it may use.
 
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::action::{Scope, Upgrade, upgraded_name};
 use super::observer::{Event, Observer};
+use super::own;
 use super::plan::Plan;
 use super::state::{Proof, STATE_DIR, State};
 use super::task::Task;
 use super::texts;
 use crate::digest::Digest;
-use crate::error::{At, Error, Result};
+use crate::error::Result;
 use crate::fs::{self, Instant, Lock, Stat};
 use crate::plugin::Label;
 use crate::site::Site;
 use crate::store::Store;
-use crate::text;
 use crate::tools::Tools;
 
 /// How to build, as the command line says.
@@ -114,7 +113,7 @@ impl<'a> Project<'a> {
     }
 
     pub fn log_path(&self, task: &str) -> PathBuf {
-        self.state_dir().join("log").join(format!("{task}.log"))
+        self.state_dir().join(own::LOGS).join(format!("{task}.log"))
     }
 
     /// Where work in progress lives: on the file system of the plugin, so that it can be put in place by a rename.
@@ -130,13 +129,14 @@ impl<'a> Project<'a> {
 
     /// Makes the state directory, takes the lock on it and throws away what a killed run left.
     pub fn lock(&self) -> Result<Lock> {
-        let lock = lock_directory(&self.dir, &mut |holder| {
+        own::refuse_odd_state(&self.dir)?;
+        let lock = wait_for_lock(&self.dir, &mut |holder| {
             self.observer.event(&self.dir, Event::Waiting { holder });
         })?;
         self.load_state();
         fs::sweep(&self.state_dir());
         empty(&self.staging_parent())?;
-        fs::create_dir_all(&self.state_dir().join("log"))?;
+        fs::create_dir_all(&self.state_dir().join(own::LOGS))?;
         Ok(lock)
     }
 
@@ -168,36 +168,6 @@ impl<'a> Project<'a> {
     }
 }
 
-/// Our own directory in the plugin's is ours alone: a link there, as it may come with a clone, would have us empty or
-/// write whatever it leads to.
-pub fn refuse_linked_state(dir: &Path) -> Result<()> {
-    let state_dir = dir.join(STATE_DIR);
-    let mut links: Vec<PathBuf> = vec![state_dir.clone()];
-    links.retain(|path| path.is_symlink());
-    for inside in [state_dir.clone(), state_dir.join("log"), state_dir.join(texts::DIRECTORY)] {
-        let entries = match std::fs::read_dir(&inside) {
-            Ok(entries) => entries,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
-            Err(error) => return Err(Error::io("list", &inside, &error)),
-        };
-        // An entry says itself what it is, without a look at each file.
-        for entry in entries {
-            let entry = entry.at("list", &inside)?;
-            if entry.file_type().at("look at", &entry.path())?.is_symlink() {
-                links.push(entry.path());
-            }
-        }
-    }
-    match links.first() {
-        None => Ok(()),
-        Some(link) => Err(Error::input(format!(
-            "{} is a link, and mwp keeps its own files there: nothing was done",
-            text::path(link)
-        ))
-        .hint("remove the link; mwp makes what it needs anew")),
-    }
-}
-
 /// Makes `dir` an empty directory. One that is there and empty stays: to remove and make it is work for the disk.
 fn empty(dir: &Path) -> Result<()> {
     let is_usable = |stat: Stat| stat.is_dir() && stat.mode & 0o700 == 0o700;
@@ -210,9 +180,13 @@ fn empty(dir: &Path) -> Result<()> {
 
 /// The one lock per plugin directory, with the state directory made first.
 pub fn lock_directory(dir: &Path, on_wait: &mut dyn FnMut(&str)) -> Result<Lock> {
+    own::refuse_odd_directory(dir)?;
+    wait_for_lock(dir, on_wait)
+}
+
+fn wait_for_lock(dir: &Path, on_wait: &mut dyn FnMut(&str)) -> Result<Lock> {
     const PATIENCE: Duration = Duration::from_secs(3600);
     let state_dir = dir.join(STATE_DIR);
-    refuse_linked_state(dir)?;
     loop {
         fs::create_dir_all(&state_dir)?;
         let ignore = state_dir.join(".gitignore");

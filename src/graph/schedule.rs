@@ -12,6 +12,7 @@ use super::agenda::Agenda;
 use super::decide::{Decision, decide};
 use super::execute::execute;
 use super::observer::Event;
+use super::own;
 use super::plan::Predecessor;
 use super::project::Project;
 use super::status::{Built, TaskStatus};
@@ -220,6 +221,7 @@ fn one(
 
 /// How every task stands, without running or writing anything.
 pub fn explain(project: &Project<'_>) -> Result<Vec<TaskStatus>> {
+    own::refuse_odd_state(&project.dir)?;
     project.load_state();
     let mut statuses: Vec<TaskStatus> = Vec::new();
     let mut digests: BTreeMap<usize, Digest> = BTreeMap::new();

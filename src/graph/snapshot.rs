@@ -8,13 +8,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub use super::listing::Patterns;
 
-use super::entries::Entries;
+use super::entries::{Entries, Found};
 use super::listing::Listing;
 use super::name::Name;
 use crate::digest::Digest;
@@ -139,6 +139,8 @@ pub struct Taken {
 pub(super) struct Looked {
     pub snapshot: Snapshot,
     pub gone: Vec<Name>,
+    /// Directories of outputs that are links now.
+    pub linked: Vec<Name>,
     /// All records still tell the content.
     pub identical: bool,
     /// A file is a link now, or a link a file: what it points to counts as well, or no longer.
@@ -168,7 +170,7 @@ impl Snapshot {
         if let Some(previous) = previous
             && previous.lists_the_same(dir)?
         {
-            let looked = previous.look_at_names(dir, read_at)?;
+            let looked = previous.look_at_names(dir, &[], read_at)?;
             let looked = looked.filter(|looked| looked.gone.is_empty() && !looked.is_relinked);
             if let Some(Looked { snapshot, identical, .. }) = looked {
                 return Ok(Taken { snapshot, identical, missing: None });
@@ -215,12 +217,19 @@ impl Snapshot {
         Ok(true)
     }
 
-    /// The same names again and no others; `None` where the record cannot be read.
-    pub(super) fn look_at_names(&self, dir: &Path, read_at: Instant) -> Result<Option<Looked>> {
-        let Some(changed) = self.entries.changed(dir, self.read_at)? else { return Ok(None) };
+    /// The same names again and no others, and the directories that they are in at and below `outputs`; `None` where the
+    /// record cannot be read.
+    pub(super) fn look_at_names(
+        &self,
+        dir: &Path,
+        outputs: &[PathBuf],
+        read_at: Instant,
+    ) -> Result<Option<Looked>> {
+        let found = self.entries.looked_at(dir, outputs, self.read_at)?;
+        let Some(Found { changed, linked }) = found else { return Ok(None) };
         if changed.is_empty() {
-            let snapshot = self.clone();
-            return Ok(Some(Looked { snapshot, gone: Vec::new(), identical: true, is_relinked: false }));
+            let (snapshot, gone) = (self.clone(), Vec::new());
+            return Ok(Some(Looked { snapshot, gone, linked, identical: true, is_relinked: false }));
         }
         let is_relinked = changed.iter().any(|(index, stat)| {
             let Entry { behind_link, stat: before, .. } = &self.entries[*index];
@@ -248,7 +257,7 @@ impl Snapshot {
                 list.remove(index);
             }
         });
-        Ok(Some(Looked { snapshot, gone: names, identical: false, is_relinked }))
+        Ok(Some(Looked { snapshot, gone: names, linked, identical: false, is_relinked }))
     }
 
     /// The content as a whole: names, kinds and digests, no stat records.

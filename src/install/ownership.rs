@@ -20,8 +20,17 @@ pub(super) fn is_own(base: &Base) -> bool {
     is_mine(base.dir.metadata()) && is_mine(base.own_dir().symlink_metadata())
 }
 
-/// Our own directory in a base is a directory.
+/// A base is a directory, and so is ours in it.
 pub(super) fn refuse_link(base: &Base) -> Result<()> {
+    let there = base.dir.ancestors().find(|dir| fs::exists(dir));
+    if let Some(there) = there.filter(|there| !there.is_dir()) {
+        return Err(Error::machine(format!(
+            "{} is {}, and plugins are installed in a directory: nothing was done",
+            text::path(there),
+            fs::what_is(there)
+        ))
+        .hint("move it away, or name another place with `--plugins-base-dir`"));
+    }
     let own = base.own_dir();
     match own.symlink_metadata() {
         Ok(metadata) if !metadata.is_dir() => {

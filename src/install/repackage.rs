@@ -76,7 +76,7 @@ pub fn repackage(
     fs::write_atomic(&tree.join(CONFIG_FILE), config.as_bytes())?;
     fs::set_mode(&tree.join(CONFIG_FILE), 0o644)?;
     let description = Description::of(&plugin);
-    let target = output.join(description.file_name());
+    let target = description.file_in(output)?;
     if !force && fs::try_exists(&target)? {
         return Err(Error::input(format!("{} is there already", text::path(&target)))
             .hint("write to another directory with --output, or over it with --force"));

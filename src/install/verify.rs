@@ -19,15 +19,17 @@ pub enum Verification {
         /// How many paths `postinstall` made or changed, which are not checked.
         by_postinstall: usize,
     },
-    /// There is nothing to check against, and why.
-    Unchecked(&'static str),
+    /// It is a devlink: its directory is as whoever works there has it.
+    Devlink,
+    /// There is nothing to check against: other tools than ours make no manifest.
+    NoManifest,
     /// What is there is no plugin.
     Corrupt(String),
 }
 
 pub fn verify(installed: &Installed, site: &Site) -> Result<Verification> {
     match &installed.state {
-        InstallState::Devlink(_) => return Ok(Verification::Unchecked("it is a devlink")),
+        InstallState::Devlink(_) => return Ok(Verification::Devlink),
         InstallState::Broken(target) => {
             return Ok(Verification::Corrupt(format!(
                 "it is a link to nothing: {}",
@@ -37,8 +39,11 @@ pub fn verify(installed: &Installed, site: &Site) -> Result<Verification> {
         InstallState::Corrupt(reason) => return Ok(Verification::Corrupt(reason.clone())),
         InstallState::Installed(_) => {}
     }
+    if let Some(lost) = artifact::lost_manifest(&installed.home) {
+        return Ok(Verification::Checked { damages: vec![lost], fault: None, by_postinstall: 0 });
+    }
     if !fs::exists(&installed.home.join(artifact::MANIFEST)) {
-        return Ok(Verification::Unchecked("it was packed by upstream's tools, without a manifest"));
+        return Ok(Verification::NoManifest);
     }
     let made_after = MadeAfter::of(&installed.home)?;
     let mut damages =

@@ -1,7 +1,7 @@
 //! The TOML of recipes and of a plugin's `mwp.toml`: its shape, and what is refused.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -367,6 +367,10 @@ impl TaskEntry {
         };
         let mut task = Task::new(name, action, dir, origin);
         for output in self.outputs {
+            // `./out/` is `out`, which is how files in it are named.
+            let output: PathBuf =
+                Path::new(&output).components().filter(|part| *part != Component::CurDir).collect();
+            let output = output.to_string_lossy().into_owned();
             if !task.outputs.contains(&output) {
                 task.outputs.push(output);
             }

@@ -307,7 +307,14 @@ fn upstreams_gzip_files_are_installed() {
     Done::of(Command::new("python3").args(["-c", script, FILE]).current_dir(sandbox.work())).succeeded();
     sandbox.ok(["install", "up.plugin"]);
     sandbox.ok(["list"]).prints("0.0.1");
-    sandbox.ok(["verify"]).says("p was not checked: it was packed by upstream's tools");
+    let said = "p was not verified: it has no manifest to be held against";
+    for quiet in [&[][..], &["-q"]] {
+        let done = sandbox.ok(["verify"].iter().chain(quiet)).says(&format!("warning: {said}"));
+        done.says("hint: upstream's tools make none").never_says("is as it was packed");
+    }
+    let done = sandbox.ok(["verify", "--json", "p"]).says(said);
+    let told: serde_json::Value = serde_json::from_str(&done.stdout).unwrap();
+    assert_eq!((&told[0]["ok"], told[0]["unchecked"].is_string()), (&true.into(), true));
 }
 
 #[test]

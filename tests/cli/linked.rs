@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
-use crate::support::{Sandbox, tree};
+use crate::support::{Done, Sandbox, tree};
 
 /// A sandbox with a directory that is not the plugin's, and the plugin `w/p`.
 fn sandbox() -> Sandbox {
@@ -105,6 +106,98 @@ fn a_link_that_stays_in_the_plugin_or_that_the_task_makes_is_an_output() {
     assert_eq!(fs::read_link(sandbox.work().join("w/p/current")).unwrap(), Path::new("/usr/share"));
     sandbox.ok(["clean", "-C", "w/p"]);
     assert!(!sandbox.work().join("w/p/current").is_symlink() && Path::new("/usr/share").exists());
+}
+
+#[test]
+fn a_link_in_the_place_of_an_output_is_told_as_what_it_leads_to() {
+    for (target, said, hint) in [
+        ("../../precious/a.txt", "a link that leads out of the plugin", "or put a file in its place"),
+        ("../../precious", "a link that leads out of the plugin", "or put a directory in its place"),
+        ("../../nowhere", "a link that leads nowhere", "remove the link; the task makes what it needs"),
+        ("in/nowhere", "a link that leads nowhere", "remove the link; the task makes what it needs"),
+    ] {
+        let sandbox = sandbox();
+        sandbox.write(
+            "w/p/mwp.toml",
+            "[tasks.copy]\ninputs = [\"in/**\"]\noutputs = [\"out\"]\ncommand = [\"sh\", \"-c\", \"cat in/* >out\"]\n",
+        );
+        symlink(target, sandbox.work().join("w/p/out")).unwrap();
+        let done = sandbox.fails(1, ["build", "-C", "w/p"]);
+        done.says(&format!("w/p/out` is {said}, and the task `copy` makes ")).says(hint);
+        precious_is_whole(&sandbox);
+        assert!(!sandbox.work().join("nowhere").exists() && !sandbox.work().join("w/p/in/nowhere").exists());
+    }
+}
+
+/// The plugin `w/p` built, with `out/sub/c.txt`.
+fn built_with_directories() -> Sandbox {
+    let sandbox = sandbox();
+    let script = "mkdir -p out/sub/deep && cp in/a.txt out/ && cp in/* out/sub/ && cp in/* out/sub/deep/";
+    sandbox.write(
+        "w/p/mwp.toml",
+        format!("[tasks.copy]\ninputs = [\"in/**\"]\noutputs = [\"out\"]\ncommand = [\"sh\", \"-c\", \"{script}\"]\n"),
+    );
+    sandbox.ok(["build", "-C", "w/p"]);
+    sandbox.ok(["build", "-C", "w/p"]).says("up to date");
+    sandbox
+}
+
+#[test]
+fn a_directory_of_an_output_that_becomes_a_link_makes_its_task_stale() {
+    for directory in ["out", "out/sub", "out/sub/deep"] {
+        for is_moved in [true, false] {
+            let sandbox = built_with_directories();
+            let [place, aside] = [directory, "aside"].map(|name| sandbox.work().join("w/p").join(name));
+            if is_moved {
+                fs::rename(&place, &aside).unwrap();
+            } else {
+                Done::of(Command::new("cp").arg("-a").args([&place, &aside])).succeeded();
+                fs::remove_dir_all(&place).unwrap();
+            }
+            symlink(&aside, &place).unwrap();
+            let before = tree(&aside);
+            let said = format!("because the output `{directory}` changed: directory → link");
+            let done = sandbox.ok(["explain", "-C", "w/p"]).prints("copy: has to run").prints(&said);
+            assert_eq!(done.stdout.matches("because").count(), 1, "{}", done.stdout);
+            sandbox.ok(["build", "-C", "w/p"]).never_says("up to date");
+            assert_eq!(tree(&aside), before);
+            sandbox.ok(["build", "-C", "w/p"]).says("up to date");
+        }
+    }
+}
+
+#[test]
+fn a_link_above_the_outputs_is_none_of_a_directory_of_theirs() {
+    let sandbox = sandbox();
+    sandbox.write(
+        "w/p/mwp.toml",
+        "[tasks.copy]\ninputs = [\"in/**\"]\noutputs = [\"build/out\"]\ncommand = [\"sh\", \"-c\", \"mkdir -p build/out/sub; cp in/* build/out/sub\"]\n",
+    );
+    fs::create_dir(sandbox.work().join("w/p/elsewhere")).unwrap();
+    symlink("elsewhere", sandbox.work().join("w/p/build")).unwrap();
+    sandbox.ok(["build", "-C", "w/p"]);
+    sandbox.ok(["build", "-C", "w/p"]).says("up to date");
+}
+
+#[test]
+fn nothing_is_written_or_removed_behind_a_directory_of_an_output_that_became_a_link_out() {
+    for directory in ["out", "out/sub"] {
+        let sandbox = built_with_directories();
+        let [place, aside] =
+            [format!("w/p/{directory}"), "outside".to_owned()].map(|it| sandbox.work().join(it));
+        fs::rename(&place, &aside).unwrap();
+        symlink(&aside, &place).unwrap();
+        let before = tree(&aside);
+        sandbox.write("w/p/in/a.txt", "other\n");
+        let said =
+            format!("w/p/{directory}` is a link that leads out of the plugin, and the task `copy` makes ");
+        sandbox.fails(1, ["build", "-C", "w/p"]).says(&said).says("put a directory in its place");
+        assert_eq!(tree(&aside), before);
+        sandbox.ok(["clean", "-C", "w/p"]);
+        assert_eq!(tree(&aside), before);
+        let file = aside.join(if directory == "out" { "sub/a.txt" } else { "a.txt" });
+        assert_eq!(fs::read_to_string(file).unwrap(), "a\n");
+    }
 }
 
 #[test]

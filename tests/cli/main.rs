@@ -30,6 +30,7 @@ mod findings;
 mod freshness;
 mod hostile;
 mod hostile_wheels;
+mod in_the_way;
 mod info;
 mod inject;
 mod install;

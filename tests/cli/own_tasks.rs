@@ -157,6 +157,21 @@ fn clean_removes_what_own_tasks_made_and_nothing_else() {
 }
 
 #[test]
+fn an_output_is_the_same_however_its_path_is_written() {
+    for output in ["./out", "out/", "./out/", "./made/./out/"] {
+        let script = format!("mkdir -p {output}; cp in {output}");
+        let (sandbox, dir) = with_task(r#"["**"]"#, &format!("[\"{output}\"]"), &script);
+        sandbox.write("p/in", "1");
+        sandbox.ok(["build", "-C", "p"]).never_says("an input changed while it ran");
+        sandbox.ok(["build", "-C", "p"]).says("up to date");
+        fs::remove_file(dir.join(output).join("in")).unwrap();
+        sandbox.ok(["build", "-C", "p"]).never_says("up to date");
+        let removed = output.trim_start_matches("./").replace("/./", "/");
+        sandbox.ok(["clean", "-C", "p"]).says(&format!("removed p/{}/in", removed.trim_end_matches('/')));
+    }
+}
+
+#[test]
 fn what_cannot_be_looked_at_is_an_error_and_nothing_is_lost() {
     let (sandbox, dir) = with_task(r#"["in"]"#, r#"["static"]"#, "mkdir -p static; cp in static/made");
     sandbox

@@ -8,6 +8,8 @@ use std::time::{Duration, SystemTime};
 use crate::support::{Done, Sandbox};
 
 const NAME: &str = "hello-0.0.1-1.metwork.mfserv.plugin";
+/// What takes a link that leads out, in a hint.
+const OPTION: &str = "`mwp install --allow-external-links` takes";
 
 #[test]
 fn a_link_that_leads_out_is_told_by_check_and_release_and_shipped() {
@@ -38,7 +40,7 @@ fn a_link_that_leads_out_is_told_by_check_and_release_and_shipped() {
         );
     }
     let done = sandbox.fails(1, ["install", NAME]);
-    done.says("a link to `/etc/passwd`, an absolute path");
+    done.says("a link to `/etc/passwd`, an absolute path").says("hint: ").says(OPTION);
     sandbox.ok(["install", "--allow-external-links", NAME]);
     let installed = sandbox.runtime_home().join("var/plugins/hello");
     assert_eq!(fs::read_link(installed.join("absolute")).unwrap(), Path::new("/etc/passwd"));
@@ -52,6 +54,55 @@ fn a_link_that_leads_out_is_told_by_check_and_release_and_shipped() {
     sandbox
         .fails(1, ["install", "--force", NAME])
         .says("config.ini:2: [install] allow_external_links: found `perhaps`");
+}
+
+#[test]
+fn a_link_that_leads_out_is_refused_with_the_option_that_takes_it() {
+    let sandbox = Sandbox::new();
+    let plugin = sandbox.plugin("hello");
+    sandbox.write("elsewhere/file", "precious");
+    for (path, target) in [
+        ("file", "../elsewhere/file"),
+        ("directory", "../elsewhere"),
+        ("nothing", "../elsewhere/nothing"),
+        ("node_modules/a/file", "/etc/passwd"),
+        (".releaserc", "/etc/passwd"),
+    ] {
+        fs::create_dir_all(plugin.join(path).parent().unwrap()).unwrap();
+        symlink(target, plugin.join(path)).unwrap();
+        for format in ["zstd", "gzip"] {
+            sandbox.ok(["pack", "-q", "--format", format, "-C", "hello"]);
+            for command in [&["install"][..], &["install", "--force"]] {
+                let done = sandbox.fails(1, command.iter().copied().chain([NAME]));
+                done.says(&format!("has `metwork_plugin/{path}`, a link to `{target}`, ")).says(OPTION);
+            }
+            sandbox.ok(["install", "--force", "--allow-external-links", NAME]);
+            // The next version, of which the installed one has such a link already.
+            sandbox.fails(1, ["install", "--force", NAME]).says(OPTION);
+            sandbox.ok(["uninstall", "hello"]);
+        }
+        fs::remove_file(plugin.join(path)).unwrap();
+    }
+    let provisioning = sandbox.path("etc/metwork.config.d/mfserv/plugins");
+    fs::create_dir_all(&provisioning).unwrap();
+    fs::copy(sandbox.work().join(NAME), provisioning.join(NAME)).unwrap();
+    sandbox.fails(1, ["provision"]).says("a link to `/etc/passwd`").says(OPTION);
+}
+
+#[test]
+fn a_link_that_no_option_takes_is_refused_without_one() {
+    let sandbox = Sandbox::new();
+    let plugin = sandbox.plugin("hello");
+    let config = sandbox.read("hello/config.ini");
+    let (path, elsewhere) = (plugin.join("config.ini"), sandbox.write("elsewhere/config.ini", config));
+    fs::remove_file(&path).unwrap();
+    symlink(&elsewhere, &path).unwrap();
+    sandbox.ok(["pack", "-q", "-C", "hello"]);
+    for options in [&[][..], &["--allow-external-links"]] {
+        let done = sandbox.fails(1, ["install"].iter().chain(options).chain(&[NAME]));
+        let done = done.says("has `metwork_plugin/config.ini`, a link to `");
+        done.says("hint: put what it leads to in its place").never_says(OPTION);
+    }
 }
 
 #[test]

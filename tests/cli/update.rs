@@ -136,6 +136,64 @@ fn a_file_of_another_time_mode_or_with_another_name_is_not_taken() {
     update.assert_whole();
 }
 
+/// With the plugins on a file system that one version of the plugin nearly fills; `None` without the right to mount one.
+fn on_a_small_disk() -> Option<(Update, Unmount)> {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.base()).unwrap();
+    let mut mount = Command::new("mount");
+    mount.args(["-t", "tmpfs", "-o", "size=8m", "none"]).arg(sandbox.base()).stderr(Stdio::null());
+    if !mount.status().is_ok_and(|status| status.success()) {
+        // Who is not root mounts nothing.
+        return None;
+    }
+    let unmount = Unmount(sandbox.base());
+    Some((Update::of(sandbox), unmount))
+}
+
+#[test]
+fn an_update_needs_room_for_what_it_does_not_take_from_the_installed_version() {
+    let Some((update, _unmount)) = on_a_small_disk() else { return };
+    let before = update.inode(LARGE);
+    update.sandbox.write("p/node_modules/a/changed.js", "two");
+    update.install("2").says("2 unchanged files are those of the version before");
+    assert_eq!(update.inode(LARGE), before);
+    update.assert_whole();
+}
+
+#[test]
+fn what_an_update_cannot_take_counts_as_room_that_it_needs() {
+    type Change = fn(&Update);
+    let changes: [(&str, Change); 5] = [
+        ("content", |update| {
+            update.sandbox.write(&format!("p/{LARGE}"), update.large.replace('0', "x"));
+        }),
+        ("the time in the new version", |update| {
+            let packed = update.sandbox.work().join("p").join(LARGE);
+            File::open(packed).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        }),
+        ("the time of the installed file", |update| {
+            File::open(update.path(LARGE)).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        }),
+        ("a third name", |update| {
+            fs::hard_link(update.path(LARGE), update.path("second")).unwrap();
+        }),
+        ("a postinstall", |update| {
+            update.sandbox.write_executable("p/postinstall", "#!/bin/sh\n");
+        }),
+    ];
+    for (what, change) in changes {
+        let Some((update, _unmount)) = on_a_small_disk() else { return };
+        change(&update);
+        let file = update.pack("2");
+        let before = tree(&update.home());
+        let done = update.sandbox.fails(3, ["install".as_ref(), "--force".as_ref(), file.as_os_str()]);
+        assert!(done.stderr.contains("unpacks to 4.8 MB"), "{what}: {}", done.stderr);
+        done.says("are free there").says("hint: free some space").never_says("no space left");
+        assert_eq!(tree(&update.home()), before, "{what}");
+        update.sandbox.ok(["list"]).prints("1");
+    }
+}
+
 #[test]
 fn nothing_is_taken_by_way_of_a_link() {
     let update = Update::new();

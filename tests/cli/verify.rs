@@ -83,6 +83,17 @@ fn a_virtualenv_that_was_removed_is_missing_and_is_made_again() {
 }
 
 #[test]
+fn a_manifest_that_was_removed_is_missing() {
+    let (sandbox, home) = installed();
+    fs::remove_file(home.join(".mwp_manifest.json")).unwrap();
+    sandbox
+        .fails(1, ["verify", "p"])
+        .says("`.mwp_manifest.json` is missing")
+        .says("hint: install the plugin again")
+        .never_says("upstream");
+}
+
+#[test]
 fn nothing_is_made_of_wheels_that_were_altered() {
     let (sandbox, home) = installed();
     let shipped = find(&home, "alpha-1.0-py3-none-any.whl");
