@@ -62,7 +62,12 @@ impl<'a> Exclusions<'a> {
     /// Reads the `.releaseignore` of the plugin in `dir`.
     pub(super) fn read(dir: &Path, caller: &'a (dyn Fn(&Path) -> bool + Sync)) -> Result<Exclusions<'a>> {
         let file = dir.join(RELEASE_IGNORE);
-        let content = fs::read_text_optional(&file)?.unwrap_or_default();
+        let content = fs::read_text_optional(&file)?;
+        if content.is_none() && file.is_symlink() {
+            return Err(Error::input(format!("{} is a link that leads nowhere", text::path(&file)))
+                .hint("correct or remove the link: what it would leave out must not be shipped"));
+        }
+        let content = content.unwrap_or_default();
         Ok(Exclusions { patterns: parse(&file, &content)?, file, caller })
     }
 

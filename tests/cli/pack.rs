@@ -291,6 +291,14 @@ fn a_bad_pattern_is_an_error_with_file_and_line() {
         .fails(1, ["pack", "-C", "hello"])
         .says("error: hello/.releaseignore:3:1: found the pattern `a[b`");
     assert!(!sandbox.work().join(NAME).exists());
+    fs::remove_file(sandbox.work().join("hello/.releaseignore")).unwrap();
+    symlink("gone", sandbox.work().join("hello/.releaseignore")).unwrap();
+    for command in ["check", "pack"] {
+        sandbox
+            .fails(1, [command, "-C", "hello"])
+            .says(".releaseignore` is a link that leads nowhere")
+            .says("hint: ");
+    }
 }
 
 #[test]
