@@ -280,7 +280,7 @@ fn is_description(path: &str) -> bool {
 }
 
 /// Whether the installation itself writes there: through such a link it would write elsewhere.
-fn is_written_by_us(path: &str) -> bool {
+pub(super) fn is_written_by_us(path: &str) -> bool {
     matches!(path, LABEL | METADATA | FILES | MANIFEST | "config.ini" | "local" | "postinstall")
         || path.starts_with("local/")
         || path.starts_with(".mwp")

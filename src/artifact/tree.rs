@@ -16,7 +16,7 @@ use super::exclude::{Exclusions, Ruling, Verdict};
 use super::header::mode_of;
 use super::limits::Limits;
 use super::links::{self, Links};
-use super::{LABEL, ROOT};
+use super::{LABEL, ROOT, policy};
 use crate::error::{Error, Fault, Problem, Result};
 use crate::fs::{Directory, Seen, Stat};
 use crate::text;
@@ -371,7 +371,7 @@ pub(super) fn changed(path: &Path, what: &str) -> Error {
         .hint("run the same command again when nothing writes in the plugin's directory")
 }
 
-/// A link that leads out may be meant: the machine that installs it decides.
+/// A link that leads out may be meant: the machine that installs it decides, but for those that no machine takes.
 fn check_links(nodes: &[Node], problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
     let links: Links<'_> = nodes
         .iter()
@@ -383,7 +383,11 @@ fn check_links(nodes: &[Node], problems: &mut Vec<Problem>, warnings: &mut Vec<P
     for (path, astray) in links::check(&links) {
         let target = links[path];
         let message = format!("`{path}`: found a link to `{target}`, {}", astray.reason());
-        if astray.is_external() {
+        if astray.is_external() && policy::is_written_by_us(path) {
+            let hint =
+                "put what it leads to in its place: the installation itself reads or writes there".to_owned();
+            problems.push(Problem { message, hint: Some(hint) });
+        } else if astray.is_external() {
             warnings.push(Problem {
                 message,
                 hint: Some(

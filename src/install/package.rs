@@ -89,7 +89,7 @@ pub fn install(
     let shared = &unpacked.shared;
     if unpacked.cloned > 0 {
         let cloned = text::count(unpacked.cloned, "unchanged file");
-        on_event(Event::Detail(&format!("{cloned} are clones of those of the version before")));
+        on_event(Event::Detail(&format!("cloned from the version before: {cloned}")));
     }
     let afterwards = if shared.is_empty() {
         let begun = transaction.swap_in(&overrides, &label.name, on_event)?;
@@ -133,9 +133,9 @@ fn installed(base: &Base, label: &Label, installation: &Installation<'_>) -> Opt
 
 fn tell_shared(shared: usize, mended: usize, on_event: &mut dyn FnMut(Event<'_>)) {
     let mut told =
-        format!("{} are those of the version before", text::count(shared - mended, "unchanged file"));
+        format!("shared with the version before: {}", text::count(shared - mended, "unchanged file"));
     if mended > 0 {
-        told.push_str(&format!("; {mended} that something wrote to meanwhile were unpacked"));
+        told.push_str(&format!("; unpacked, as something wrote to them: {}", text::count(mended, "file")));
     }
     on_event(Event::Detail(&told));
 }

@@ -5,6 +5,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::support::tar::Tar;
+use crate::support::unpacking::zstd;
 use crate::support::{Done, Sandbox};
 
 const NAME: &str = "hello-0.0.1-1.metwork.mfserv.plugin";
@@ -97,7 +99,16 @@ fn a_link_that_no_option_takes_is_refused_without_one() {
     let (path, elsewhere) = (plugin.join("config.ini"), sandbox.write("elsewhere/config.ini", config));
     fs::remove_file(&path).unwrap();
     symlink(&elsewhere, &path).unwrap();
-    sandbox.ok(["pack", "-q", "-C", "hello"]);
+    for command in ["check", "pack", "release"] {
+        let done = sandbox.fails(1, [command, "-C", "hello"]).says("`config.ini`: found a link to `");
+        done.says("hint: put what it leads to in its place").never_says("--allow-external-links");
+    }
+    assert!(!sandbox.work().join(NAME).exists());
+    // As other tools pack it.
+    sandbox.write(
+        NAME,
+        zstd(&Tar::plugin().link("metwork_plugin/config.ini", elsewhere.to_str().unwrap()).end()),
+    );
     for options in [&[][..], &["--allow-external-links"]] {
         let done = sandbox.fails(1, ["install"].iter().chain(options).chain(&[NAME]));
         let done = done.says("has `metwork_plugin/config.ini`, a link to `");

@@ -81,7 +81,7 @@ fn unchanged_files_of_packages_are_shared_and_all_others_are_not() {
     let names = [SMALL, LARGE, OWN, "node_modules/a/changed.js"];
     let before = names.map(|name| update.inode(name));
     update.sandbox.write("p/node_modules/a/changed.js", "two");
-    update.install("2").says("2 unchanged files are those of the version before");
+    update.install("2").says("shared with the version before: 2 unchanged files");
     let after = names.map(|name| update.inode(name));
     assert_eq!([before[0] == after[0], before[1] == after[1]], [true, true]);
     assert_eq!([before[2] == after[2], before[3] == after[3]], [false, false]);
@@ -89,7 +89,7 @@ fn unchanged_files_of_packages_are_shared_and_all_others_are_not() {
     update.assert_whole();
     update.sandbox.ok(["list"]).prints("2");
     // Once more, from files that were shared before.
-    update.install("3").says("3 unchanged files are");
+    update.install("3").says("shared with the version before: 3 unchanged files");
     assert_eq!(update.inode(SMALL), before[0]);
     update.assert_whole();
     update.sandbox.ok(["uninstall", "p"]);
@@ -155,7 +155,7 @@ fn an_update_needs_room_for_what_it_does_not_take_from_the_installed_version() {
     let Some((update, _unmount)) = on_a_small_disk() else { return };
     let before = update.inode(LARGE);
     update.sandbox.write("p/node_modules/a/changed.js", "two");
-    update.install("2").says("2 unchanged files are those of the version before");
+    update.install("2").says("shared with the version before: 2 unchanged files");
     assert_eq!(update.inode(LARGE), before);
     update.assert_whole();
 }
@@ -296,7 +296,7 @@ fn where_the_file_system_can_files_are_cloned_and_a_postinstall_harms_no_other_v
     assert!(fs::read_to_string(update.path("data")).unwrap() == own);
     update.assert_whole();
     update.sandbox.write_executable("p/postinstall", "#!/bin/sh\ntrue\n");
-    update.install("4").says("2 unchanged files are clones of those of the version before");
+    update.install("4").says("cloned from the version before: 2 unchanged files");
     assert!(fs::read_to_string(update.path("data")).unwrap() == own);
     update.assert_whole();
     // What somebody altered is not taken.
