@@ -164,12 +164,14 @@ fn described() -> clap::Command {
 /// What these words are read with: the arguments that every command has are given to the one that is asked for, where clap
 /// would copy them into each, which takes a quarter of the start.
 fn command_line(words: &[OsString]) -> clap::Command {
-    let root = CommandLine::command().mut_args(|argument| argument.global(false));
-    match words.get(1).and_then(|word| word.to_str()).filter(|word| root.find_subcommand(word).is_some()) {
-        Some(name) => {
-            root.mut_subcommand(name, |command| command.args(loudness::arguments()).arg(json::argument()))
-        }
-        None => root,
+    let root = CommandLine::command();
+    let own = |root: clap::Command| root.mut_args(|argument| argument.global(false));
+    match words.get(1).and_then(|word| word.to_str()) {
+        Some(name) if root.find_subcommand(name).is_some() => own(root)
+            .mut_subcommand(name, |command| command.args(loudness::arguments()).arg(json::argument())),
+        Some("--version" | "-V") if words.len() == 2 => own(root),
+        // What is wrong with it may be sought in all commands.
+        _ => root,
     }
 }
 
@@ -349,6 +351,13 @@ mod tests {
             "mwp lst",
             "mwp -q list",
             "mwp --version",
+            "mwp -V",
+            "mwp --version --bogus",
+            "mwp --bogus",
+            "mwp --print",
+            "mwp --json --bogus",
+            "mwp list --bogus",
+            "mwp env --prin",
             "mwp bootstrap",
         ] {
             let words = words(line);
