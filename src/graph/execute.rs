@@ -15,6 +15,7 @@ use super::project::Project;
 use super::reason::Reason;
 use super::snapshot::Snapshot;
 use super::task::Task;
+use super::unfinished;
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs::Instant;
@@ -31,6 +32,7 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, stale: Stale) -> Resul
     }
     let recorded = stale.record.as_ref().map(|record| &record.outputs);
     outputs::refuse_links(&project.dir, task, recorded)?;
+    outputs::refuse_directories(&project.dir, task, recorded)?;
     let started = Clock::now();
     event(Event::Started { task: &task.name, summary: &task.summary, reasons: &stale.reasons });
     project.state().doubt(&task.name)?;
@@ -44,8 +46,8 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, stale: Stale) -> Resul
         return Ok(digest);
     }
     let log_path = project.log_path(&task.name);
-    let made = match run(project, task, &stale, Log::create(&log_path)?) {
-        Ok(made) => made,
+    let Ran { made, is_pure } = match run(project, task, &stale, Log::create(&log_path)?) {
+        Ok(ran) => ran,
         Err((error, log)) => {
             let error = if process::is_interrupted() { Error::interrupted() } else { error };
             event(Event::Failed { task: &task.name, error: &error, output: &log.text(), log: &log_path });
@@ -53,7 +55,7 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, stale: Stale) -> Resul
         }
     };
     let inputs = inputs_now(project, &stale)?;
-    let may_be_kept = stale.may_be_kept;
+    let may_be_kept = stale.may_be_kept && is_pure;
     let digest = record(project, task, stale, &made, started)?;
     event(Event::Done { task: &task.name, took: started.elapsed() });
     if inputs == Inputs::Changed {
@@ -68,6 +70,19 @@ pub(super) fn execute(project: &Project<'_>, task: &Task, stale: Stale) -> Resul
         }
     }
     Ok(digest)
+}
+
+/// What came of an action.
+struct Ran {
+    made: Made,
+    /// Nothing but its inputs can have gone into it: none of its outputs was there before.
+    is_pure: bool,
+}
+
+impl Ran {
+    fn aside(made: Made) -> Ran {
+        Ran { made, is_pure: true }
+    }
 }
 
 /// `--locked`: a lock that would have to be made is an error.
@@ -119,7 +134,7 @@ fn restore(project: &Project<'_>, task: &Task, stale: &Stale, key: &Digest) -> R
 }
 
 /// Runs the action; a failure comes with the log of what its tools said.
-fn run(project: &Project<'_>, task: &Task, stale: &Stale, log: Log) -> Result<Made, (Error, Log)> {
+fn run(project: &Project<'_>, task: &Task, stale: &Stale, log: Log) -> Result<Ran, (Error, Log)> {
     let staging = match Staging::new_in(&project.staging_parent()) {
         Ok(staging) => staging,
         Err(error) => return Err((error, log)),
@@ -144,7 +159,7 @@ fn run(project: &Project<'_>, task: &Task, stale: &Stale, log: Log) -> Result<Ma
     } else {
         task.action.run(&mut job).and_then(|()| match process::is_interrupted() {
             true => Err(Error::interrupted()),
-            false => put_in_place(project, task, stale, &staging),
+            false => put_in_place(project, task, stale, &staging).map(Ran::aside),
         })
     };
     result.map_err(|error| (error, job.log))
@@ -179,21 +194,34 @@ fn put_in_place(project: &Project<'_>, task: &Task, stale: &Stale, staging: &Sta
 
 /// The action writes into the plugin's directory. What it made before is set aside, so that nothing stale survives,
 /// and comes back if it fails.
-fn run_in_place(project: &Project<'_>, task: &Task, stale: &Stale, job: &mut Job<'_>) -> Result<Made> {
+fn run_in_place(project: &Project<'_>, task: &Task, stale: &Stale, job: &mut Job<'_>) -> Result<Ran> {
+    let dir = &project.dir;
     let recorded = stale.record.as_ref().map(|record| &record.outputs);
     let mut aside = SetAside::nothing();
+    let mut before = None;
     let mut run = || {
         if let Some(recorded) = recorded.filter(|_| !task.keep_outputs) {
-            aside.take(&project.dir, task, recorded, job.staging)?;
+            aside.take(dir, task, recorded, job.staging)?;
         }
-        let before = Made::before_command(&project.dir, task)?;
+        let there = before.insert(outputs::files_below(dir, task)?);
+        if !task.keep_outputs {
+            unfinished::note(job.staging, task, there.keys())?;
+        }
         task.action.run(job)?;
         missing_output(project, task)?;
-        Made::by_command(&project.dir, task, &before, recorded.filter(|_| task.keep_outputs))
+        let made = Made::by_command(dir, task, there, recorded.filter(|_| task.keep_outputs))?;
+        let is_output = |name: &Path| task.outputs.iter().any(|output| name == Path::new(output));
+        let is_of_task = |name: &Path| recorded.is_some_and(|recorded| recorded.get(name).is_some());
+        let mut files = there.iter().filter(|(_, stat)| !stat.is_dir());
+        let is_pure = task.keep_outputs || !files.any(|(name, _)| is_output(name) || is_of_task(name));
+        Ok(Ran { made, is_pure })
     };
     let result = run();
     if result.is_err() {
-        aside.put_back(&project.dir)?;
+        if let Some(there) = before.filter(|_| !task.keep_outputs) {
+            unfinished::remove(dir, task, |name| there.contains_key(name))?;
+        }
+        aside.put_back(dir)?;
     }
     result
 }

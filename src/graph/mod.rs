@@ -51,6 +51,7 @@ mod task;
 mod tests;
 mod texts;
 mod timings;
+mod unfinished;
 
 pub use action::{Action, Job, LockCheck, Probe, Reads, Reporter, Scope, Upgrade, upgraded_name};
 pub use draw::{dot, edges, mermaid};

@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::snapshot::Snapshot;
+use super::snapshot::{Entry, Snapshot};
 use super::state::State;
 use super::task::Task;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::fs::Stat;
@@ -24,11 +25,6 @@ impl Made {
     /// By an action, in its staging directory.
     pub(super) fn in_staging(staging: &Path, task: &Task) -> Result<Made> {
         Ok(Made::Files(files_below(staging, task)?.into_keys().collect()))
-    }
-
-    /// What is there before a command runs.
-    pub(super) fn before_command(dir: &Path, task: &Task) -> Result<BTreeMap<PathBuf, Stat>> {
-        if task.keep_foreign { files_below(dir, task) } else { Ok(BTreeMap::new()) }
     }
 
     /// By a command: what it wrote, and what it left of its `earlier` outputs.
@@ -68,7 +64,7 @@ impl Made {
 }
 
 /// Files, links and empty directories below the outputs of a task, bytecode left out.
-fn files_below(dir: &Path, task: &Task) -> Result<BTreeMap<PathBuf, Stat>> {
+pub(super) fn files_below(dir: &Path, task: &Task) -> Result<BTreeMap<PathBuf, Stat>> {
     let mut files = BTreeMap::new();
     for output in &task.outputs {
         collect(dir, Path::new(output), &mut files)?;
@@ -102,6 +98,9 @@ pub(super) fn keep_foreign(
     if Stat::of(&dir.join(output))?.is_none_or(|stat| !stat.is_dir()) {
         return Ok(());
     }
+    if Stat::of(&staging.join(output))?.is_some_and(|stat| !stat.is_dir()) {
+        return Err(directory_in_place(&dir.join(output)));
+    }
     let mut files = BTreeMap::new();
     collect(dir, output, &mut files)?;
     for (name, stat) in files {
@@ -131,7 +130,7 @@ impl SetAside {
         SetAside { files: Vec::new(), directories: Vec::new() }
     }
 
-    /// Only what is as the command left it: what a person has edited since is not ours to take away.
+    /// Only what has the content that the command left: what a person has edited since is not ours to take away.
     /// What was moved before an error is known, and can be put back.
     pub(super) fn take(
         &mut self,
@@ -152,7 +151,7 @@ impl SetAside {
                 emptied.extend(output_directories(task, name).map(Path::to_owned));
                 continue;
             }
-            if Stat::of(&dir.join(name))?.is_none_or(|stat| stat != entry.stat) {
+            if !is_as_left(dir, entry)? {
                 continue;
             }
             let place = staging.join(index.to_string());
@@ -191,8 +190,16 @@ impl SetAside {
     }
 }
 
+/// Whether a file or link has the content of the record, also where it has been put back since.
+fn is_as_left(dir: &Path, entry: &Entry) -> Result<bool> {
+    let path = dir.join(entry.name.as_path());
+    let Some(stat) = Stat::of(&path)? else { return Ok(false) };
+    let has_content = || Ok(stat.is_file() && Digest::of_file(&path)? == entry.digest);
+    Ok(stat == entry.stat || (stat.is_as_written(&entry.stat) && has_content()?))
+}
+
 /// The directories of the task's outputs that `name` lies in.
-fn output_directories<'a>(task: &'a Task, name: &'a Path) -> impl Iterator<Item = &'a Path> + 'a {
+pub(super) fn output_directories<'a>(task: &'a Task, name: &'a Path) -> impl Iterator<Item = &'a Path> + 'a {
     let is_output = |dir: &Path| task.outputs.iter().any(|output| dir.starts_with(output));
     name.ancestors().skip(1).filter(move |dir| is_output(dir))
 }
@@ -238,6 +245,22 @@ pub(super) fn refuse_links(dir: &Path, task: &Task, recorded: Option<&Snapshot>)
     }
     let links = recorded.map(|recorded| linked_directories(dir, task, recorded)).transpose()?;
     links.iter().flatten().try_for_each(|link| refuse_way_out(dir, task, link, link))
+}
+
+/// Refuses a directory that somebody put in the place of a file that the task made: there may be anything in it.
+pub(super) fn refuse_directories(dir: &Path, task: &Task, recorded: Option<&Snapshot>) -> Result<()> {
+    for output in task.outputs.iter().map(Path::new) {
+        let was_file = recorded.and_then(|outputs| outputs.get(output)).is_some_and(|it| !it.stat.is_dir());
+        if was_file && Stat::of(&dir.join(output))?.is_some_and(|stat| stat.is_dir()) {
+            return Err(directory_in_place(&dir.join(output)));
+        }
+    }
+    Ok(())
+}
+
+fn directory_in_place(path: &Path) -> Error {
+    Error::input(format!("{} is a directory, and the task makes a file there", text::path(path)))
+        .hint("move it away, and run the same command again")
 }
 
 /// The first half of `refuse_links`: what is removed as a link may be one.

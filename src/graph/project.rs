@@ -11,6 +11,7 @@ use super::plan::Plan;
 use super::state::{Proof, STATE_DIR, State};
 use super::task::Task;
 use super::texts;
+use super::unfinished;
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs::{self, Instant, Lock, Stat};
@@ -135,6 +136,7 @@ impl<'a> Project<'a> {
         })?;
         self.load_state();
         fs::sweep(&self.state_dir());
+        unfinished::remove_of_killed(&self.dir, &self.staging_parent(), &self.plan.tasks)?;
         empty(&self.staging_parent())?;
         fs::create_dir_all(&self.state_dir().join(own::LOGS))?;
         Ok(lock)

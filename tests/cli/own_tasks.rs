@@ -5,7 +5,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Done, Sandbox, tree};
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::support::{Done, Sandbox, tree, wait_until};
 
 /// A plugin `p` with one task, a shell command.
 fn with_task(inputs: &str, outputs: &str, script: &str) -> (Sandbox, PathBuf) {
@@ -240,4 +242,95 @@ fn a_directory_that_is_named_twice_is_packed_once() {
     sandbox.plugin("p");
     let done = sandbox.ok(["release", "-C", "p", "-C", "./p"]);
     assert_eq!(done.stdout.lines().count(), 1, "{}", done.stdout);
+}
+
+/// Appends, so that whatever is there when it begins shows; waits or fails where it is told to.
+const APPENDS: &str = "mkdir -p out; cat in >> out/a; cat in >> b; test ! -e ../waits || { echo $$ > ../pid; sleep 9000; }; \
+                       test ! -e ../fails";
+
+fn made(sandbox: &Sandbox) -> [String; 2] {
+    ["p/out/a", "p/b"].map(|path| fs::read_to_string(sandbox.work().join(path)).unwrap_or_default())
+}
+
+#[test]
+fn a_command_begins_without_what_an_earlier_run_left_that_failed_or_was_killed() {
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out", "b"]"#, APPENDS);
+    sandbox.write("p/out/mine", "mine");
+    let mut earlier = [String::new(), String::new()];
+    for (round, stop) in ["fails", "waits", "fails", "waits"].into_iter().enumerate() {
+        sandbox.write("p/in", format!("{round}"));
+        sandbox.write(stop, "");
+        if stop == "fails" {
+            sandbox.fails(1, ["build", "-C", "p"]);
+            assert_eq!(made(&sandbox), earlier, "as before");
+        } else {
+            let mut build = sandbox.mwp(["build", "-C", "p"]).spawn().unwrap();
+            wait_until("the command waits", || {
+                fs::read_to_string(sandbox.work().join("pid")).is_ok_and(|pid| pid.ends_with('\n'))
+            });
+            build.kill().unwrap();
+            build.wait().unwrap();
+            let pid: i32 = sandbox.read("pid").trim().parse().unwrap();
+            let _ = kill_process_group(Pid::from_raw(pid).unwrap(), Signal::KILL);
+            fs::remove_file(sandbox.work().join("pid")).unwrap();
+            assert_eq!(made(&sandbox)[1], format!("{round}"));
+        }
+        fs::remove_file(sandbox.work().join(stop)).unwrap();
+        sandbox.ok(["build", "-C", "p"]).says("make: done");
+        earlier = [round.to_string(), round.to_string()];
+        assert_eq!(made(&sandbox), earlier);
+        assert_eq!(sandbox.read("p/out/mine"), "mine");
+    }
+    assert_eq!(fs::read_dir(dir.join(".mwp/tmp")).map_or(0, Iterator::count), 0);
+}
+
+#[test]
+fn what_came_of_an_output_that_was_there_is_not_kept_for_others() {
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out", "b"]"#, APPENDS);
+    sandbox.write("p/in", "new");
+    let fresh_has = |expected: [&str; 2]| {
+        sandbox.ok(["clean", "-C", "p"]);
+        for path in ["out", "b"] {
+            let _ = fs::remove_dir_all(dir.join(path));
+            let _ = fs::remove_file(dir.join(path));
+        }
+        sandbox.ok(["build", "-C", "p"]);
+        assert_eq!(made(&sandbox), expected.map(str::to_owned));
+    };
+    // What nobody has recorded.
+    sandbox.write("p/b", "mine ");
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(made(&sandbox), ["new", "mine new"]);
+    fresh_has(["new", "new"]);
+    // What somebody has edited, at and below an output.
+    for (path, expected) in [("b", ["next", "newmine next"]), ("out/a", ["newmine next", "next"])] {
+        sandbox.write(&format!("p/{path}"), "newmine ");
+        sandbox.write("p/in", "next");
+        sandbox.ok(["build", "--force", "-C", "p"]);
+        assert_eq!(made(&sandbox), expected);
+        sandbox.write("p/in", "next");
+        fresh_has(["next", "next"]);
+        sandbox.write("p/in", "new");
+        fresh_has(["new", "new"]);
+    }
+}
+
+#[test]
+fn a_directory_in_the_place_of_an_output_file_is_refused_and_stays() {
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["gen/out"]"#, "mkdir -p gen; cp in gen/out");
+    sandbox.write("p/in", "1");
+    sandbox.ok(["build", "-C", "p"]);
+    fs::remove_file(dir.join("gen/out")).unwrap();
+    sandbox.write("p/gen/out/mine", "mine");
+    for force in [&[][..], &["--force"]] {
+        let done = sandbox.fails(1, ["build", "-C", "p"].iter().chain(force));
+        done.says("gen/out` is a directory, and the task makes a file there").says("hint: move it away");
+    }
+    // The same where it would come from the cache, without a record.
+    fs::remove_dir_all(dir.join(".mwp")).unwrap();
+    sandbox.fails(1, ["build", "-C", "p"]).says("gen/out` is a directory, and the task makes a file there");
+    assert_eq!(sandbox.read("p/gen/out/mine"), "mine");
+    fs::remove_dir_all(dir.join("gen/out")).unwrap();
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(sandbox.read("p/gen/out"), "1");
 }
