@@ -213,13 +213,15 @@ fn run_in_place(project: &Project<'_>, task: &Task, stale: &Stale, job: &mut Job
         let is_output = |name: &Path| task.outputs.iter().any(|output| name == Path::new(output));
         let is_of_task = |name: &Path| recorded.is_some_and(|recorded| recorded.get(name).is_some());
         let mut files = there.iter().filter(|(_, stat)| !stat.is_dir());
-        let is_pure = task.keep_outputs || !files.any(|(name, _)| is_output(name) || is_of_task(name));
+        let is_pure = task.keep_outputs
+            || !(project.is_tainted(&task.name)
+                || files.any(|(name, _)| is_output(name) || is_of_task(name)));
         Ok(Ran { made, is_pure })
     };
     let result = run();
     if result.is_err() {
         if let Some(there) = before.filter(|_| !task.keep_outputs) {
-            unfinished::remove(dir, task, |name| there.contains_key(name))?;
+            unfinished::remove_of_failed(dir, task, &there)?;
         }
         aside.put_back(dir)?;
     }

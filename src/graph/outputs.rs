@@ -199,7 +199,7 @@ fn is_as_left(dir: &Path, entry: &Entry) -> Result<bool> {
 }
 
 /// The directories of the task's outputs that `name` lies in.
-pub(super) fn output_directories<'a>(task: &'a Task, name: &'a Path) -> impl Iterator<Item = &'a Path> + 'a {
+fn output_directories<'a>(task: &'a Task, name: &'a Path) -> impl Iterator<Item = &'a Path> + 'a {
     let is_output = |dir: &Path| task.outputs.iter().any(|output| dir.starts_with(output));
     name.ancestors().skip(1).filter(move |dir| is_output(dir))
 }

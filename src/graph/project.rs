@@ -1,5 +1,6 @@
 //! One plugin directory as a project: its plan, its records, and what it may use.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Project<'a> {
     pub tools: Tools<'a>,
     state: Mutex<State>,
     moment: Mutex<Option<Instant>>,
+    /// Tasks with something in their output directories that may be of a killed build.
+    tainted: Mutex<BTreeSet<String>>,
 }
 
 impl<'a> Project<'a> {
@@ -70,6 +73,7 @@ impl<'a> Project<'a> {
             tools: Tools::new(site, dir),
             state: Mutex::new(State::unknown()),
             moment: Mutex::default(),
+            tainted: Mutex::default(),
         }
     }
 
@@ -136,10 +140,15 @@ impl<'a> Project<'a> {
         })?;
         self.load_state();
         fs::sweep(&self.state_dir());
-        unfinished::remove_of_killed(&self.dir, &self.staging_parent(), &self.plan.tasks)?;
+        let tainted = unfinished::remove_of_killed(&self.dir, &self.staging_parent(), &self.plan.tasks)?;
+        *self.tainted.lock().unwrap_or_else(PoisonError::into_inner) = tainted;
         empty(&self.staging_parent())?;
         fs::create_dir_all(&self.state_dir().join(own::LOGS))?;
         Ok(lock)
+    }
+
+    pub(super) fn is_tainted(&self, task: &str) -> bool {
+        self.tainted.lock().unwrap_or_else(PoisonError::into_inner).contains(task)
     }
 
     /// Reads the records; under the lock, because another process may be building.

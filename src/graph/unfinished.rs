@@ -1,19 +1,22 @@
 //! What a command that did not come to its end left at its outputs. It goes before the next run, which would take it for
 //! an earlier result: a command that appends to a file would go on where the other broke off.
 //!
-//! What was there before the command began is somebody else's and stays. It is noted in the staging directory, which
-//! a killed build leaves behind.
+//! Only what nobody else can have made goes: an output that is a file, and a directory that the command itself made while we
+//! watched. After a kill nobody watched, and somebody may have put a file beside those of the command: all of a directory
+//! stays, and what the next run makes there is not [kept for others](super::execute).
+//!
+//! What was there before the command began is noted in the staging directory, which a killed build leaves behind.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::outputs::{files_below, output_directories, refuse_linked_directories};
+use super::outputs::{files_below, refuse_linked_directories};
 use super::task::Task;
 use crate::error::{At, Result};
-use crate::fs;
+use crate::fs::{self, Stat};
 
 /// In the staging directory of a command: the name of its task, then the paths that were there, each followed by a zero
 /// byte.
@@ -35,8 +38,14 @@ pub(super) fn note<'p>(
     fs::create_file(&path)?.write_all(&content).at("write", &path)
 }
 
-/// Removes what the commands of a killed build left, as far as `tasks` still has them.
-pub(super) fn remove_of_killed(dir: &Path, staging_parent: &Path, tasks: &[Task]) -> Result<()> {
+/// Removes the files that the commands of a killed build left, as far as `tasks` still has them; returns the names of the
+/// tasks of which something may be left in a directory.
+pub(super) fn remove_of_killed(
+    dir: &Path,
+    staging_parent: &Path,
+    tasks: &[Task],
+) -> Result<BTreeSet<String>> {
+    let mut tainted = BTreeSet::new();
     for staging in fs::list(staging_parent)? {
         let Some(note) = fs::read_optional(&staging.join(NOTE)).ok().flatten() else { continue };
         // One that was not written to its end: the command had not begun.
@@ -46,28 +55,38 @@ pub(super) fn remove_of_killed(dir: &Path, staging_parent: &Path, tasks: &[Task]
         let before: BTreeSet<PathBuf> = words.map(|path| PathBuf::from(OsStr::from_bytes(path))).collect();
         let Some(task) = tasks.iter().find(|task| task.name.as_bytes() == name) else { continue };
         if refuse_linked_directories(dir, task).is_ok() {
-            remove(dir, task, |path| before.contains(path))?;
+            remove_files(dir, task, |path| before.contains(path))?;
+        }
+        if files_below(dir, task)?.keys().any(|path| !before.contains(path)) {
+            tainted.insert(task.name.clone());
+        }
+    }
+    Ok(tainted)
+}
+
+/// Removes what the command has made that failed.
+pub(super) fn remove_of_failed(dir: &Path, task: &Task, before: &BTreeMap<PathBuf, Stat>) -> Result<()> {
+    remove_files(dir, task, |path| before.contains_key(path))?;
+    for output in task.outputs.iter().map(Path::new) {
+        let was_there = before.keys().any(|path| path.starts_with(output));
+        if !was_there && Stat::of(&dir.join(output))?.is_some_and(|stat| stat.is_dir()) {
+            remove(dir, output)?;
         }
     }
     Ok(())
 }
 
-/// Removes what is at the outputs and was not there before.
-pub(super) fn remove(dir: &Path, task: &Task, was_there: impl Fn(&Path) -> bool) -> Result<()> {
-    let remove = |name: &Path| {
-        let path = dir.join(name);
-        fs::in_writable(path.parent().unwrap_or(dir), || fs::remove_tree(&path))
-    };
-    let mut emptied = BTreeSet::new();
-    for name in files_below(dir, task)?.into_keys().filter(|name| !was_there(name)) {
-        remove(&name)?;
-        emptied.extend(output_directories(task, &name).map(Path::to_owned));
-    }
-    // Inner ones first.
-    for name in emptied.into_iter().rev().filter(|name| !was_there(name)) {
-        if fs::list(&dir.join(&name))?.is_empty() {
-            remove(&name)?;
+/// Removes the outputs that are files or links and were not there before.
+fn remove_files(dir: &Path, task: &Task, was_there: impl Fn(&Path) -> bool) -> Result<()> {
+    for output in task.outputs.iter().map(Path::new).filter(|output| !was_there(output)) {
+        if Stat::of(&dir.join(output))?.is_some_and(|stat| !stat.is_dir()) {
+            remove(dir, output)?;
         }
     }
     Ok(())
+}
+
+fn remove(dir: &Path, name: &Path) -> Result<()> {
+    let path = dir.join(name);
+    fs::in_writable(path.parent().unwrap_or(dir), || fs::remove_tree(&path))
 }

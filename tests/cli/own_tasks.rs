@@ -252,34 +252,54 @@ fn made(sandbox: &Sandbox) -> [String; 2] {
     ["p/out/a", "p/b"].map(|path| fs::read_to_string(sandbox.work().join(path)).unwrap_or_default())
 }
 
+/// A build that is killed while its command waits.
+fn killed_build(sandbox: &Sandbox) {
+    let waits = sandbox.write("waits", "");
+    let pid = sandbox.work().join("pid");
+    let mut build = sandbox.mwp(["build", "-C", "p"]).spawn().unwrap();
+    wait_until("the command waits", || fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n')));
+    build.kill().unwrap();
+    build.wait().unwrap();
+    let command: i32 = sandbox.read("pid").trim().parse().unwrap();
+    let _ = kill_process_group(Pid::from_raw(command).unwrap(), Signal::KILL);
+    [waits, pid].iter().for_each(|path| fs::remove_file(path).unwrap());
+}
+
 #[test]
-fn a_command_begins_without_what_an_earlier_run_left_that_failed_or_was_killed() {
-    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out", "b"]"#, APPENDS);
-    sandbox.write("p/out/mine", "mine");
+fn a_command_begins_without_what_an_earlier_run_left_that_failed() {
+    let (sandbox, _) = with_task(r#"["in"]"#, r#"["out", "b"]"#, APPENDS);
     let mut earlier = [String::new(), String::new()];
-    for (round, stop) in ["fails", "waits", "fails", "waits"].into_iter().enumerate() {
-        sandbox.write("p/in", format!("{round}"));
-        sandbox.write(stop, "");
-        if stop == "fails" {
-            sandbox.fails(1, ["build", "-C", "p"]);
-            assert_eq!(made(&sandbox), earlier, "as before");
-        } else {
-            let mut build = sandbox.mwp(["build", "-C", "p"]).spawn().unwrap();
-            wait_until("the command waits", || {
-                fs::read_to_string(sandbox.work().join("pid")).is_ok_and(|pid| pid.ends_with('\n'))
-            });
-            build.kill().unwrap();
-            build.wait().unwrap();
-            let pid: i32 = sandbox.read("pid").trim().parse().unwrap();
-            let _ = kill_process_group(Pid::from_raw(pid).unwrap(), Signal::KILL);
-            fs::remove_file(sandbox.work().join("pid")).unwrap();
-            assert_eq!(made(&sandbox)[1], format!("{round}"));
-        }
-        fs::remove_file(sandbox.work().join(stop)).unwrap();
+    for round in ["0", "1", "2"] {
+        sandbox.write("p/in", round);
+        let fails = sandbox.write("fails", "");
+        sandbox.fails(1, ["build", "-C", "p"]);
+        assert_eq!(made(&sandbox), earlier, "as before");
+        fs::remove_file(fails).unwrap();
         sandbox.ok(["build", "-C", "p"]).says("make: done");
-        earlier = [round.to_string(), round.to_string()];
+        earlier = [round.to_owned(), round.to_owned()];
         assert_eq!(made(&sandbox), earlier);
+        // What others have there is never touched.
+        sandbox.write("p/out/mine", "mine");
+    }
+    assert_eq!(sandbox.read("p/out/mine"), "mine");
+}
+
+#[test]
+fn a_command_begins_without_the_files_of_a_killed_build_and_what_is_in_directories_is_not_kept() {
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out", "b"]"#, APPENDS);
+    for round in ["0", "1"] {
+        sandbox.write("p/in", round);
+        killed_build(&sandbox);
+        assert_eq!(made(&sandbox)[1], round);
+        // Somebody works there before the next build.
+        sandbox.write("p/out/mine", "mine");
+        sandbox.ok(["build", "-C", "p"]).says("make: done");
+        // A directory may hold anybody's files: all stay, and nothing of it is for others.
+        assert_eq!(made(&sandbox), [round.repeat(2), round.to_owned()]);
         assert_eq!(sandbox.read("p/out/mine"), "mine");
+        sandbox.ok(["clean", "-C", "p"]);
+        sandbox.ok(["build", "-C", "p"]).says("make: done");
+        assert_eq!(made(&sandbox), [round, round].map(str::to_owned));
     }
     assert_eq!(fs::read_dir(dir.join(".mwp/tmp")).map_or(0, Iterator::count), 0);
 }
