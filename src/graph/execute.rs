@@ -220,10 +220,11 @@ fn run_in_place(project: &Project<'_>, task: &Task, stale: &Stale, job: &mut Job
     };
     let result = run();
     if result.is_err() {
-        if let Some(there) = before.filter(|_| !task.keep_outputs) {
-            unfinished::remove_of_failed(dir, task, &there)?;
-        }
+        let before = before.filter(|_| !task.keep_outputs);
+        let removed = before.map(|there| unfinished::remove_of_failed(dir, task, &there));
+        // Whatever else fails: with the staging directory they would be lost.
         aside.put_back(dir)?;
+        removed.transpose()?;
     }
     result
 }
