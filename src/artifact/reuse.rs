@@ -43,7 +43,7 @@ use crate::fs::{self, AtomicFile, Candidate, NewFile, NewerTree, OlderTree, Shar
 use crate::threads;
 
 /// Of smaller files, making one takes longer than writing it.
-const WORTH_A_CLONE: u64 = 16 * 1024;
+pub(super) const WORTH_A_CLONE: u64 = 16 * 1024;
 
 /// The installed version, while the new one is unpacked.
 pub(super) struct Reuse {

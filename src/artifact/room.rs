@@ -14,7 +14,7 @@ use super::limits::Limits;
 use super::manifest::{Manifest, MemberKind};
 use super::members::{Members, Refusal};
 use super::policy::{Accepted, Policy};
-use super::reuse::is_of_a_package;
+use super::reuse::{WORTH_A_CLONE, is_of_a_package};
 use super::stream::{Extent, Stream};
 use super::unpack::Installed;
 use crate::error::Error;
@@ -91,9 +91,6 @@ impl Update<'_> {
         Ok(kept)
     }
 }
-
-/// Every file of that size is cloned where it can be. Of smaller ones some are not: they count as if none was.
-const WORTH_A_CLONE: u64 = 64 * 1024;
 
 /// The files that the manifest of the plugin at `home` has as the new one has them, with their sizes.
 fn files_alike(home: &Path, checklist: &Checklist) -> HashMap<String, u64> {
