@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use super::snapshot::{Entry, Snapshot};
 use super::state::State;
 use super::task::Task;
-use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::fs::Stat;
@@ -192,10 +191,11 @@ impl SetAside {
 
 /// Whether a file or link has the content of the record, also where it has been put back since.
 fn is_as_left(dir: &Path, entry: &Entry) -> Result<bool> {
-    let path = dir.join(entry.name.as_path());
-    let Some(stat) = Stat::of(&path)? else { return Ok(false) };
-    let has_content = || Ok(stat.is_file() && Digest::of_file(&path)? == entry.digest);
-    Ok(stat == entry.stat || (stat.is_as_written(&entry.stat) && has_content()?))
+    let Some(stat) = Stat::of(&dir.join(entry.name.as_path()))? else { return Ok(false) };
+    if stat == entry.stat || !stat.is_as_written(&entry.stat) {
+        return Ok(stat == entry.stat);
+    }
+    Ok(Entry::read(dir, entry.name.clone(), false, stat)?.is_same_as(entry))
 }
 
 /// The directories of the task's outputs that `name` lies in.

@@ -34,7 +34,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    fn read(dir: &Path, name: Name, behind_link: bool, stat: Stat) -> Result<Entry> {
+    pub(super) fn read(dir: &Path, name: Name, behind_link: bool, stat: Stat) -> Result<Entry> {
         let path = dir.join(name.as_path());
         let digest = if stat.is_link() {
             let target = std::fs::read_link(&path).map_err(|error| Error::io("read", &path, &error))?;

@@ -354,3 +354,19 @@ fn a_directory_in_the_place_of_an_output_file_is_refused_and_stays() {
     sandbox.ok(["build", "-C", "p"]);
     assert_eq!(sandbox.read("p/gen/out"), "1");
 }
+
+#[test]
+fn links_that_came_back_after_a_failure_are_out_of_the_way_of_the_next_run() {
+    let script = "mkdir out; ln -s in out/link; ln -s in link; cat in > out/file; test ! -e ../fails";
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out", "link"]"#, &format!("set -e; {script}"));
+    for round in ["1", "2"] {
+        sandbox.write("p/in", round);
+        let fails = sandbox.write("fails", "");
+        sandbox.fails(1, ["build", "-C", "p"]);
+        fs::remove_file(fails).unwrap();
+        assert_eq!(dir.join("link").is_symlink(), round == "2", "as before");
+        sandbox.ok(["build", "-C", "p"]).says("make: done");
+        assert_eq!(sandbox.read("p/out/file"), round);
+        assert_eq!(fs::read_link(dir.join("out/link")).unwrap(), Path::new("in"));
+    }
+}
