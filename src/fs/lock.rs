@@ -12,6 +12,12 @@ use rustix::io::Errno;
 use crate::error::{At, Error, Result};
 use crate::text;
 
+/// Between two tries.
+const INTERVAL: Duration = Duration::from_millis(20);
+
+/// A holder writes its name after it took the lock: until then the one before it stands there.
+const NAMING: Duration = Duration::from_millis(60);
+
 /// Held until dropped; the kernel releases it when the process dies.
 #[derive(Debug)]
 pub struct Lock {
@@ -32,6 +38,24 @@ impl Lock {
     /// As [`acquire`](Lock::acquire) without a word; `None` where it was held all the time.
     pub fn acquire_within(path: &Path, doing: &str, timeout: Duration) -> Result<Option<Lock>> {
         Lock::wait(path, doing, timeout, |_| {}).map(std::result::Result::ok)
+    }
+
+    /// As [`acquire_within`](Lock::acquire_within) with no time at all, unless the holder is `doing` the same, which is
+    /// waited for: afterwards it may be done.
+    pub fn acquire_after_same(path: &Path, doing: &str, timeout: Duration) -> Result<Option<Lock>> {
+        let begun = Instant::now();
+        loop {
+            let holder = match Lock::wait(path, doing, Duration::ZERO, |_| {})? {
+                Ok(lock) => return Ok(Some(lock)),
+                Err(holder) => holder,
+            };
+            let timeout =
+                if holder.ends_with(&format!("(mwp {doing})")) { timeout } else { NAMING.min(timeout) };
+            if begun.elapsed() >= timeout {
+                return Ok(None);
+            }
+            std::thread::sleep(INTERVAL);
+        }
     }
 
     /// The lock, or who held it to the end.
@@ -79,7 +103,7 @@ impl Lock {
             if let Some(tell) = on_wait.take() {
                 tell(&holder);
             }
-            std::thread::sleep(Duration::from_millis(20));
+            std::thread::sleep(INTERVAL);
         }
     }
 
@@ -119,6 +143,25 @@ fn holder_of(file: &mut File) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_does_the_same_is_waited_for_and_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let patience = Duration::from_secs(600);
+        let held = Lock::acquire(&path, "install", Duration::ZERO, |_| {}).unwrap();
+        assert!(Lock::acquire_after_same(&path, "recover", patience).unwrap().is_none());
+        drop(held);
+        let held = Lock::acquire(&path, "recover", Duration::ZERO, |_| {}).unwrap();
+        assert!(Lock::acquire_after_same(&path, "recover", Duration::ZERO).unwrap().is_none());
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| Lock::acquire_after_same(&path, "recover", patience).unwrap());
+            std::thread::sleep(NAMING * 3);
+            assert!(!waiting.is_finished());
+            drop(held);
+            assert!(waiting.join().unwrap().is_some());
+        });
+    }
 
     #[test]
     fn a_lock_names_its_holder_alone_whatever_stood_there() {

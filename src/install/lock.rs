@@ -12,6 +12,10 @@ use crate::site::Site;
 /// How long an operation waits for another one, unless `MWP_LOCK_TIMEOUT` gives other seconds.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How long a command that only looks waits for another one to undo what was left half done: a running module does
+/// so as soon as it sees it.
+const RECOVERY: Duration = Duration::from_secs(60);
+
 impl Base {
     /// Takes the base for a change, after undoing what a killed command left half done.
     pub(super) fn lock(&self, doing: &str, site: &Site, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Lock> {
@@ -27,16 +31,17 @@ impl Base {
         Ok(lock)
     }
 
-    /// Undoes what a killed command left half done, unless one is at work now. For commands that only look: they
-    /// must not see half a change. A base that cannot be written is looked at as it is; that of another user is an
-    /// error where there is something to undo.
+    /// Undoes what a killed command left half done, or waits for who does; nothing where a change is under way. For
+    /// commands that only look: they must not see half a change. A base that cannot be written is looked at as it is;
+    /// that of another user is an error where there is something to undo.
     pub fn settle(&self, site: &Site, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         self.warn(site, on_event);
         if !ownership::is_own(self) {
             return ownership::refuse_half_done(self);
         }
         if recovery::is_needed(self)
-            && let Ok(_lock) = Lock::acquire(&self.own_dir().join("lock"), "recover", Duration::ZERO, |_| {})
+            && let Ok(Some(_lock)) =
+                Lock::acquire_after_same(&self.own_dir().join("lock"), "recover", RECOVERY)
         {
             self.recover(site, on_event);
         }
