@@ -231,20 +231,22 @@ fn is_behind(links: &BTreeSet<PathBuf>, name: &Path) -> bool {
 }
 
 /// Refuses outputs that are somewhere else than they seem: below a link that leads out of the plugin and, where the
-/// task writes in place, being such a link without the task having made it, or with one in the place of a directory of
-/// theirs. What a task makes aside takes the place of a link as it is.
+/// task writes in place, being a link that the task has not made, or with one in the place of a directory of theirs:
+/// the task would write what nobody looks at. What a task makes aside takes the place of a link as it is.
 pub(super) fn refuse_links(dir: &Path, task: &Task, recorded: Option<&Snapshot>) -> Result<()> {
     refuse_linked_directories(dir, task)?;
     if !task.action.works_in_place() {
         return Ok(());
     }
-    let is_own =
-        |output: &Path| recorded.and_then(|outputs| outputs.get(output)).is_some_and(|it| it.stat.is_link());
-    for output in task.outputs.iter().map(Path::new).filter(|output| !is_own(output)) {
-        refuse_way_out(dir, task, output, output)?;
+    for output in task.outputs.iter().map(Path::new) {
+        let made = recorded.and_then(|outputs| outputs.get(output)).filter(|made| made.stat.is_link());
+        let is_made = made.map(|made| is_as_left(dir, made)).transpose()?;
+        if dir.join(output).is_symlink() && is_made != Some(true) {
+            return Err(linked(dir, task, output, output));
+        }
     }
     let links = recorded.map(|recorded| linked_directories(dir, task, recorded)).transpose()?;
-    links.iter().flatten().try_for_each(|link| refuse_way_out(dir, task, link, link))
+    links.iter().flatten().next().map_or(Ok(()), |link| Err(linked(dir, task, link, link)))
 }
 
 /// Refuses a directory that somebody put in the place of a file that the task made: there may be anything in it.
@@ -266,21 +268,28 @@ fn directory_in_place(path: &Path) -> Error {
 /// The first half of `refuse_links`: what is removed as a link may be one.
 pub fn refuse_linked_directories(dir: &Path, task: &Task) -> Result<()> {
     for output in task.outputs.iter().map(Path::new) {
-        let mut above = output.ancestors().skip(1).filter(|name| *name != Path::new(""));
-        above.try_for_each(|link| refuse_way_out(dir, task, output, link))?;
+        let above = output.ancestors().skip(1).filter(|name| *name != Path::new(""));
+        for link in above.filter(|name| dir.join(name).is_symlink()) {
+            if !leads_into(dir, &dir.join(link)) {
+                return Err(linked(dir, task, output, link));
+            }
+        }
     }
     Ok(())
 }
 
-fn refuse_way_out(dir: &Path, task: &Task, output: &Path, link: &Path) -> Result<()> {
-    let path = dir.join(link);
-    if !path.is_symlink() {
-        return Ok(());
+fn leads_into(dir: &Path, link: &Path) -> bool {
+    match (std::fs::canonicalize(link), std::fs::canonicalize(dir)) {
+        (Ok(real), Ok(here)) => real.starts_with(here),
+        _ => false,
     }
-    let (found, hint) = match std::fs::canonicalize(&path) {
-        Ok(real) if std::fs::canonicalize(dir).is_ok_and(|here| real.starts_with(here)) => return Ok(()),
+}
+
+fn linked(dir: &Path, task: &Task, output: &Path, link: &Path) -> Error {
+    let path = dir.join(link);
+    let (found, hint) = match path.metadata() {
         Ok(real) => (
-            "a link that leads out of the plugin",
+            if leads_into(dir, &path) { "a link" } else { "a link that leads out of the plugin" },
             match link != output || real.is_dir() {
                 true => "remove the link, or put a directory in its place",
                 false => "remove the link, or put a file in its place",
@@ -288,13 +297,13 @@ fn refuse_way_out(dir: &Path, task: &Task, output: &Path, link: &Path) -> Result
         ),
         Err(_) => ("a link that leads nowhere", "remove the link; the task makes what it needs"),
     };
-    Err(Error::input(format!(
+    Error::input(format!(
         "{} is {found}, and the task `{}` makes {} there",
         text::path(&path),
         text::visible(&task.name),
         text::path(&dir.join(output))
     ))
-    .hint(hint))
+    .hint(hint)
 }
 
 /// Removes what the plugin's own tasks have made in `dir`, as far as records tell; returns the paths. `dry` removes

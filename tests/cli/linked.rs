@@ -89,12 +89,8 @@ fn outputs_are_never_made_or_removed_through_a_link_that_leads_out() {
 }
 
 #[test]
-fn a_link_that_stays_in_the_plugin_or_that_the_task_makes_is_an_output() {
+fn a_link_that_the_task_makes_is_an_output() {
     let sandbox = sandbox();
-    symlink("build/out", sandbox.work().join("w/p/out")).unwrap();
-    fs::create_dir_all(sandbox.work().join("w/p/build/out")).unwrap();
-    sandbox.ok(["build", "-C", "w/p"]);
-    assert_eq!(sandbox.read("w/p/build/out/a.txt"), "a\n");
     sandbox.write(
         "w/p/mwp.toml",
         "[tasks.link]\ninputs = [\"in/**\"]\noutputs = [\"current\"]\n\
@@ -103,9 +99,16 @@ fn a_link_that_stays_in_the_plugin_or_that_the_task_makes_is_an_output() {
     sandbox.ok(["build", "-C", "w/p"]);
     sandbox.write("w/p/in/a.txt", "other\n");
     sandbox.ok(["build", "-C", "w/p"]);
-    assert_eq!(fs::read_link(sandbox.work().join("w/p/current")).unwrap(), Path::new("/usr/share"));
+    let link = sandbox.work().join("w/p/current");
+    assert_eq!(fs::read_link(&link).unwrap(), Path::new("/usr/share"));
+    fs::remove_file(&link).unwrap();
+    symlink("in", &link).unwrap();
+    let said = "w/p/current` is a link, and the task `link` makes ";
+    sandbox.fails(1, ["build", "-C", "w/p"]).says(said).says("hint: remove the link");
+    fs::remove_file(&link).unwrap();
+    sandbox.ok(["build", "-C", "w/p"]);
     sandbox.ok(["clean", "-C", "w/p"]);
-    assert!(!sandbox.work().join("w/p/current").is_symlink() && Path::new("/usr/share").exists());
+    assert!(!link.is_symlink() && Path::new("/usr/share").exists());
 }
 
 #[test]
@@ -113,6 +116,8 @@ fn a_link_in_the_place_of_an_output_is_told_as_what_it_leads_to() {
     for (target, said, hint) in [
         ("../../precious/a.txt", "a link that leads out of the plugin", "or put a file in its place"),
         ("../../precious", "a link that leads out of the plugin", "or put a directory in its place"),
+        ("in/a.txt", "a link", "or put a file in its place"),
+        ("in", "a link", "or put a directory in its place"),
         ("../../nowhere", "a link that leads nowhere", "remove the link; the task makes what it needs"),
         ("in/nowhere", "a link that leads nowhere", "remove the link; the task makes what it needs"),
     ] {
@@ -125,6 +130,7 @@ fn a_link_in_the_place_of_an_output_is_told_as_what_it_leads_to() {
         let done = sandbox.fails(1, ["build", "-C", "w/p"]);
         done.says(&format!("w/p/out` is {said}, and the task `copy` makes ")).says(hint);
         precious_is_whole(&sandbox);
+        assert_eq!(sandbox.read("w/p/in/a.txt"), "a\n");
         assert!(!sandbox.work().join("nowhere").exists() && !sandbox.work().join("w/p/in/nowhere").exists());
     }
 }
@@ -159,7 +165,11 @@ fn a_directory_of_an_output_that_becomes_a_link_makes_its_task_stale() {
             let said = format!("because the output `{directory}` changed: directory → link");
             let done = sandbox.ok(["explain", "-C", "w/p"]).prints("copy: has to run").prints(&said);
             assert_eq!(done.stdout.matches("because").count(), 1, "{}", done.stdout);
-            sandbox.ok(["build", "-C", "w/p"]).never_says("up to date");
+            let said = format!("w/p/{directory}` is a link, and the task `copy` makes ");
+            sandbox.fails(1, ["build", "-C", "w/p"]).says(&said).says("put a directory in its place");
+            assert_eq!(tree(&aside), before);
+            fs::remove_file(&place).unwrap();
+            sandbox.ok(["build", "-C", "w/p"]);
             assert_eq!(tree(&aside), before);
             sandbox.ok(["build", "-C", "w/p"]).says("up to date");
         }
