@@ -87,19 +87,20 @@ struct Lines(Vec<u8>);
 
 impl Lines {
     fn push(&mut self, bytes: &[u8], on_line: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        self.0.extend_from_slice(bytes);
-        let mut start = 0;
-        while let Some(length) = self.0[start..].iter().position(|byte| *byte == b'\n') {
-            on_line(&self.0[start..=start + length])?;
-            start += length + 1;
+        // What waits has no end of a line in it: only what is new is looked through.
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.0.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || self.0.len() > LONGEST {
+                self.finish(on_line)?;
+            }
         }
-        self.0.drain(..start);
-        if self.0.len() > LONGEST { self.finish(on_line) } else { Ok(()) }
+        Ok(())
     }
 
     fn finish(&mut self, on_line: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let line = std::mem::take(&mut self.0);
-        if line.is_empty() { Ok(()) } else { on_line(&line) }
+        let result = if self.0.is_empty() { Ok(()) } else { on_line(&self.0) };
+        self.0.clear();
+        result
     }
 }
 
