@@ -147,7 +147,7 @@ pub(crate) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
                 (false, 0) => "the locks fit".to_owned(),
                 (false, number) => text::count(number, "change"),
             };
-            context.output.row(&format!("{}: {what}", locked.directory));
+            context.output.row(&format!("{}: {what}", text::path(Path::new(&locked.directory))));
         }
     }
     if outdated.is_empty() {

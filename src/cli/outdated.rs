@@ -13,6 +13,7 @@ use super::progress::Progress;
 use super::signals;
 use crate::error::{At, Error, Result};
 use crate::graph::{self, Mode, Project, Slots, Target, Upgrade};
+use crate::plugin::Label;
 use crate::{fs, recipe, text};
 
 /// Show which newer versions the requirements allow, and change nothing
@@ -76,6 +77,7 @@ fn upgrade_in_copy(dir: &Path, common: &Common, context: &Context) -> Result<Vec
     let copy = staging.join("plugin");
     let upgraded = upgrade(dir, &copy, common, context);
     let Err(error) = upgraded else { return upgraded };
+    Label::read(dir)?;
     if error.task.is_some() {
         // What cannot be removed goes the next time.
         for path in fs::list(&copy).unwrap_or_default().iter().filter(|path| !path.ends_with(STATE)) {

@@ -10,6 +10,7 @@ use super::build::{self, Building, Built};
 use super::common::{Common, take_turn};
 use crate::error::{Error, Fault, Result};
 use crate::graph::Target;
+use crate::plugin::Label;
 use crate::python::edit;
 use crate::tools::Tools;
 use crate::{action, fs, text};
@@ -66,6 +67,7 @@ struct Required {
     tasks: Vec<Built>,
 }
 
+const SOURCES: &str = "python3_virtualenv_sources";
 const PYTHON: &str = "python3_virtualenv_sources/requirements-to-freeze.txt";
 const NODE: &str = "package.json";
 
@@ -124,6 +126,7 @@ fn change(
     let file = dir.join(if is_python { PYTHON } else { NODE });
     let files =
         if is_python { vec![file.clone()] } else { vec![file.clone(), dir.join("package-lock.json")] };
+    let had_sources = fs::exists(&dir.join(SOURCES));
     let before: Vec<Option<Vec<u8>>> =
         files.iter().map(|file| fs::read_optional(file)).collect::<Result<_>>()?;
     let building = Building { offline, ..Building::default() };
@@ -137,6 +140,10 @@ fn change(
                     None => drop(fs::remove_file(file)?),
                 }
             }
+            if !had_sources {
+                // What the build left there is no requirement of the plugin's.
+                fs::remove_tree(&dir.join(SOURCES))?;
+            }
             let is_known = matches!(error.fault, Fault::Usage);
             return Err(if is_known { error } else { error.hint_if_none("nothing was changed") });
         }
@@ -149,11 +156,14 @@ fn change(
 }
 
 fn is_python(ecosystem: Ecosystem, dir: &Path) -> Result<bool> {
+    let (has_python, has_node) = (fs::exists(&dir.join(SOURCES)), fs::exists(&dir.join(NODE)));
+    if !has_python && !has_node {
+        Label::read(dir)?;
+    }
     if ecosystem.python || ecosystem.node {
         return Ok(ecosystem.python);
     }
-    let has_python = fs::exists(&dir.join("python3_virtualenv_sources"));
-    match (has_python, fs::exists(&dir.join(NODE))) {
+    match (has_python, has_node) {
         (true, false) => Ok(true),
         (false, true) => Ok(false),
         (true, true) => {

@@ -8,6 +8,7 @@ use clap::Args;
 use super::common::{Common, Places};
 use super::{Context, branches};
 use crate::error::{Error, Result};
+use crate::plugin::Label;
 use crate::python::tree::{Row, Tree};
 use crate::python::{Wheel, edit};
 use crate::tools::Tools;
@@ -34,6 +35,7 @@ pub(super) fn run(arguments: &Arguments, context: &Context) -> Result<()> {
     let has_node = fs::exists(&dir.join("package-lock.json"));
     let wheels = wheels(dir)?;
     if wheels.is_empty() && !has_node {
+        Label::read(dir)?;
         return Err(Error::input(format!("{}: there are no packages yet", text::path(dir)))
             .hint("`mwp build` fetches what the plugin requires; `mwp add NAME` requires something"));
     }

@@ -16,6 +16,7 @@ use super::exec::become_command;
 use crate::env::{PluginEnvironment, Under, outside};
 use crate::error::{Error, Result};
 use crate::graph::Target;
+use crate::plugin::Label;
 use crate::{recipe, text};
 
 /// Build the plugin, then run a command in its environment
@@ -63,10 +64,11 @@ pub(super) fn run(arguments: &RunArguments, context: &Context) -> Result<u8> {
 
 pub(super) fn test(arguments: &TestArguments, context: &Context) -> Result<u8> {
     let dir = arguments.common.directory()?;
-    let command = recipe::test_command(dir)?.ok_or_else(|| {
-        Error::input(format!("{}: there is nothing to test it with", text::path(dir)))
-            .hint("write `[tasks.test]` with `command = [\"…\"]` and `targets = [\"test\"]` into mwp.toml, or a `test_….py`")
-    })?;
+    let Some(command) = recipe::test_command(dir)? else {
+        Label::read(dir)?;
+        return Err(Error::input(format!("{}: there is nothing to test it with", text::path(dir)))
+            .hint("write `[tasks.test]` with `command = [\"…\"]` and `targets = [\"test\"]` into mwp.toml, or a `test_….py`"));
+    };
     let command: Vec<OsString> =
         command.into_iter().map(OsString::from).chain(arguments.arguments.iter().cloned()).collect();
     become_in(dir, &arguments.common, &command, context)

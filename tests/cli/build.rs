@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::support::{Done, Sandbox, Unmount};
+use crate::support::{Done, Sandbox, Unmount, tree};
 
 #[test]
 fn build_is_the_default_command() {
@@ -115,7 +115,30 @@ fn odd_names_are_no_obstacle() {
 fn what_is_no_plugin_is_named_with_the_next_step() {
     let sandbox = Sandbox::new();
     fs::create_dir(sandbox.work().join("empty")).unwrap();
-    sandbox.fails(1, ["build", "-C", "empty"]).says("error: `empty` is not a plugin").says("mwp new NAME");
+    let commands: [&[&str]; 16] = [
+        &["build"],
+        &["release"],
+        &["pack"],
+        &["check"],
+        &["lock"],
+        &["outdated"],
+        &["tree"],
+        &["explain"],
+        &["clean"],
+        &["superclean"],
+        &["size"],
+        &["add", "six"],
+        &["add", "--python", "six"],
+        &["run", "true"],
+        &["test"],
+        &["develop"],
+    ];
+    for command in commands {
+        let mut mwp = sandbox.mwp(command);
+        let done = Done::of(mwp.current_dir(sandbox.work().join("empty"))).exited(1);
+        done.says("error: `empty` is not a plugin: it has no `.layerapi2_label`").says("mwp new NAME");
+        assert_eq!(tree(&sandbox.work().join("empty")), [""; 0], "{command:?}");
+    }
     sandbox.fails(2, ["build", "-C", "nowhere"]).says("error: cannot enter `nowhere`").says("hint: ");
     sandbox.fails(2, ["build", "--jobs", "0"]).says("error: ");
     sandbox.fails(2, ["biuld"]).says("error: ");

@@ -155,7 +155,7 @@ fn a_daemon_in_the_background_does_not_hold_up_the_end() {
 
 /// What `nice` prints of a process that is so much nicer than these tests.
 fn lowered_by(nicer: i32) -> String {
-    let own = std::process::Command::new("nice").output().unwrap().stdout;
+    let own = Command::new("nice").output().unwrap().stdout;
     let own: i32 = String::from_utf8(own).unwrap().trim().parse().unwrap();
     format!("{}\n", (own + nicer).min(19))
 }

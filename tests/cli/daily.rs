@@ -53,6 +53,8 @@ fn what_cannot_be_had_changes_nothing() {
     assert_eq!(after, before);
     sandbox.plugin("bare");
     sandbox.fails(2, ["add", "-C", "bare", "alpha"]).says("--python");
+    sandbox.fails(3, ["add", "-C", "bare", "--offline", "--python", "omega"]).says("omega");
+    assert!(!sandbox.work().join("bare/python3_virtualenv_sources").exists());
 }
 
 #[test]

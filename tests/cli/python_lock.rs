@@ -90,7 +90,7 @@ fn lock_makes_upgrades_and_checks_without_building() {
             !sandbox.work().join(format!("{SOURCES}/src")).exists()
                 && !sandbox.work().join("p/local").exists()
         );
-        run(&sandbox, path, &["lock", "--check", "-C", "p"]).succeeded().prints("p: the locks fit");
+        run(&sandbox, path, &["lock", "--check", "-C", "p"]).succeeded().prints("`p`: the locks fit");
         for version in ["2.0", "3.0"] {
             wheel(&vendor, "alpha", version, "a", &[]);
             wheel(&vendor, "beta", version, "b", &[]);
