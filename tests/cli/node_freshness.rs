@@ -200,6 +200,12 @@ fn the_package_manager_that_is_asked_for_is_taken_and_a_second_lock_is_told() {
     Done::of(&mut sandbox.mwp_with_node_tool("pnpm@9", &["build", "-C", "p"]))
         .succeeded()
         .says("`pnpm-lock.yaml` is taken, and `package-lock.json` is ignored");
+    // A later pnpm would write itself into that lock.
+    fs::remove_dir_all(sandbox.work().join("p/node_modules")).unwrap();
+    let lock = sandbox.read("p/pnpm-lock.yaml");
+    Done::of(&mut sandbox.mwp_with_node_tool("pnpm@12", &["build", "--locked", "-C", "p"])).succeeded();
+    assert_eq!(version(&sandbox, "is-number"), "6.0.0");
+    assert_eq!(sandbox.read("p/pnpm-lock.yaml"), lock);
 }
 
 #[test]
@@ -219,9 +225,12 @@ fn a_later_yarn_makes_the_first_lock_and_one_without_the_old() {
 
 #[test]
 fn pnpm_and_yarn_notice_what_npm_does() {
-    for (tool, lock) in
-        [("pnpm@9", "pnpm-lock.yaml"), ("yarn@1", "yarn.lock"), ("@yarnpkg/cli-dist", "yarn.lock")]
-    {
+    for (tool, lock) in [
+        ("pnpm@9", "pnpm-lock.yaml"),
+        ("pnpm@12", "pnpm-lock.yaml"),
+        ("yarn@1", "yarn.lock"),
+        ("@yarnpkg/cli-dist", "yarn.lock"),
+    ] {
         let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"^6.0.0\"}");
         sandbox.write(&format!("p/{lock}"), "");
         let run = |arguments: &[&str]| Done::of(&mut sandbox.mwp_with_node_tool(tool, arguments));

@@ -14,6 +14,7 @@ fn nothing_in_node_modules_names_the_directory_it_was_made_in() {
         ("npm@10", "package-lock.json"),
         ("pnpm@9", "pnpm-lock.yaml"),
         ("pnpm@10", "pnpm-lock.yaml"),
+        ("pnpm@12", "pnpm-lock.yaml"),
         ("yarn@1", "yarn.lock"),
         ("@yarnpkg/cli-dist", "yarn.lock"),
     ] {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::manager::Manager;
@@ -41,8 +42,7 @@ impl Manager for Pnpm {
     /// The lock repeats the ranges of each package; what it says in a form that is not known, pnpm itself checks when
     /// it installs.
     fn check_lock(&self, dir: &Path, packages: &[Package]) -> Result<LockCheck> {
-        let content = fs::read_text(&dir.join(LOCK))?;
-        let Ok(lock) = serde_yaml_ng::from_str::<Value>(&content) else {
+        let Some(lock) = project_part(&fs::read_text(&dir.join(LOCK))?) else {
             return Ok(LockCheck::Stale(vec![format!("`{LOCK}` is no valid YAML")]));
         };
         for package in packages {
@@ -81,7 +81,7 @@ impl Manager for Pnpm {
     }
 
     fn locked(&self, lock: &str) -> BTreeMap<String, String> {
-        let lock: Value = serde_yaml_ng::from_str(lock).unwrap_or_default();
+        let lock = project_part(lock).unwrap_or_default();
         let names = lock.get("packages").and_then(Value::as_object).into_iter().flatten();
         let mut locked: BTreeMap<String, String> = BTreeMap::new();
         for (key, _) in names {
@@ -113,6 +113,11 @@ impl Manager for Pnpm {
             job,
             &["install", "--frozen-lockfile", "--prefer-offline", "--config.extend-node-path=false"],
         );
+        // From 12 on, pnpm wants to write itself into a lock that it has not written, which `packageManager` names it for.
+        let lock = fs::read_text_optional(&job.scope.dir.join(LOCK))?.unwrap_or_default();
+        if !lock.contains("packageManagerDependencies:") {
+            arguments.push("--config.pm-on-fail=ignore".to_owned());
+        }
         let settings = fs::read_text_optional(&job.scope.dir.join(".npmrc"))?.unwrap_or_default();
         if settings.lines().any(|line| line.replace(' ', "") == "node-linker=pnp") {
             arguments.push("--config.node-linker=isolated".to_owned());
@@ -136,7 +141,40 @@ impl Manager for Pnpm {
     }
 }
 
+/// What the lock says of the project: its last document. From version 12 on there is one before it, about pnpm itself.
+fn project_part(lock: &str) -> Option<Value> {
+    let documents = serde_yaml_ng::Deserializer::from_str(lock).map(Value::deserialize);
+    documents.collect::<Result<Vec<_>, _>>().ok()?.pop()
+}
+
 fn quietly(job: &Job<'_>, arguments: &[&str]) -> Vec<String> {
     let offline = job.offline.then_some("--offline");
     arguments.iter().copied().chain(["--reporter=append-only"]).chain(offline).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROJECT: &str = "lockfileVersion: '9.0'\nimporters:\n  .:\n    dependencies:\n      a:\n        \
+                           specifier: ^1.0.0\n        version: 1.2.0\npackages:\n  a@1.2.0: {}\n";
+
+    #[test]
+    fn a_lock_with_a_part_about_pnpm_itself_is_read_as_the_one_of_the_project() {
+        let own = "---\nlockfileVersion: '9.0'\nimporters:\n  .:\n    configDependencies: {}\n    \
+                   packageManagerDependencies:\n      pnpm:\n        specifier: 12.6.0\n        version: 12.6.0\n\
+                   packages:\n  pnpm@12.6.0: {}\n---\n";
+        let dir = tempfile::tempdir().unwrap();
+        for (before, range, fits) in [("", "^1.0.0", true), (own, "^1.0.0", true), (own, "^1.1.0", false)] {
+            let lock = format!("{before}{PROJECT}");
+            fs::write_atomic(&dir.path().join(LOCK), lock.as_bytes()).unwrap();
+            let manifest =
+                format!("{{\"packageManager\": \"pnpm@12.6.0\", \"dependencies\": {{\"a\": \"{range}\"}}}}");
+            fs::write_atomic(&dir.path().join("package.json"), manifest.as_bytes()).unwrap();
+            let packages = super::super::manager::packages(dir.path()).unwrap();
+            let found = Pnpm.check_lock(dir.path(), &packages).unwrap();
+            assert_eq!(found == LockCheck::Fits, fits, "{found:?}");
+            assert_eq!(Pnpm.locked(&lock), BTreeMap::from([("a".to_owned(), "1.2.0".to_owned())]));
+        }
+    }
 }
