@@ -253,6 +253,43 @@ fn pnpm_and_yarn_notice_what_npm_does() {
 }
 
 #[test]
+fn install_scripts_that_do_not_run_are_told() {
+    for (tool, fails) in [("pnpm@10", false), ("pnpm@12", true)] {
+        let sandbox = node_plugin("\"dependencies\": {\"dep\": \"file:./dep\"}");
+        sandbox.write(
+            "p/dep/package.json",
+            r#"{"name": "dep", "version": "1.0.0", "scripts": {"install": "echo made > made"}}"#,
+        );
+        sandbox.write("p/pnpm-lock.yaml", "");
+        let done = Done::of(&mut sandbox.mwp_with_node_tool(tool, &["build", "-C", "p"]));
+        match fails {
+            true => done.exited(1).says("Ignored build scripts: dep@").says("pnpm approve-builds"),
+            false => done.succeeded().says("warning: ").says("did not run the install scripts of dep@"),
+        };
+    }
+}
+
+#[test]
+fn a_new_requirement_beside_overrides_is_noticed() {
+    for (tool, lock, table) in [
+        ("pnpm@9", "pnpm-lock.yaml", "\"pnpm\": {\"overrides\": {\"is-number\": \"7.0.0\"}}"),
+        ("yarn@1", "yarn.lock", "\"resolutions\": {\"is-number\": \"7.0.0\"}"),
+    ] {
+        let sandbox = node_plugin(&format!("\"dependencies\": {{\"is-odd\": \"3.0.0\"}}, {table}"));
+        sandbox.write(&format!("p/{lock}"), "");
+        let run = |arguments: &[&str]| Done::of(&mut sandbox.mwp_with_node_tool(tool, arguments));
+        run(&["build", "-C", "p"]).succeeded();
+        run(&LOCKED).succeeded();
+        let requirements = "\"dependencies\": {\"is-odd\": \"3.0.0\", \"left-pad\": \"1.3.0\"}";
+        package(&sandbox, &format!("{requirements}, {table}"));
+        run(&LOCKED).exited(1).says("is out of date");
+        run(&["build", "-C", "p"]).succeeded().says("+ left-pad 1.3.0");
+        assert_eq!(version(&sandbox, "left-pad"), "1.3.0");
+        assert!(!sandbox.read(&format!("p/{lock}")).contains("is-number@6"), "the override holds");
+    }
+}
+
+#[test]
 fn plug_and_play_is_installed_as_node_modules() {
     let sandbox = node_plugin("\"dependencies\": {\"is-number\": \"^6.0.0\"}");
     sandbox.write("p/yarn.lock", "");

@@ -22,7 +22,9 @@ pub fn failure_of(name: &str, what: &str, output: &str, ending: &str) -> Error {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with("A complete log") && !line.starts_with("code E"))
         .collect();
-    let reason = errors.first().map_or_else(|| ending.to_owned(), |line| text::visible(line));
+    let (drawn, help) = drawn(output);
+    let reason = errors.first().map(|line| (*line).to_owned()).or(drawn).unwrap_or_else(|| ending.to_owned());
+    let reason = text::visible(&reason);
     let message = format!("{name} cannot {what}: {reason}");
     let offline =
         ["ENOTCACHED", "ERR_PNPM_NO_OFFLINE", "NO_OFFLINE_"].iter().any(|sign| output.contains(sign));
@@ -47,12 +49,33 @@ pub fn failure_of(name: &str, what: &str, output: &str, ending: &str) -> Error {
             "the lock does not fit package.json; remove the lock, or mend it with the package manager",
         );
     }
-    Error::input(message).hint("correct package.json")
+    Error::input(message).hint(help.map_or("correct package.json".to_owned(), |help| text::visible(&help)))
+}
+
+/// The reason and the help of a pnpm that draws its errors: `╰─▶ REASON`, then `help: …`, over several lines each.
+fn drawn(output: &str) -> (Option<String>, Option<String>) {
+    let part = |start: &str| {
+        let mut lines = output.lines().map(str::trim).skip_while(|line| !line.starts_with(start));
+        let first = lines.next()?.strip_prefix(start)?.trim();
+        let rest = lines.take_while(|line| !line.is_empty() && !line.starts_with("help: "));
+        Some(std::iter::once(first).chain(rest).collect::<Vec<_>>().join(" "))
+    };
+    (part("╰─▶"), part("help: "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_that_is_drawn_is_read_with_its_help() {
+        let said = "Error: ERR_PNPM_IGNORED_BUILDS\n\n  × installing dependencies\n  ╰─▶ Ignored build scripts: \
+            esbuild@0.21.5,\n      b@1.0.0\n  help: Run \"pnpm approve-builds\" to pick which may\n        run.\n\nx";
+        let error = failure_of("pnpm", "install", said, "exit code 1");
+        let problem = &error.problems[0];
+        assert_eq!(problem.message, "pnpm cannot install: Ignored build scripts: esbuild@0.21.5, b@1.0.0");
+        assert_eq!(problem.hint.as_deref(), Some("Run \"pnpm approve-builds\" to pick which may run."));
+    }
 
     #[test]
     fn the_reason_is_what_is_missing_and_not_where_the_log_is() {

@@ -10,7 +10,7 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::failure;
-use super::manager::{Manager, is_in_place, program, user_settings};
+use super::manager::{Manager, is_in_place, program, user_settings, warn_of_scripts};
 use crate::digest::{Digest, Hasher};
 use crate::error::Result;
 use crate::fs;
@@ -31,6 +31,7 @@ pub(super) fn make(manager: &dyn Manager, job: &mut Job<'_>, dir: &Path) -> Resu
     fs::write_atomic(&dir.join(BASIS), basis(manager, &job.scope, dir)?.bytes())?;
     let finished = job.run(&program(manager, job, dir)?.arguments(arguments))?;
     if finished.succeeded() && fs::exists(&lock) {
+        warn_of_scripts(manager, job, &finished.output);
         return Ok(true);
     }
     if !finished.succeeded() && !finished.output.to_ascii_lowercase().contains("command failed") {

@@ -10,7 +10,7 @@ use crate::error::{At, Result};
 use crate::fs;
 use crate::graph::{Job, LockCheck, Reads, Scope, Value};
 use crate::process::Program;
-use crate::tools;
+use crate::{text, tools};
 
 /// A package manager of Node.js.
 pub(in crate::action) trait Manager: fmt::Debug + Send + Sync {
@@ -57,6 +57,9 @@ pub(in crate::action) trait Manager: fmt::Debug + Send + Sync {
     fn install_version(&self) -> u32 {
         1
     }
+
+    /// The packages whose install scripts it says it has not run, for want of leave; with the setting that gives it.
+    fn scripts_not_run(&self, output: &str) -> (Vec<String>, &'static str);
 
     /// Takes out of node_modules what is true in the directory alone in which it was made.
     fn forget_place(&self, modules: &Path) -> Result<()> {
@@ -180,6 +183,18 @@ pub(super) fn user_settings(scope: &Scope<'_>) -> Result<BTreeMap<String, Value>
         }
     }
     Ok(settings)
+}
+
+/// Without its install script a package may lack what it compiles or fetches, and the package manager ends well.
+pub(super) fn warn_of_scripts(manager: &dyn Manager, job: &Job<'_>, output: &str) {
+    let (packages, setting) = manager.scripts_not_run(output);
+    if !packages.is_empty() {
+        let packages = text::visible(&packages.join(", "));
+        let name = manager.name();
+        job.report.warn(&format!(
+            "{name} did not run the install scripts of {packages}: where they are needed, {setting} allows them"
+        ));
+    }
 }
 
 /// A package manager as a program, in `dir`.

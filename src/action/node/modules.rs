@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::failure::failure;
 use super::first_install;
-use super::manager::{Manager, is_in_place, packages, program, reads, work_dir};
+use super::manager::{Manager, is_in_place, packages, program, reads, warn_of_scripts, work_dir};
 use super::package::Package;
 use crate::error::{Error, Result};
 use crate::fs;
@@ -31,8 +31,7 @@ impl Action for Modules {
     fn reads(&self, scope: &Scope<'_>) -> Result<Reads> {
         let mut reads = reads(self.0, scope)?;
         reads.inputs.push(self.0.lock_file(scope.dir).to_owned());
-        reads.tools.push("node".to_owned());
-        reads.tools.extend(Some(self.0.name()).filter(|name| *name != "npm").map(str::to_owned));
+        reads.tools.extend(["node", self.0.name()].map(str::to_owned));
         if let Some(package) = Package::read(scope.dir)? {
             match package.scripts_read() {
                 Some(files) => reads.files.extend(files.into_iter().map(Into::into)),
@@ -87,6 +86,7 @@ impl Action for Modules {
             if !finished.succeeded() {
                 return Err(failure(self.0.name(), "install the dependencies", &finished));
             }
+            warn_of_scripts(self.0, job, &finished.output);
         }
         let made = dir.join("node_modules");
         if !fs::exists(&made) {

@@ -114,6 +114,15 @@ impl Manager for Npm {
         Some(quietly(job, &["install", "--package-lock"]))
     }
 
+    /// From 12 on; those before run them, and say that they will not.
+    fn scripts_not_run(&self, output: &str) -> (Vec<String>, &'static str) {
+        let lines = output.lines().filter_map(|line| line.strip_prefix("npm warn install-scripts "));
+        let list = lines.skip_while(|line| !line.contains(" blocked ")).skip(1);
+        let packages = list.map_while(|line| line.strip_prefix("  "));
+        let names = packages.filter_map(|line| line.split_once(" (").map(|(name, _)| name.to_owned()));
+        (names.collect(), "`npm install-scripts approve`")
+    }
+
     fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
         Ok(quietly(job, &["ci", "--prefer-offline"]))
     }
@@ -122,4 +131,24 @@ impl Manager for Npm {
 fn quietly(job: &Job<'_>, arguments: &[&str]) -> Vec<String> {
     let offline = job.offline.then_some("--offline");
     arguments.iter().copied().chain(["--no-progress"]).chain(offline).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_that_were_blocked_are_known_and_those_that_ran_are_not() {
+        let said = |verb: &str| {
+            format!(
+                "added 3 packages in 1s\nnpm warn install-scripts 2 packages {verb} covered by allowScripts:\n\
+                 npm warn install-scripts   esbuild@0.21.5 (postinstall: node install.js)\n\
+                 npm warn install-scripts   @a/b@1.0.0 (install: node-gyp rebuild)\nnpm warn install-scripts\n\
+                 npm warn install-scripts Run `npm install-scripts ls` to review\n"
+            )
+        };
+        let (blocked, _) = Npm.scripts_not_run(&said("had install scripts blocked because they are not"));
+        assert_eq!(blocked, ["esbuild@0.21.5", "@a/b@1.0.0"]);
+        assert_eq!(Npm.scripts_not_run(&said("have install scripts not yet")).0, [""; 0]);
+    }
 }

@@ -56,6 +56,11 @@ impl Package {
         STEERING.iter().filter_map(|field| Some((*field, self.content.get(*field)?.to_string()))).collect()
     }
 
+    /// The packages that `resolutions` sets something for.
+    pub(super) fn resolutions(&self) -> Vec<&str> {
+        overridden(self.content.get("resolutions"))
+    }
+
     pub(super) fn manager(&self) -> Option<&str> {
         self.content.get("packageManager")?.as_str()?.split('@').next()
     }
@@ -224,9 +229,45 @@ fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> 
     set.build().map_err(invalid)
 }
 
+/// The packages that a table of overrides sets something for, each by the last name of its key: `a`, `a@^1`, `b>a`,
+/// `b/a`, `**/a`.
+pub(super) fn overridden(table: Option<&Value>) -> Vec<&str> {
+    let keys = table.and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key.as_str());
+    keys.map(|key| {
+        let last = key.rsplit('>').next().unwrap_or_default();
+        let range = last.char_indices().find(|(at, c)| *c == '@' && *at > 0 && !last[..*at].ends_with('/'));
+        let path = range.map_or(last, |(at, _)| &last[..at]);
+        let mut parts = path.rsplit('/');
+        let name = parts.next().unwrap_or_default();
+        let scope = parts.next().filter(|scope| scope.starts_with('@'));
+        &path[path.len() - name.len() - scope.map_or(0, |scope| scope.len() + 1)..]
+    })
+    .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_overridden_is_the_last_name_of_a_key() {
+        let keys = [
+            ("a", "a"),
+            ("@x/a", "@x/a"),
+            ("a@^1", "a"),
+            ("@x/a@npm:1", "@x/a"),
+            ("b>a", "a"),
+            ("b@1>@x/a@2", "@x/a"),
+            ("b/a", "a"),
+            ("**/a", "a"),
+            ("b/@x/a", "@x/a"),
+            ("@y/b/a", "a"),
+            ("@y/b/@x/a", "@x/a"),
+        ];
+        for (key, name) in keys {
+            assert_eq!(overridden(Some(&serde_json::json!({ key: "1" }))), [name], "{key}");
+        }
+    }
 
     fn package(content: &str) -> Package {
         Package { dir: PathBuf::new(), content: serde_json::from_str(content).unwrap() }

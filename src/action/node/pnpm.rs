@@ -7,13 +7,16 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::manager::Manager;
-use super::package::Package;
+use super::package::{Package, overridden};
 use crate::error::Result;
 use crate::fs;
 use crate::graph::{Job, LockCheck};
 use crate::text;
 
 const LOCK: &str = "pnpm-lock.yaml";
+
+/// Where a lock has what a package requires.
+const TABLES: [&str; 3] = ["dependencies", "devDependencies", "optionalDependencies"];
 
 #[derive(Debug)]
 pub(in crate::action) struct Pnpm;
@@ -45,6 +48,11 @@ impl Manager for Pnpm {
         let Some(lock) = project_part(&fs::read_text(&dir.join(LOCK))?) else {
             return Ok(LockCheck::Stale(vec![format!("`{LOCK}` is no valid YAML")]));
         };
+        let needs_nothing = packages.iter().all(|package| package.requirements().is_empty());
+        if !lock.is_object() && !needs_nothing {
+            return Ok(LockCheck::Stale(vec![format!("`{LOCK}` says nothing")]));
+        }
+        let overridden = overridden(lock.get("overrides"));
         for package in packages {
             let name = if package.dir == Path::new("") { ".".into() } else { package.dir.to_string_lossy() };
             let importer = match lock.get("importers") {
@@ -65,10 +73,15 @@ impl Manager for Pnpm {
                         .and_then(|table| table.get(&name))
                         .and_then(|entry| entry.get("specifier")),
                 };
-                // Overrides, catalogs and peers are written in other words.
-                let is_plain =
-                    table != "peerDependencies" && !range.contains(':') && lock.get("overrides").is_none();
-                if is_plain && locked.and_then(Value::as_str) != Some(range.as_str()) {
+                // Overrides may write a requirement in other words, or take it out; peers are there or not, and what is
+                // optional may be ignored.
+                let is_sure = !overridden.contains(&name.as_str()) && table != "peerDependencies";
+                let is_in = |table: &str| importer.get(table).is_some_and(|table| table.get(&name).is_some());
+                let is_missing =
+                    table != "optionalDependencies" && specifiers.is_none() && !TABLES.into_iter().any(is_in);
+                // Catalogs and paths are written in other words.
+                let is_other = !range.contains(':') && locked.and_then(Value::as_str) != Some(range.as_str());
+                if is_sure && (is_missing || is_other) {
                     return stale(format!(
                         "`{table}` has `{}` {}",
                         text::visible(&name),
@@ -129,6 +142,15 @@ impl Manager for Pnpm {
         2
     }
 
+    /// From 10 on, in a box; later ones fail with the same words.
+    fn scripts_not_run(&self, output: &str) -> (Vec<String>, &'static str) {
+        let words = output.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        let list = words.split_once("Ignored build scripts: ").map_or("", |(_, rest)| rest);
+        let list = list.split(". ").next().unwrap_or_default().trim_end_matches('.');
+        let names = list.split(", ").filter(|name| !name.is_empty()).map(str::to_owned);
+        (names.collect(), "`pnpm approve-builds`")
+    }
+
     /// Its note of when it looked at which packages; without one it looks again.
     fn forget_place(&self, modules: &Path) -> Result<()> {
         for file in fs::list(modules)? {
@@ -156,6 +178,14 @@ fn quietly(job: &Job<'_>, arguments: &[&str]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn scripts_that_were_not_run_are_known() {
+        let said = "Done\n╭ Warning ──╮\n│            │\n│   Ignored build scripts: esbuild@0.21.5,   │\n\
+                    │   @a/b@1.0.0.           │\n│   Run \"pnpm approve-builds\" to pick.    │\n╰───╯\n";
+        assert_eq!(Pnpm.scripts_not_run(said).0, ["esbuild@0.21.5", "@a/b@1.0.0"]);
+        assert_eq!(Pnpm.scripts_not_run("Done in 1 s.\n").0, [""; 0]);
+    }
+
     const PROJECT: &str = "lockfileVersion: '9.0'\nimporters:\n  .:\n    dependencies:\n      a:\n        \
                            specifier: ^1.0.0\n        version: 1.2.0\npackages:\n  a@1.2.0: {}\n";
 
@@ -165,7 +195,13 @@ mod tests {
                    packageManagerDependencies:\n      pnpm:\n        specifier: 12.6.0\n        version: 12.6.0\n\
                    packages:\n  pnpm@12.6.0: {}\n---\n";
         let dir = tempfile::tempdir().unwrap();
-        for (before, range, fits) in [("", "^1.0.0", true), (own, "^1.0.0", true), (own, "^1.1.0", false)] {
+        let cases = [
+            ("", "^1.0.0", true),
+            (own, "^1.0.0", true),
+            (own, "^1.1.0", false),
+            ("", "^1.0.0\", \"b\": \"file:./b", false),
+        ];
+        for (before, range, fits) in cases {
             let lock = format!("{before}{PROJECT}");
             fs::write_atomic(&dir.path().join(LOCK), lock.as_bytes()).unwrap();
             let manifest =
@@ -174,6 +210,8 @@ mod tests {
             let packages = super::super::manager::packages(dir.path()).unwrap();
             let found = Pnpm.check_lock(dir.path(), &packages).unwrap();
             assert_eq!(found == LockCheck::Fits, fits, "{found:?}");
+            fs::write_atomic(&dir.path().join(LOCK), b"").unwrap();
+            assert_ne!(Pnpm.check_lock(dir.path(), &packages).unwrap(), LockCheck::Fits);
             assert_eq!(Pnpm.locked(&lock), BTreeMap::from([("a".to_owned(), "1.2.0".to_owned())]));
         }
     }

@@ -40,13 +40,20 @@ impl Manager for Yarn {
     fn check_lock(&self, dir: &Path, packages: &[Package]) -> Result<LockCheck> {
         let content = fs::read_text(&dir.join(LOCK))?;
         let entries: BTreeSet<String> = entries(&content).flat_map(|(patterns, _)| patterns).collect();
+        let name_of = |entry: &'_ String| {
+            let range = entry.char_indices().skip(1).find(|(_, character)| *character == '@');
+            range.map(|(at, _)| entry[..at].to_owned())
+        };
+        let names: BTreeSet<String> = entries.iter().filter_map(name_of).collect();
         for package in packages {
             for ((table, name), range) in package.requirements() {
-                // Peers are nobody's to install; resolutions and protocols are written in other words.
+                // Peers are nobody's to install, and yarn 1 does not lock links. Resolutions and protocols are written in
+                // other words.
+                let is_other = range.contains(':') || packages[0].resolutions().contains(&name.as_str());
                 let is_told = table == "peerDependencies"
-                    || range.contains(':')
-                    || packages[0].steering().contains_key("resolutions")
+                    || range.starts_with("link:")
                     || packages.iter().any(|other| other.dir.ends_with(&name))
+                    || is_other && names.contains(&name)
                     || entries.contains(&format!("{name}@{range}"))
                     || entries.contains(&format!("{name}@npm:{range}"));
                 if !is_told {
@@ -104,6 +111,16 @@ impl Manager for Yarn {
         Ok(arguments)
     }
 
+    /// From 2 on, a line each: `YN0004: │ NAME@npm:VERSION lists build scripts, but …`.
+    fn scripts_not_run(&self, output: &str) -> (Vec<String>, &'static str) {
+        let lines = output.lines().filter_map(|line| line.split_once(" lists build scripts, but "));
+        let names = lines.filter_map(|(line, _)| {
+            let package = line.split_whitespace().find(|word| word.contains('@'))?;
+            Some(package.replacen("@npm:", "@", 1))
+        });
+        (names.collect(), "`enableScripts` in .yarnrc.yml")
+    }
+
     fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
         match is_1(job)? {
             true => quietly(job, &["install", "--frozen-lockfile", "--no-progress", "--prefer-offline"]),
@@ -152,6 +169,13 @@ fn entries(lock: &str) -> impl Iterator<Item = (Vec<String>, String)> + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn scripts_that_were_not_run_are_known() {
+        let said = "➤ YN0000: ┌ Link step\n➤ YN0004: │ @a/b@npm:1.0.0 [5a53b] lists build scripts, but all build \
+                    scripts have been disabled.\n➤ YN0000: └ Completed\n";
+        assert_eq!(Yarn.scripts_not_run(said).0, ["@a/b@1.0.0"]);
+    }
 
     #[test]
     fn both_forms_of_a_lock_are_read() {
