@@ -22,12 +22,15 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+/// How long what is sure to come is waited for: only a failure takes that long.
+pub const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Waits for what a process of its own does, however busy the machine is.
 #[track_caller]
 pub fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        assert!(begun.elapsed() < PATIENCE, "{what}");
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -165,7 +165,7 @@ impl Up<'_> {
         let begun = Instant::now();
         while !condition() {
             assert!(
-                begun.elapsed() < Duration::from_secs(60),
+                begun.elapsed() < super::PATIENCE,
                 "{what}\n{:#}\n{}",
                 self.status(),
                 self.log("supervisor.log")
