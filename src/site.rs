@@ -54,9 +54,9 @@ impl Environment {
     /// Takes relative entries out of PATH, empty ones included: with them, what runs depends on where one stands, and a
     /// directory from anywhere may hold a `python3` of its own.
     fn keep_absolute_path(&mut self) {
-        let Some(path) = self.get("PATH") else { return };
+        let path = self.get("PATH").unwrap_or_default();
         let dirs: Vec<PathBuf> = std::env::split_paths(path).filter(|dir| dir.is_absolute()).collect();
-        // An empty PATH is the current directory to some.
+        // An empty PATH is the current directory to some, and none at all these two, as shells and the C library have it.
         let kept = if dirs.is_empty() { None } else { std::env::join_paths(dirs).ok() };
         self.set("PATH", kept.unwrap_or_else(|| "/usr/bin:/bin".into()));
     }

@@ -35,3 +35,14 @@ fn relative_entries_of_path_do_not_count() {
     run(&["build"], &dir);
     run(&["exec", ".", "--", "python3", "-c", ""], &dir);
 }
+
+#[test]
+fn without_a_path_programs_are_where_shells_look() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("p");
+    let mut unset = sandbox.mwp(["build", "-C", "p"]);
+    Done::of(unset.env_remove("PATH")).succeeded();
+    let mut empty = sandbox.mwp(["build", "--force", "-C", "p"]);
+    Done::of(empty.env("PATH", "")).succeeded();
+    assert_eq!(sandbox.runs(), 2);
+}
