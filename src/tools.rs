@@ -81,15 +81,18 @@ impl<'a> Tools<'a> {
 
     /// The answer of a program, from the cache while `path` and its shims are as they were.
     pub fn ask(&self, path: &Path, question: &str, program: &Program) -> Result<String> {
-        let key = format!("{question} {}", path.to_string_lossy());
         let vouched = self.vouches(path);
-        let known = self.answers().get(&key).filter(|(record, _)| *record == vouched).cloned();
-        if let Some((_, answer)) = known {
-            return Ok(answer);
-        }
+        let known =
+            self.answers().get(&key(path, question)).filter(|(record, _)| *record == vouched).cloned();
+        known.map_or_else(|| self.ask_anew(path, question, program), |(_, answer)| Ok(answer))
+    }
+
+    /// The answer of a program, whatever is in the cache.
+    pub fn ask_anew(&self, path: &Path, question: &str, program: &Program) -> Result<String> {
+        let vouched = self.vouches(path);
         let answer = program.ask()?;
         let mut answers = self.answers();
-        answers.insert(key, (vouched, answer.clone()));
+        answers.insert(key(path, question), (vouched, answer.clone()));
         // The cache is a convenience: one that cannot be written costs time, nothing else.
         let file = answers_file(self.site);
         if let (Some(parent), Some(content)) = (file.parent(), written(&answers))
@@ -128,6 +131,10 @@ impl<'a> Tools<'a> {
         }
         record
     }
+}
+
+fn key(path: &Path, question: &str) -> String {
+    format!("{question} {}", path.to_string_lossy())
 }
 
 fn answers_file(site: &Site) -> PathBuf {

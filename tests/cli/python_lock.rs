@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -313,4 +314,43 @@ fn a_branch_stays_at_its_commit_until_it_is_upgraded() {
         run(&sandbox, path, &["lock", "-C", "p"]).succeeded();
         assert!(pins(&sandbox).contains(&format!("there @ {address}@{second}")), "{:?}", pins(&sandbox));
     }
+}
+
+#[test]
+fn pip_that_is_installed_later_is_found() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.python_plugin("p", "--no-index\n--find-links vendor\nalpha\n");
+    wheel(&dir.join("python3_virtualenv_sources/vendor"), "alpha", "1.0", "a", &[]);
+    let (python, site) = (sandbox.path("bin/python3"), sandbox.path("site"));
+    // An interpreter that has its packages elsewhere, and no pip there for now.
+    let real = String::from_utf8(
+        sandbox.command("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap().stdout,
+    )
+    .unwrap();
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *importlib.util*) \"{real}\" \"$@\" | \"{real}\" -c 'import json, os, sys\n\
+         said = json.load(sys.stdin)\nsite = \"{site}\"\n\
+         said.update(executable=\"{python}\", search=[site], has_pip=os.path.isdir(site + \"/pip\"))\n\
+         print(json.dumps(said))' ;; *) exec \"{real}\" \"$@\" ;; esac\n",
+        real = real.trim(),
+        site = site.display(),
+        python = python.display(),
+    );
+    fs::create_dir_all(python.parent().unwrap()).unwrap();
+    fs::write(&python, script).unwrap();
+    fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
+    let lock = || {
+        let mut mwp = sandbox.mwp(["lock", "-C", "p"]);
+        let path = format!("{}:{}", python.parent().unwrap().display(), path_without_uv().display());
+        Done::of(mwp.env("PATH", path))
+    };
+    lock().exited(3).says("there is no `pip` on PATH");
+    fs::create_dir_all(site.join("pip")).unwrap();
+    lock().succeeded();
+    fs::remove_dir_all(&site).unwrap();
+    sandbox.write(
+        "p/python3_virtualenv_sources/requirements-to-freeze.txt",
+        "--no-index\n--find-links vendor\nalpha==1.0\n",
+    );
+    lock().exited(3).says("there is no `pip` on PATH");
 }
