@@ -318,7 +318,16 @@ fn description(path: &Path, name: &str) -> String {
         format!("{mode:o}")
     } else {
         let mut hasher = DefaultHasher::new();
-        hasher.write(&fs::read(path).unwrap());
+        let content = fs::read(path).unwrap();
+        // Of a plugin that is made, when that was and what was drawn for it.
+        let is_drawn = |line: &&[u8]| line.starts_with(b"time = ") || line.starts_with(b"seed = ");
+        match path.ends_with(".mwp-template.toml") {
+            true => content
+                .split(|byte| *byte == b'\n')
+                .filter(|line| !is_drawn(line))
+                .for_each(|line| hasher.write(line)),
+            false => hasher.write(&content),
+        }
         format!("{mode:o} {:x}", hasher.finish())
     }
 }
