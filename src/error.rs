@@ -143,6 +143,9 @@ impl Error {
             io::ErrorKind::IsADirectory => {
                 failed.hint("a file is wanted there: move the directory away, or name another place")
             }
+            io::ErrorKind::CrossesDevices | io::ErrorKind::ResourceBusy => {
+                failed.hint("look what is mounted there with `findmnt`, and take it off")
+            }
             io::ErrorKind::NotADirectory => {
                 failed.hint("a part of that path is no directory: move it away, or name another place")
             }
