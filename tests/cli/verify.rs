@@ -1,7 +1,7 @@
 //! `mwp verify`: what the installation made is checked as what was packed is, and a Python that went away is told.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::support::tar::Tar;
@@ -91,6 +91,43 @@ fn a_manifest_that_was_removed_is_missing() {
         .says("`.mwp_manifest.json` is missing")
         .says("hint: install the plugin again")
         .never_says("upstream");
+}
+
+#[test]
+fn a_list_of_what_was_made_that_was_removed_is_missing() {
+    let (sandbox, home) = installed();
+    let list = home.join(".mwp_installed.json");
+    for content in [None, Some("{"), Some("[]")] {
+        match content {
+            None => fs::remove_file(&list).unwrap(),
+            Some(content) => fs::write(&list, content).unwrap(),
+        }
+        fs::write(home.join(find(&home, "site-packages/alpha.py")), "evil").unwrap();
+        sandbox.fails(1, ["verify", "p"]).says("`.mwp_installed.json` is missing");
+        sandbox.ok(["verify", "--repair", "p"]).says("made the virtualenv");
+        assert_ne!(fs::read_to_string(home.join(find(&home, "site-packages/alpha.py"))).unwrap(), "evil");
+    }
+}
+
+#[test]
+fn links_in_the_place_of_what_python_keeps_and_open_directories_are_found() {
+    let (sandbox, home) = installed();
+    let outside = sandbox.path("outside");
+    fs::create_dir(&outside).unwrap();
+    for name in [
+        "__pycache__",
+        "python3_virtualenv_sources/__pycache__",
+        ".configuration_cache",
+        "tmp_build",
+        "x.tar.gz",
+    ] {
+        symlink(&outside, home.join(name)).unwrap();
+        sandbox.fails(1, ["verify", "p"]).says(&format!("`{name}` was added"));
+        fs::remove_file(home.join(name)).unwrap();
+    }
+    sandbox.ok(["verify", "p"]);
+    fs::set_permissions(home.join("local/share"), fs::Permissions::from_mode(0o777)).unwrap();
+    sandbox.fails(1, ["verify", "p"]).says("`local/share` has mode 0777 instead of 0755");
 }
 
 #[test]
