@@ -17,7 +17,7 @@ use crate::python::{Interpreter, Wheel, virtualenv};
 const MADE_BY_POSTINSTALL: &str = ".mwp_postinstall.json";
 
 /// Lists every file of the virtualenv, and what it is for.
-const MADE_BY_US: &str = ".mwp_installed.json";
+const MADE_BY_US: &str = crate::env::VIRTUALENV_LIST;
 
 /// What the installation itself made.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -206,6 +206,33 @@ fn another_python_never_takes_the_place_of_one_that_is_gone() {
 }
 
 #[test]
+fn another_python_never_takes_the_place_of_one_that_cannot_be_run() {
+    let (sandbox, home) = installed();
+    let bin = home.join("local/bin");
+    let damages: [(&str, &dyn Fn()); 5] = [
+        ("local/bin/python3` cannot be run", &|| fs::create_dir(bin.join("python3")).unwrap()),
+        ("local/bin/python3` cannot be run", &|| fs::write(bin.join("python3"), "x").unwrap()),
+        ("local/bin/python` is not its interpreter", &|| {
+            symlink(fs::read_link(bin.join("python3.11-before")).unwrap(), bin.join("python3")).unwrap();
+            fs::remove_file(bin.join("python")).unwrap();
+        }),
+        ("local/bin/python3` is missing", &|| {}),
+        ("local/pyvenv.cfg` is missing", &|| fs::remove_dir_all(home.join("local")).unwrap()),
+    ];
+    for (said, damage) in damages {
+        fs::rename(bin.join("python3"), bin.join("python3.11-before")).unwrap();
+        damage();
+        for program in ["python3", "python"] {
+            let done = sandbox.fails(1, ["exec", "p", "--", program, "-c", "print('ran')"]).says(said);
+            assert_eq!(done.stdout, "");
+        }
+        sandbox.fails(1, ["verify", "p"]);
+        let _ = Done::of(&mut sandbox.mwp(["verify", "--repair", "p"]));
+        sandbox.ok(["exec", "p", "--", "python3", "-c", "import alpha"]);
+    }
+}
+
+#[test]
 fn info_tells_what_a_release_needs() {
     let (sandbox, _) = installed();
     for what in ["p", FILE] {
