@@ -131,6 +131,14 @@ fn links_in_the_place_of_what_python_keeps_and_open_directories_are_found() {
 }
 
 #[test]
+fn what_a_file_system_keeps_in_its_root_is_no_plugin() {
+    let (sandbox, home) = installed();
+    fs::create_dir(home.with_file_name("lost+found")).unwrap();
+    sandbox.ok(["verify"]).says("p is as it was packed").never_says("lost+found");
+    assert!(!sandbox.ok(["list"]).stdout.contains("lost+found"));
+}
+
+#[test]
 fn nothing_is_made_of_wheels_that_were_altered() {
     let (sandbox, home) = installed();
     let shipped = find(&home, "alpha-1.0-py3-none-any.whl");
