@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::exit;
@@ -60,6 +61,8 @@ pub struct FailedTask {
     pub name: String,
     pub log: PathBuf,
 }
+
+const WANTS_FILE: &str = "a file is wanted there: move what is there away, or name another place";
 
 impl Error {
     fn new(fault: Fault, message: impl Into<String>) -> Error {
@@ -140,8 +143,16 @@ impl Error {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
                 failed.hint("check the owner and the permissions of that path")
             }
+            _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => failed
+                .hint("it is a link that leads to itself, or below one: remove it, or let it lead to a file"),
+            // What a socket answers to whoever opens it.
+            _ if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => failed.hint(WANTS_FILE),
+            io::ErrorKind::InvalidInput if error.to_string().ends_with("no file") => failed.hint(WANTS_FILE),
             io::ErrorKind::IsADirectory => {
                 failed.hint("a file is wanted there: move the directory away, or name another place")
+            }
+            io::ErrorKind::CrossesDevices | io::ErrorKind::ResourceBusy => {
+                failed.hint("look what is mounted there with `findmnt`, and take it off")
             }
             io::ErrorKind::NotADirectory => {
                 failed.hint("a part of that path is no directory: move it away, or name another place")

@@ -32,6 +32,15 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// As [`visible`], of a long text its beginning.
+pub fn excerpt(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", visible(&text[..end])),
+        None => visible(text),
+    }
+}
+
 /// As [`visible`], of several lines.
 pub fn visible_lines(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")

@@ -212,6 +212,15 @@ fn is_never_shipped(path: &str, directory: bool) -> bool {
             || (!directory && name.ends_with(".plugin")))
 }
 
+/// What running a plugin leaves in its directory.
+pub(super) fn is_made_by_use(path: &str, has_source: impl Fn() -> bool) -> bool {
+    let (parent, name) = split(path);
+    name == "__pycache__"
+        || is_compiled(name, has_source)
+        || (parent.is_none()
+            && matches!(name.split('.').collect::<Vec<_>>()[..], ["", "configuration_cache", ..]))
+}
+
 /// What a build makes: left behind unless `.releaseignore` asks for it with `!`.
 pub(super) fn is_derived(path: &str, directory: bool, has_source: impl Fn() -> bool) -> bool {
     let (parent, name) = split(path);

@@ -78,7 +78,9 @@ pub use remade::Remade;
 pub use reuse::{Look, mend};
 pub use stream::Compression;
 pub use unpack::{Installed, Unpacked, unpack, unpack_update};
-pub use verify::{Damage, DamageKind, describe, describe_knowing, lost_manifest, verify};
+pub use verify::{
+    Damage, DamageKind, describe, describe_knowing, lost_manifest, verify, was_unpacked_with_manifest,
+};
 
 /// The directory that holds every member.
 pub const ROOT: &str = "metwork_plugin";

@@ -85,8 +85,13 @@ pub fn verify(
 
 /// The manifest, where the plugin at `home` was unpacked with one and it is gone. Only with one do frames get a list.
 pub fn lost_manifest(home: &Path) -> Option<Damage> {
-    let is_lost = !fs::exists(&home.join(MANIFEST)) && fs::exists(&home.join(frame_list::FILE));
+    let is_lost = !fs::exists(&home.join(MANIFEST)) && was_unpacked_with_manifest(home);
     is_lost.then(|| Damage { path: MANIFEST.to_owned(), kind: DamageKind::Missing })
+}
+
+/// Whether the plugin at `home` was unpacked by a mwp that writes down what it makes, of a file that we packed.
+pub fn was_unpacked_with_manifest(home: &Path) -> bool {
+    fs::exists(&home.join(frame_list::FILE))
 }
 
 /// What is at `name` in `home`, as a manifest has it: a directory with all that is in it.
@@ -141,6 +146,10 @@ fn check(home: &Path, entry: &ManifestEntry) -> Result<Option<Damage>> {
                 Some(expected) if found != *expected => {
                     damage(DamageKind::Mode { expected: expected.clone(), found })
                 }
+                // Its own group may be let in, but anybody may not.
+                None if metadata.mode() & 0o002 != 0 => {
+                    damage(DamageKind::Mode { expected: "0755".to_owned(), found })
+                }
                 _ => Ok(None),
             }
         }
@@ -175,6 +184,15 @@ fn digest(path: &Path) -> Result<String> {
     }
 }
 
+/// What whoever runs the plugin leaves there: bytecode, and what upstream's tools read its configuration into. A link in
+/// its place is none.
+fn is_made_by_use(below: &str, path: &Path) -> bool {
+    let Ok(metadata) = path.symlink_metadata() else { return false };
+    let has_source = || path.with_extension("py").exists();
+    exclude::is_made_by_use(below, has_source)
+        && if below.ends_with("__pycache__") { metadata.is_dir() } else { metadata.is_file() }
+}
+
 /// What is there and in no manifest. A directory that was added is told once, without what is in it.
 fn added(
     home: &Path,
@@ -187,10 +205,9 @@ fn added(
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let below = if relative.is_empty() { name.into_owned() } else { format!("{relative}/{name}") };
         let is_directory = path.is_dir() && !path.is_symlink();
-        let has_source = || path.with_extension("py").exists();
         if matches!(below.as_str(), MANIFEST | frame_list::FILE)
             || made_after(Path::new(&below))
-            || exclude::is_derived(&below, is_directory, has_source)
+            || is_made_by_use(&below, &path)
         {
             continue;
         }

@@ -34,4 +34,4 @@ pub use plugin::{PluginEnvironment, Under, enclosing_plugin, of_plugin};
 pub use requirements::requirement_files;
 pub use shell::Shell;
 pub use stand_ins::append_programs;
-pub use virtualenv::virtualenv_fault;
+pub use virtualenv::{LIST as VIRTUALENV_LIST, virtualenv_fault};

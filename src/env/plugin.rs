@@ -59,7 +59,12 @@ impl PluginEnvironment {
         let (mut plugin, others) = outline(dir, plugins_base, under, site)?;
         refuse_broken_virtualenvs(others.iter().chain([&plugin.plugin]))?;
         if let Some(tmp) = plugin.environment.path("TMPDIR") {
-            fs::create_own_dir_all(&tmp)?;
+            fs::create_own_dir_all(&tmp).map_err(|error| {
+                error.hint(
+                    "the plugin's TMPDIR goes there: let it be written to, or name another home with \
+                     MFMODULE_RUNTIME_HOME",
+                )
+            })?;
         }
         stand_ins::append_for_steps(&mut plugin.environment, &plugin.plugin.label.module, site)?;
         Ok(plugin)

@@ -2,14 +2,20 @@
 
 use std::path::Path;
 
+use rustix::fs::{Access, access};
+
 use crate::fs;
 use crate::text;
 
+/// In the home of a plugin whose virtualenv an installation made: what is in there.
+pub const LIST: &str = ".mwp_installed.json";
+
 /// Why the programs of the virtualenv at `root` cannot run: its interpreter is gone, or has become another version.
-/// `None` where all is well, and where there is no virtualenv.
+/// `None` where all is well, and where there is to be no virtualenv.
 pub fn virtualenv_fault(root: &Path) -> Option<String> {
+    let was_made = root.parent().is_some_and(|home| fs::exists(&home.join(LIST)));
     if !fs::exists(&root.join("pyvenv.cfg")) {
-        return None;
+        return was_made.then(|| format!("{} is missing", text::path(&root.join("pyvenv.cfg"))));
     }
     let python = root.join("bin/python3");
     let Ok(metadata) = python.symlink_metadata() else {
@@ -19,6 +25,14 @@ pub fn virtualenv_fault(root: &Path) -> Option<String> {
     let Ok(real) = std::fs::canonicalize(&python) else {
         return Some(format!("its interpreter {} is gone", text::path(&target)));
     };
+    if !real.is_file() || access(&real, Access::EXEC_OK).is_err() {
+        return Some(format!("its interpreter {} cannot be run", text::path(&target)));
+    }
+    // Ours has both names.
+    let other = root.join("bin/python");
+    if was_made && std::fs::canonicalize(&other).ok().as_ref() != Some(&real) {
+        return Some(format!("{} is not its interpreter", text::path(&other)));
+    }
     if !metadata.is_symlink() {
         return None;
     }

@@ -332,17 +332,7 @@ fn remove_by(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<()
     if !metadata.is_dir() {
         return remove_file(path);
     }
-    if let Some(mount) = mounts_below(path).first() {
-        return Err(Error::machine(format!(
-            "cannot remove {}: a file system is mounted at {}",
-            text::path(path),
-            text::path(mount)
-        ))
-        .hint(format!(
-            "take it off with `umount {}`, then run the same command again",
-            text::visible_bytes(mount.as_os_str().as_encoded_bytes())
-        )));
-    }
+    refuse_mounts("remove", path)?;
     match remove(path) {
         Ok(()) => Ok(()),
         Err(error) if is_absent(&error) => Ok(()),
@@ -352,6 +342,21 @@ fn remove_by(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<()
         }
         Err(error) => Err(Error::io("remove", path, &error)),
     }
+}
+
+/// What is mounted somewhere is not for us to move or to empty.
+fn refuse_mounts(action: &str, path: &Path) -> Result<()> {
+    let mounts = mounts_below(path);
+    let Some(mount) = mounts.first() else { return Ok(()) };
+    Err(Error::machine(format!(
+        "cannot {action} {}: a file system is mounted at {}",
+        text::path(path),
+        text::path(mount)
+    ))
+    .hint(format!(
+        "take it off with `umount {}`, then run the same command again",
+        text::visible_bytes(mount.as_os_str().as_encoded_bytes())
+    )))
 }
 
 fn make_directories_writable(path: &Path) {

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use super::temporary::{TEMPORARY, claim};
 use super::{
-    copy_tree, create_dir_all, exists, list, open, remove_tree, rename, set_mode, set_owner, try_exists,
+    copy_tree, create_dir_all, exists, list, open, refuse_mounts, remove_tree, rename, set_mode, set_owner,
+    try_exists,
 };
 use crate::error::{At, Error, Result};
 
@@ -116,8 +117,11 @@ impl Drop for Staging {
 }
 
 /// Puts `staged` (a file or a directory) at `target` in one step, or in the safest that the file system has. What was
-/// at `target` is removed afterwards.
+/// at `target` is removed afterwards; a directory that a file system is mounted in stays as it is.
 pub fn put_in_place(staged: &Path, target: &Path) -> Result<Way> {
+    if directory_mode(target).is_some() {
+        refuse_mounts("replace", target)?;
+    }
     // A directory that moves has to be writable, because its `..` is.
     let mode = directory_mode(staged);
     for (path, mode) in [(staged, mode), (target, directory_mode(target))] {

@@ -123,6 +123,11 @@ fn restore(project: &Project<'_>, task: &Task, stale: &Stale, key: &Digest) -> R
     if !project.store.holds(Bucket::Tasks, key) {
         return Ok(None);
     }
+    // What is kept cannot take the place of what somebody mounted; a command can write there.
+    let has_mount = |output: &String| !fs::mounts_below(&project.dir.join(output)).is_empty();
+    if task.action.works_in_place() && task.outputs.iter().any(has_mount) {
+        return Ok(None);
+    }
     let staging = Staging::new_in(&project.staging_parent())?;
     if !project.store.restore(Bucket::Tasks, key, staging.path()) {
         return Ok(None);

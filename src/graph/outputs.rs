@@ -155,7 +155,8 @@ impl SetAside {
             }
             let place = staging.join(index.to_string());
             let parent = name.parent().unwrap_or(Path::new(""));
-            fs::in_writable(&dir.join(parent), || fs::rename(&dir.join(name), &place))?;
+            // By a copy, where the output is on a file system of its own.
+            fs::in_writable(&dir.join(parent), || fs::move_out(&dir.join(name), &place).map(drop))?;
             self.files.push((name.to_owned(), place));
             emptied.extend(output_directories(task, name).map(Path::to_owned));
         }
@@ -163,7 +164,7 @@ impl SetAside {
         for name in emptied.into_iter().rev() {
             let path = dir.join(&name);
             let Some(stat) = Stat::of(&path)? else { continue };
-            if stat.is_dir() && fs::list(&path)?.is_empty() {
+            if stat.is_dir() && fs::list(&path)?.is_empty() && fs::mounts_below(&path).is_empty() {
                 let parent = path.parent().unwrap_or(dir);
                 fs::in_writable(parent, || fs::remove_tree(&path))?;
                 self.directories.push((name, stat.mode & 0o7777));
@@ -180,7 +181,12 @@ impl SetAside {
             let target = dir.join(&name);
             let Some(parent) = target.parent() else { continue };
             fs::create_dir_all(parent)?;
-            fs::in_writable(parent, || fs::put_in_place(&place, &target))?;
+            fs::in_writable(parent, || {
+                fs::put_in_place(&place, &target).or_else(|_| {
+                    fs::remove_tree(&target)?;
+                    fs::move_out(&place, &target)
+                })
+            })?;
         }
         for (name, mode) in &self.directories {
             fs::set_mode(&dir.join(name), *mode)?;

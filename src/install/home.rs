@@ -5,18 +5,19 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::machine;
 use super::virtualenv::VIRTUALENV;
-use crate::artifact::{self, ManifestEntry, MemberKind};
+use crate::artifact::{self, Damage, DamageKind, ManifestEntry, MemberKind};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::fs;
-use crate::python::{Interpreter, virtualenv};
+use crate::python::{Interpreter, Wheel, virtualenv};
 
 /// Lists what `postinstall` made or changed, so that `verify` knows it.
 const MADE_BY_POSTINSTALL: &str = ".mwp_postinstall.json";
 
 /// Lists every file of the virtualenv, and what it is for.
-const MADE_BY_US: &str = ".mwp_installed.json";
+const MADE_BY_US: &str = crate::env::VIRTUALENV_LIST;
 
 /// What the installation itself made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -125,6 +126,16 @@ impl MadeAfter {
             .chain(self.by_postinstall.iter().cloned())
             .filter(|path| path.starts_with(VIRTUALENV) && path != Path::new(VIRTUALENV))
             .collect())
+    }
+
+    /// The list of what we made, where it is gone: there is nothing to hold `local/` against.
+    pub(super) fn lost_list(&self, home: &Path) -> Result<Option<Damage>> {
+        if self.made.is_some() || !artifact::was_unpacked_with_manifest(home) {
+            return Ok(None);
+        }
+        let is_lost = fs::try_exists(&home.join(machine::LOCK))?
+            && !Wheel::in_dir(&home.join(machine::SOURCES).join("src"))?.is_empty();
+        Ok(is_lost.then(|| Damage { path: MADE_BY_US.to_owned(), kind: DamageKind::Missing }))
     }
 
     /// Whether the path is not part of what was shipped.

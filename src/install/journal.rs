@@ -216,6 +216,9 @@ impl Journal {
                 let copy = stage.join(saved);
                 let content = fs::read(&copy)?;
                 let mode = copy.metadata().at("read", &copy)?.permissions().mode() & 0o777;
+                if is_as_before(&file.path, &content, mode) {
+                    return Ok(());
+                }
                 if let Some(parent) = file.path.parent() {
                     fs::create_dir_all(parent)?;
                 }
@@ -235,6 +238,13 @@ impl Journal {
         let is_inside = homes.iter().any(|home| path.parent() == Some(&home.join("config/plugins")));
         is_named && is_inside && !path.components().any(|part| part == Component::ParentDir)
     }
+}
+
+/// Where nothing was written, nothing has to be: the file may be one that cannot be.
+fn is_as_before(path: &Path, content: &[u8], mode: u32) -> bool {
+    path.symlink_metadata().is_ok_and(|now| {
+        now.is_file() && now.permissions().mode() & 0o777 == mode && now.len() == content.len() as u64
+    }) && fs::read_optional(path).is_ok_and(|now| now.is_some_and(|now| now == content))
 }
 
 /// One component, and neither hidden nor a way out.

@@ -8,10 +8,10 @@ use super::transaction::Transaction;
 use super::{Event, home, jobs, machine, postinstall, rename, settings, virtualenv};
 use crate::artifact::{self, Metadata};
 use crate::env;
-use crate::error::{Error, Problem, Result};
+use crate::error::{At, Error, Problem, Result};
 use crate::fs;
 use crate::installed::{Base, InstallState};
-use crate::plugin::{self, Label, PluginName};
+use crate::plugin::{self, ConfigProblem, Label, PluginName};
 use crate::site::Site;
 use crate::text;
 
@@ -71,7 +71,7 @@ pub fn install(
     }
     refuse_taken(&base, &label.name, installation)?;
     transaction.name(label.name.as_str())?;
-    check_configuration(&tree, file, site)?;
+    check_configuration(&tree, &label, installation, file, site)?;
     if let Some(wheels) = machine::wheels(&tree, file, site)? {
         // What the wheels make counts with what was unpacked.
         limits.bytes = limits.bytes.saturating_sub(unpacked.bytes);
@@ -145,6 +145,15 @@ fn refuse_taken(base: &Base, name: &PluginName, installation: &Installation<'_>)
         return Ok(());
     }
     let installed = base.get(name.as_str())?;
+    let kind = installed.home.symlink_metadata().at("look at", &installed.home)?.file_type();
+    if !kind.is_dir() && !kind.is_symlink() {
+        return Err(Error::input(format!(
+            "{} is {}, and the plugin `{name}` goes there",
+            text::path(&installed.home),
+            fs::kind(kind)
+        ))
+        .hint("move it away, and run the same command again"));
+    }
     match installed.state {
         InstallState::Devlink(target) => Err(Error::input(format!(
             "the plugin `{name}` is installed as a devlink to {}",
@@ -159,10 +168,28 @@ fn refuse_taken(base: &Base, name: &PluginName, installation: &Installation<'_>)
     }
 }
 
-/// The configuration under this machine's overrides, before anything is touched.
-fn check_configuration(tree: &Path, file: &Path, site: &Site) -> Result<()> {
+/// The configuration under this machine's overrides, before anything is touched. A number of workers that is none counts
+/// as 0: what runs would end, and nobody asked for that.
+fn check_configuration(
+    tree: &Path,
+    label: &Label,
+    installation: &Installation<'_>,
+    file: &Path,
+    site: &Site,
+) -> Result<()> {
     let checked = plugin::check(tree, site);
-    checked.into_plugin(tree).map(drop).map_err(|error| as_packed(error, tree, file))
+    let is_slip = |warning: &&ConfigProblem| {
+        warning.key.as_deref() == Some("numprocesses") && warning.message.contains("counts as")
+    };
+    let slip = checked.warnings.iter().find(is_slip).cloned();
+    checked.into_plugin(tree).map(drop).map_err(|error| as_packed(error, tree, file))?;
+    match slip {
+        Some(slip) if installation.replace && installation.runner.tries(label) => {
+            let error = Error::input(format!("{}: nothing would run in place of what runs", slip.message));
+            Err(as_packed(error.hint("write the number of processes, as in `numprocesses=1`"), tree, file))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The staging directory is nobody's business: paths in it become those in the file.

@@ -49,7 +49,9 @@ pub fn verify(installed: &Installed, site: &Site) -> Result<Verification> {
     let mut damages =
         artifact::verify(&installed.home, made_after.members(), &|path| made_after.contains(path))?;
     damages.extend(bytecode::foreign(&installed.home, &|path| made_after.contains(path), site)?);
+    damages.extend(made_after.lost_list(&installed.home)?);
     damages.sort();
+    damages.dedup();
     let fault = env::virtualenv_fault(&installed.home.join(VIRTUALENV));
     Ok(Verification::Checked { damages, fault, by_postinstall: made_after.by_postinstall() })
 }

@@ -13,6 +13,9 @@ use crate::{text, threads};
 /// Our own directory in a base.
 pub(crate) const OWN: &str = ".mwp";
 
+/// In the root of a file system that is mounted as the base. No plugin can have that name.
+const LOST_AND_FOUND: &str = "lost+found";
+
 /// A plugins base directory.
 #[derive(Debug, Clone)]
 pub struct Base {
@@ -86,7 +89,8 @@ impl Base {
         let look = |(home, kind): (PathBuf, Option<FileType>)| {
             let name = text_name(&home);
             let kind = kind?;
-            let is_plugin = !name.starts_with('.') && (kind.is_dir() || kind.is_symlink());
+            let is_plugin =
+                !name.starts_with('.') && name != LOST_AND_FOUND && (kind.is_dir() || kind.is_symlink());
             is_plugin.then(|| inspect(name, home, kind))
         };
         // Few are not worth a thread.

@@ -5,29 +5,41 @@
 //! - `{% now 'utc', '%Y' %}`, a tag of cookiecutter's: it becomes a call of `_now`, since the engine takes no new tags.
 //!
 //! Lines stay where they are, so errors name the right ones.
+//!
+//! The engine compiles an expression as deep as it is long (`1 + 1 + …`, `not not …`, `{% elif … %}`), and would end with
+//! the stack: those that go deeper than [`DEEPEST`] are refused.
 
 use std::borrow::Cow;
 use std::iter::Peekable;
 use std::slice::Iter;
 
+use minijinja::Error;
 use minijinja::syntax::SyntaxConfig;
+
+use super::invalid;
+
+/// How many operators, filters, calls and brackets may be within each other, and how many `elif` in one `if`.
+const DEEPEST: usize = 150;
 
 /// How many brackets, powers, tests and `%` one block may have for it to be rewritten.
 const MOST_NESTED: usize = 100;
 
 /// The text as the engine compiles it.
-pub(crate) fn adapted<'a>(text: &'a str, syntax: &SyntaxConfig) -> Cow<'a, str> {
+pub(crate) fn adapted<'a>(text: &'a str, syntax: &SyntaxConfig) -> Result<Cow<'a, str>, Error> {
     let (block, block_end) = syntax.block_delimiters();
     let (variable, variable_end) = syntax.variable_delimiters();
     let (comment, comment_end) = syntax.comment_delimiters();
-    if !text.contains('%') && !text.contains("now") {
-        return Cow::Borrowed(text);
+    // One that is so short has no room for what is too deep.
+    if text.len() <= DEEPEST && !text.contains('%') && !text.contains("now") {
+        return Ok(Cow::Borrowed(text));
     }
+    let mut starts = [block, variable, comment].map(|start| Starts { text, start, next: Some(0) });
+    let mut alternatives = Alternatives::default();
     let mut out = String::with_capacity(text.len() + 64);
     let mut rest = text;
     loop {
-        let next =
-            [block, variable, comment].into_iter().filter_map(|start| Some((rest.find(start)?, start)));
+        let from = text.len() - rest.len();
+        let next = starts.iter_mut().filter_map(|starts| Some((starts.after(from)? - from, starts.start)));
         // Of two that start at the same place the longer one counts.
         let Some((at, start)) = next.min_by_key(|(at, start)| (*at, usize::MAX - start.len())) else { break };
         let (before, code) = rest.split_at(at + start.len());
@@ -39,8 +51,12 @@ pub(crate) fn adapted<'a>(text: &'a str, syntax: &SyntaxConfig) -> Cow<'a, str> 
             continue;
         }
         let end_marker = if start == block { block_end } else { variable_end };
+        let (tokens, length) = tokens(code, end_marker);
+        if depth(&tokens) > DEEPEST || (start == block && alternatives.of(&tokens) > DEEPEST) {
+            return Err(invalid(format!("more than {DEEPEST} steps of it are within each other")));
+        }
         // What does not end is left to the engine, which refuses it.
-        let Some((tokens, length)) = tokens(code, end_marker) else {
+        let Some(length) = length else {
             rest = code;
             break;
         };
@@ -65,7 +81,72 @@ pub(crate) fn adapted<'a>(text: &'a str, syntax: &SyntaxConfig) -> Cow<'a, str> 
         rest = after;
     }
     out.push_str(rest);
-    out.into()
+    Ok(out.into())
+}
+
+/// Where in the text something starts, each place looked for once.
+struct Starts<'a> {
+    text: &'a str,
+    start: &'a str,
+    /// The next place, or where to look for it; none where there are no more.
+    next: Option<usize>,
+}
+
+impl Starts<'_> {
+    /// The first place that is not before `from`.
+    fn after(&mut self, from: usize) -> Option<usize> {
+        let known = self.next?;
+        if known < from || !self.text[known..].starts_with(self.start) {
+            let from = from.max(known);
+            self.next = self.text[from..].find(self.start).map(|at| from + at);
+        }
+        self.next
+    }
+}
+
+/// How many `elif` there are in each `if` that is open.
+#[derive(Default)]
+struct Alternatives(Vec<usize>);
+
+impl Alternatives {
+    /// How many are within each other where this tag is.
+    fn of(&mut self, tokens: &[Token<'_>]) -> usize {
+        if is_word(tokens, "if") {
+            self.0.push(0);
+        } else if is_word(tokens, "endif") {
+            self.0.pop();
+        } else if is_word(tokens, "elif")
+            && let Some(last) = self.0.last_mut()
+        {
+            *last += 1;
+        }
+        self.0.iter().sum()
+    }
+}
+
+/// How deep an expression is at most: of what stands in a row, each is within the next.
+fn depth(tokens: &[Token<'_>]) -> usize {
+    let (mut outer, mut above, mut here, mut deepest) = (Vec::new(), 0, 0, 0);
+    for token in tokens {
+        match token.text {
+            "(" | "[" | "{" => {
+                outer.push(here + 1);
+                above += here + 1;
+                here = 0;
+            }
+            ")" | "]" | "}" => {
+                if let Some(before) = outer.pop() {
+                    above -= before;
+                    here = before;
+                }
+            }
+            "," => here = 0,
+            _ if token.is_operand() => {}
+            _ => here += 1,
+        }
+        deepest = deepest.max(above + here);
+    }
+    deepest
 }
 
 /// Whether an expression would need much of the stack; the engine refuses those that nest so deep.
@@ -151,8 +232,9 @@ fn is_word(tokens: &[Token<'_>], word: &str) -> bool {
     first.is_some_and(|token| token.is(word))
 }
 
-/// The tokens up to the end of a block, and where that is. White space before the end is a token without text.
-fn tokens<'a>(code: &'a str, end: &str) -> Option<(Vec<Token<'a>>, usize)> {
+/// The tokens up to the end of a block, and where that is, `None` where there is no end. White space before the end is a
+/// token without text.
+fn tokens<'a>(code: &'a str, end: &str) -> (Vec<Token<'a>>, Option<usize>) {
     let mut found = Vec::new();
     let mut at = 0;
     let mut depth = 0_usize;
@@ -165,11 +247,14 @@ fn tokens<'a>(code: &'a str, end: &str) -> Option<(Vec<Token<'a>>, usize)> {
         {
             let sign = usize::from(!rest.starts_with(end));
             found.push(Token { space, text: &rest[..sign] });
-            return Some((found, at + space.len() + sign));
+            return (found, Some(at + space.len() + sign));
         }
-        let first = rest.chars().next()?;
+        let Some(first) = rest.chars().next() else { return (found, None) };
         let length = match first {
-            '\'' | '"' => string_length(rest)?,
+            '\'' | '"' => match string_length(rest) {
+                Some(length) => length,
+                None => return (found, None),
+            },
             c if c.is_ascii_digit() => {
                 rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
             }
@@ -361,7 +446,7 @@ mod tests {
     use super::*;
 
     fn adapt(text: &str) -> String {
-        adapted(text, &SyntaxConfig::default()).into_owned()
+        adapted(text, &SyntaxConfig::default()).unwrap().into_owned()
     }
 
     #[test]
@@ -400,11 +485,53 @@ mod tests {
     }
 
     #[test]
-    fn what_nests_too_deep_is_left_to_the_engine() {
-        for part in ["(", "2**", "a is b ", "1%", "-"] {
-            let text = format!("{{{{ 1 % {} }}}}", part.repeat(100_000));
-            assert!(adapt(&text).len() <= text.len() + 20, "{part}");
+    fn an_expression_that_is_too_deep_is_refused() {
+        let engine = crate::jinja::engine();
+        let compiled = |text: &str| crate::jinja::render(&engine, "", text, minijinja::Value::from(()));
+        // With what is before and behind the part that is repeated.
+        for (before, part, behind) in [
+            ("1", " + 1", ""),
+            ("1", "~1", ""),
+            ("1", "%1", ""),
+            ("1", "**1", ""),
+            ("1", " and 1", ""),
+            ("1", " is odd", ""),
+            ("1", " in 1", ""),
+            ("1", " if 1 else 1", ""),
+            ("1", "|abs", ""),
+            ("1", "|abs()", ""),
+            ("x", ".x", ""),
+            ("x", "[0]", ""),
+            ("x", "()", ""),
+            ("x", "(1, 2)", ""),
+            ("", "not ", "1"),
+            ("", "-", "1"),
+            ("", "(", ""),
+            ("", "[1, ", ""),
+            ("", "2**", "1"),
+        ] {
+            for end in [" }}", ""] {
+                let text = |times: usize| format!("{{{{ {before}{}{behind}{end}", part.repeat(times));
+                let error = compiled(&text(10_000)).unwrap_err();
+                assert!(error.to_string().contains("within each other"), "{part}: {error}");
+                // As deep as may be is not too deep for the stack, whatever comes of it.
+                let _ =
+                    compiled(&text(DEEPEST / part.matches(|c: char| !c.is_alphanumeric()).count().max(1)));
+            }
         }
+        let alternatives =
+            |times: usize| format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(times));
+        assert!(compiled(&alternatives(DEEPEST)).is_ok());
+        assert!(compiled(&alternatives(DEEPEST + 1)).is_err());
+        let deepest =
+            alternatives(DEEPEST - 10).replace("elif 0", &format!("elif {}0", "not ".repeat(DEEPEST - 5)));
+        compiled(&deepest).unwrap();
+        let wide = format!(
+            "{{{{ [{}] }}}}{}",
+            "{'a': 1 + 1}, ".repeat(5000),
+            "{% if 1 %}{{ 1 }}{% endif %}".repeat(5000)
+        );
+        assert!(compiled(&wide).is_ok());
     }
 
     #[test]

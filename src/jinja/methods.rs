@@ -132,6 +132,11 @@ fn of_string(
             let is_part = |character: char| character.is_alphanumeric() || character == '_';
             Value::from(text.starts_with(is_start) && text.chars().all(is_part))
         }
+        "format" => {
+            // The crate's own has no bound.
+            within(text.len(), 1, widest(text))?;
+            return Ok(None);
+        }
         "expandtabs" => {
             let (size,): (Option<usize>,) = from_args(arguments)?;
             let size = size.unwrap_or(8);
@@ -144,6 +149,14 @@ fn of_string(
         }
         _ => return Ok(None),
     }))
+}
+
+/// How wide the fields of `'{:>9}'` are to be, together.
+fn widest(text: &str) -> usize {
+    let fields = text.split('{').skip(1).filter_map(|field| field.split('}').next()?.split_once(':'));
+    let numbers = fields.flat_map(|(_, how)| how.split(|character: char| !character.is_ascii_digit()));
+    let numbers = numbers.filter(|digits| !digits.is_empty());
+    numbers.map(|digits| digits.parse().unwrap_or(usize::MAX)).fold(0, usize::saturating_add)
 }
 
 fn expanded(text: &str, size: usize) -> String {

@@ -69,7 +69,7 @@ pub(crate) fn render(
     text: &str,
     variables: Value,
 ) -> Result<String, Error> {
-    engine.render_named_str(name, &adapted(text, engine.syntax()), variables)
+    engine.render_named_str(name, &adapted(text, engine.syntax())?, variables)
 }
 
 /// Where `include`, `extends` and `import` find templates.
@@ -78,7 +78,9 @@ pub(crate) fn set_loader(
     load: impl Fn(&str) -> Result<Option<String>, Error> + Send + Sync + 'static,
 ) {
     let syntax = engine.syntax().clone();
-    engine.set_loader(move |name| Ok(load(name)?.map(|text| adapted(&text, &syntax).into_owned())));
+    engine.set_loader(move |name| {
+        load(name)?.map(|text| Ok(adapted(&text, &syntax)?.into_owned())).transpose()
+    });
 }
 
 /// Why a template is none, for people.
@@ -253,6 +255,7 @@ mod tests {
             "{% set n = namespace(x='x' * 999999) %}{{ n.x.replace('x', '\\n')|indent(9999)|length }}",
             "{{ ('\\t' * 999999).expandtabs(9999)|length }}",
             "{{ ('a ' * 99999)|wordwrap(1, wrapstring='x' * 99999)|length }}",
+            "{{ '{:>999999999}'.format(1)|length }}",
             "{% macro m(n) %}{{ m(n) }}{{ m(n) }}{% endmacro %}{{ m(1) }}",
         ] {
             let error = render(template).unwrap_err();

@@ -13,9 +13,9 @@ use super::plan::Plan;
 use super::wheel::Wheel;
 use crate::artifact::Limits;
 use crate::digest::Digest;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fs::{self, Beneath};
-use crate::threads;
+use crate::{text, threads};
 
 /// A virtualenv that was made.
 #[derive(Debug, PartialEq)]
@@ -39,6 +39,8 @@ pub fn create(
     let layout = Layout::new(&interpreter.short_version);
     let plan = Plan::of(wheels, lock, &layout, limits)?;
     let mut place = Beneath::create(root)?;
+    let bytes = plan.wheels.iter().map(|(_, contents)| contents.bytes).sum();
+    make_sure_of_room(root, bytes, place.free_space())?;
     let home = interpreter.executable.parent().unwrap_or(Path::new("/usr/bin"));
     let settings = format!(
         "home = {}\nimplementation = CPython\nversion_info = {}\ninclude-system-site-packages = false\nrelocatable = true\n",
@@ -65,6 +67,19 @@ pub fn create(
     wheels.sort_by_key(|(_, contents)| Reverse(contents.files.len()));
     let written = threads::try_each(&wheels, threads::processors(), "unpacking wheels", write)?;
     Ok(Made { warnings: plan.warnings(), digests: written.into_iter().flatten().collect() })
+}
+
+fn make_sure_of_room(root: &Path, bytes: u64, free: Option<u64>) -> Result<()> {
+    match free.filter(|free| bytes > *free) {
+        None => Ok(()),
+        Some(free) => Err(Error::machine(format!(
+            "the wheels unpack to {}, and only {} are free at {}",
+            text::size(bytes),
+            text::size(free),
+            text::path(root)
+        ))
+        .hint("free some space, and run the same command again")),
+    }
 }
 
 /// Looks at the wheels as [`create`] would, before there is a virtualenv: what it would refuse is refused.

@@ -76,7 +76,7 @@ fn append<W: Write>(builder: &mut Builder<W>, dir: &Path, name: &Path, whole: bo
     let path = dir.join(name);
     let metadata = path.symlink_metadata().at("read", &path)?;
     let mut header = Header::new_gnu();
-    header.set_mode(metadata.mode() & 0o777);
+    header.set_mode(metadata.mode() & 0o7777);
     header.set_mtime(u64::try_from(metadata.mtime()).unwrap_or(0));
     header.set_size(0);
     if metadata.is_dir() {
@@ -107,8 +107,8 @@ pub(super) fn read(path: &Path, key: &Digest, into: &Path) -> Result<Read> {
         return Ok(Read::Damaged);
     }
     let unpacked = into.join(format!("{UNPACKED}-{key}"));
-    let read = unpack(file, &unpacked).and_then(|directories| match directories {
-        Some(directories) => hand_over(&unpacked, into, &directories).map(|()| Read::Whole),
+    let read = unpack(file, &unpacked).and_then(|last| match last {
+        Some(last) => hand_over(&unpacked, into, &last).map(|()| Read::Whole),
         None => Ok(Read::Damaged),
     });
     fs::remove_tree(&unpacked)?;
@@ -135,10 +135,10 @@ fn is_whole(file: &mut File, key: &Digest) -> bool {
         && file.seek(SeekFrom::Start(HEAD as u64)).is_ok()
 }
 
-/// The directories with the modes that they are to have; `None` where the entry is not one that we write.
+/// The modes that are set last, of directories and of what runs as its owner; `None` where the entry is not one that we write.
 fn unpack(file: File, into: &Path) -> Result<Option<Vec<(PathBuf, u32)>>> {
     let mut place = Beneath::create(into)?;
-    let mut directories = Vec::new();
+    let mut last = Vec::new();
     let Ok(decoder) = zstd::Decoder::new(BufReader::new(file)) else { return Ok(None) };
     let mut archive = Archive::new(decoder);
     let Ok(entries) = archive.entries() else { return Ok(None) };
@@ -146,11 +146,11 @@ fn unpack(file: File, into: &Path) -> Result<Option<Vec<(PathBuf, u32)>>> {
         let Ok(mut entry) = entry else { return Ok(None) };
         let Ok(name) = entry.path().map(std::borrow::Cow::into_owned) else { return Ok(None) };
         let Some(name) = plain(&name) else { return Ok(None) };
-        let mode = entry.header().mode().unwrap_or(0o644) & 0o777;
+        let mode = entry.header().mode().unwrap_or(0o644) & 0o7777;
         match entry.header().entry_type() {
             EntryType::Directory => {
                 place.directory(name, mode | 0o700)?;
-                directories.push((PathBuf::from(name), mode));
+                last.push((PathBuf::from(name), mode));
             }
             EntryType::Symlink => {
                 let Ok(Some(link)) = entry.link_name() else { return Ok(None) };
@@ -162,11 +162,14 @@ fn unpack(file: File, into: &Path) -> Result<Option<Vec<(PathBuf, u32)>>> {
                 let mut target = file.create(mode)?;
                 io::copy(&mut entry, &mut target).at("write", file.path())?;
                 file.finish(&target, modified)?;
+                if mode & 0o7000 != 0 {
+                    last.push((PathBuf::from(name), mode));
+                }
             }
             _ => return Ok(None),
         }
     }
-    Ok(Some(directories))
+    Ok(Some(last))
 }
 
 /// A name that stays inside, as it can be made piece by piece.
@@ -178,7 +181,7 @@ fn plain(name: &Path) -> Option<&OsStr> {
     bytes.split(|byte| *byte == b'/').all(is_plain).then(|| OsStr::from_bytes(bytes))
 }
 
-fn hand_over(from: &Path, into: &Path, directories: &[(PathBuf, u32)]) -> Result<()> {
+fn hand_over(from: &Path, into: &Path, last: &[(PathBuf, u32)]) -> Result<()> {
     let entries = fs::list(from)?;
     let target = |path: &Path| into.join(path.file_name().unwrap_or_default());
     if let Some(taken) = entries.iter().map(|path| target(path)).find(|path| fs::exists(path)) {
@@ -188,5 +191,5 @@ fn hand_over(from: &Path, into: &Path, directories: &[(PathBuf, u32)]) -> Result
         fs::rename(path, &target(path))?;
     }
     // Those below first: a directory may be without permission to look into it.
-    directories.iter().rev().try_for_each(|(name, mode)| fs::set_mode(&into.join(name), *mode))
+    last.iter().rev().try_for_each(|(name, mode)| fs::set_mode(&into.join(name), *mode))
 }

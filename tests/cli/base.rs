@@ -472,6 +472,22 @@ fn an_immutable_file_in_an_old_tree_blocks_nothing() {
 }
 
 #[test]
+fn an_override_file_that_cannot_be_written_blocks_nothing() {
+    let sandbox = released();
+    sandbox.ok(["install", FILE]);
+    let file = sandbox.path("home/.local/share/mwp/mfserv/config/plugins/p.ini");
+    let before = fs::read(&file).unwrap();
+    let Some(_immutable) = Immutable::new(file.clone()) else { return };
+    for arguments in [&["install", "--force", FILE][..], &["uninstall", "--clean", "p"]] {
+        let done = sandbox.fails(3, arguments).says("p.ini`: operation not permitted").never_says("warning");
+        assert_eq!(done.stderr.matches("error:").count(), 1, "{}", done.stderr);
+    }
+    sandbox.ok(["list"]).prints("0.0.1").never_says("warning");
+    assert_eq!((what(&sandbox).as_str(), set_aside(&sandbox).len()), ("one", 0));
+    assert_eq!(fs::read(&file).unwrap(), before);
+}
+
+#[test]
 fn what_is_set_aside_is_shown_by_status() {
     let sandbox = released();
     sandbox.ok(["install", FILE]);

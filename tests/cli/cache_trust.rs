@@ -201,7 +201,9 @@ fn links_modes_empty_directories_and_odd_names_come_back_as_they_were() {
     sandbox.task_plugin("p");
     let script = "mkdir -p out/empty out/private out/deep/er && chmod 700 out/private && cp in/* out/ && \
                   ln -s ../a.txt out/deep/link && ln -s nowhere out/deep/er/dangling && chmod 640 out/b.txt && \
-                  touch \"out/$(printf 'odd\\377\\nname')\" && chmod 500 out/deep/er && echo ran >> ../ran.log";
+                  touch \"out/$(printf 'odd\\377\\nname')\" && chmod 500 out/deep/er && \
+                  touch out/suid out/sgid && chmod 4755 out/suid && chmod 2755 out/sgid && mkdir out/shared && \
+                  chmod 1777 out/shared && mkdir out/group && chmod 2775 out/group && echo ran >> ../ran.log";
     sandbox.write("p/make.sh", script);
     sandbox.write(
         "p/mwp.toml",

@@ -267,3 +267,22 @@ fn links_are_judged_where_they_finally_stand() {
     assert_eq!(fs::read_link(&share).unwrap(), Path::new(&target));
     assert!(!share.join("out").exists());
 }
+
+#[test]
+fn wheels_that_do_not_fit_on_the_disk_are_refused_before_they_are_unpacked() {
+    let host = Host::new();
+    // Two of 6 MB, where 8 MB are free.
+    let noise: Vec<u8> = std::iter::repeat_with(|| fastrand::u8(..)).take(300_000).collect();
+    let large = [noise, vec![0; 6_000_000]].concat();
+    let wheels = ["one", "two"].map(|name| {
+        wheel_with(&host.sandbox.path("wheels"), name, "1.0", "", &[], &[(&format!("{name}.bin"), &large)])
+    });
+    let file = host.file(&wheels);
+    let base = host.sandbox.path("base");
+    fs::create_dir(&base).unwrap();
+    let Some(_mount) = host.sandbox.mount("tmpfs", "size=8m,mode=755", base.clone()) else { return };
+    let arguments = ["install", "--plugins-base-dir", base.to_str().unwrap(), file.to_str().unwrap()];
+    let done = Done::of(&mut host.mwp(arguments)).exited(3);
+    done.says("the wheels unpack to 12.6 MB, and only ").says("hint: free some space");
+    assert_eq!(tree(&base), [".mwp", ".mwp/lock"]);
+}

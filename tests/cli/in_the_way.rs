@@ -155,3 +155,24 @@ fn a_file_and_a_directory_in_each_others_place_are_told_with_the_next_step() {
     let done = sandbox.fails(3, ["build", "-C", "p", "--timings=file/below/page"]);
     done.says("error: cannot create directory `file/below`: `file` is a file").says("hint: move it away");
 }
+
+#[test]
+fn a_file_in_the_place_of_a_plugin_is_never_replaced() {
+    let sandbox = Sandbox::new();
+    sandbox.plugin("p");
+    sandbox.ok(["release", "-q", "-C", "p"]);
+    let place = sandbox.base().join("p");
+    for (kind, said) in [(Kind::File, "is a file"), (Kind::Pipe, "is a pipe")] {
+        put(kind, &place);
+        for arguments in [&["install", FILE][..], &["install", "--force", FILE]] {
+            let done = sandbox.fails(1, arguments);
+            tells_one_thing(
+                done,
+                &format!("plugins/p` {said}, and the plugin `p` goes there"),
+                "hint: move it away",
+            );
+            assert!(fs::symlink_metadata(&place).is_ok_and(|it| !it.is_dir()));
+        }
+        fs::remove_file(&place).unwrap();
+    }
+}

@@ -236,3 +236,35 @@ fn a_virtualenv_or_its_wheels_take_the_place_of_a_link_and_never_enter_it() {
         .says("python3_virtualenv_sources` is a link that leads out of the plugin");
     assert_eq!(tree(&sandbox.work().join("elsewhere")), before);
 }
+
+#[test]
+fn what_is_mounted_in_an_output_is_neither_moved_nor_emptied() {
+    let sandbox = Sandbox::new();
+    let dir = sandbox.task_plugin("p");
+    for place in ["out/mounted", "out"] {
+        let place = dir.join(place);
+        sandbox.write("p/in/a.txt", "a\n");
+        fs::create_dir_all(&place).unwrap();
+        let Some(_mount) = sandbox.mount("tmpfs", "", place.clone()) else { return };
+        fs::write(place.join("precious"), "").unwrap();
+        // What is kept of it cannot take the place of what is mounted: the command runs.
+        for arguments in [&["build"][..], &["build", "--force"], &["clean"], &["build"]] {
+            let done = Done::of(sandbox.mwp(arguments).current_dir(&dir));
+            if arguments == ["clean"] && done.code == Some(3) {
+                done.says("a file system is mounted at").says("umount");
+            } else {
+                done.succeeded();
+            }
+            assert!(place.join("precious").exists(), "{arguments:?}");
+        }
+        assert_eq!(fs::read_to_string(dir.join("out/a.txt")).unwrap(), "a\n");
+        // What it made before comes back where the command fails.
+        sandbox.write("p/in/a.txt", "other\n");
+        sandbox
+            .write("p/mwp.toml", sandbox.read("p/mwp.toml").replace("&& echo ran", "&& false && echo ran"));
+        Done::of(sandbox.mwp(["build"]).current_dir(&dir)).exited(1);
+        assert_eq!(fs::read_to_string(dir.join("out/a.txt")).unwrap(), "a\n");
+        assert!(place.join("precious").exists());
+        sandbox.write("p/mwp.toml", sandbox.read("p/mwp.toml").replace("&& false ", ""));
+    }
+}

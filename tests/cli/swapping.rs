@@ -78,6 +78,31 @@ fn a_version_that_crashes_can_be_mended() {
 }
 
 #[test]
+fn a_number_of_workers_that_is_none_does_not_take_a_plugin_out_of_service() {
+    let sandbox = Sandbox::new();
+    installed(&sandbox, "hello", "one");
+    let up = sandbox.up_without_nginx();
+    let file = other_version(&sandbox, "hello", "two", "");
+    let config = sandbox.read("hello/config.ini");
+    let (start, rest) = config.split_once("[app_main]\n").unwrap();
+    let kept: Vec<&str> = rest.lines().filter(|line| !line.starts_with("numprocesses")).collect();
+    let odd = format!("{start}[app_main]\nnumprocesses=abc\n{}\n", kept.join("\n"));
+    sandbox.write("hello/config.ini", odd);
+    assert_eq!(sandbox.packed("hello").to_str(), Some(file.as_str()));
+    for arguments in [["install", "--force", &file], ["hotswap", "-v", &file]] {
+        sandbox
+            .fails(1, arguments)
+            .says("numprocesses")
+            .says("nothing would run")
+            .says("hint: write the number");
+        assert!(serves(&up, "hello", "one"));
+    }
+    // Where nothing runs yet, it is as before: none of them runs, and that is told.
+    drop(up);
+    sandbox.ok(["install", "--force", &file]);
+}
+
+#[test]
 fn the_old_versions_death_during_a_swap_changes_nothing() {
     let sandbox = Sandbox::new();
     installed(&sandbox, "hello", "one");

@@ -1,7 +1,8 @@
 //! What is not trusted: names in an archive, files that are none, a umask, a home, a damaged plugin.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -128,8 +129,30 @@ fn pipes_and_devices_are_refused_wherever_a_file_is_read() {
         assert!(matches!(done.code, Some(1 | 3)), "{done:?}");
     }
     fs::remove_file(sandbox.work().join("p/config.ini")).unwrap();
-    std::os::unix::fs::symlink("/dev/zero", sandbox.work().join("p/config.ini")).unwrap();
+    symlink("/dev/zero", sandbox.work().join("p/config.ini")).unwrap();
     sandbox.fails(3, ["check", "-C", "p"]).says("it is a pipe, a socket or a device");
+}
+
+#[test]
+fn what_is_no_file_is_told_with_the_next_step() {
+    type Put = fn(&Path);
+    let kinds: [(&str, Put); 4] = [
+        ("it is a pipe", |path| drop(Done::of(Command::new("mkfifo").arg(path)).succeeded())),
+        ("it is a pipe", |path| symlink("/dev/zero", path).unwrap()),
+        ("too many levels of symbolic links", |path| symlink(path.file_name().unwrap(), path).unwrap()),
+        ("no such device or address", |path| drop(UnixListener::bind(path).unwrap())),
+    ];
+    for (said, put) in kinds {
+        for name in ["config.ini", ".layerapi2_label", "mwp.toml", ".plugin_format_version", ".releaseignore"]
+        {
+            let sandbox = released();
+            let path = sandbox.work().join("p").join(name);
+            let _ = fs::remove_file(&path);
+            put(&path);
+            let done = Done::of(&mut sandbox.mwp(["release", "-C", "p"])).exited(3).says(said);
+            assert!(done.says("hint: ").stderr.contains(name));
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `mwp verify`: what the installation made is checked as what was packed is, and a Python that went away is told.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use crate::support::tar::Tar;
@@ -94,6 +94,51 @@ fn a_manifest_that_was_removed_is_missing() {
 }
 
 #[test]
+fn a_list_of_what_was_made_that_was_removed_is_missing() {
+    let (sandbox, home) = installed();
+    let list = home.join(".mwp_installed.json");
+    for content in [None, Some("{"), Some("[]")] {
+        match content {
+            None => fs::remove_file(&list).unwrap(),
+            Some(content) => fs::write(&list, content).unwrap(),
+        }
+        fs::write(home.join(find(&home, "site-packages/alpha.py")), "evil").unwrap();
+        sandbox.fails(1, ["verify", "p"]).says("`.mwp_installed.json` is missing");
+        sandbox.ok(["verify", "--repair", "p"]).says("made the virtualenv");
+        assert_ne!(fs::read_to_string(home.join(find(&home, "site-packages/alpha.py"))).unwrap(), "evil");
+    }
+}
+
+#[test]
+fn links_in_the_place_of_what_python_keeps_and_open_directories_are_found() {
+    let (sandbox, home) = installed();
+    let outside = sandbox.path("outside");
+    fs::create_dir(&outside).unwrap();
+    for name in [
+        "__pycache__",
+        "python3_virtualenv_sources/__pycache__",
+        ".configuration_cache",
+        "tmp_build",
+        "x.tar.gz",
+    ] {
+        symlink(&outside, home.join(name)).unwrap();
+        sandbox.fails(1, ["verify", "p"]).says(&format!("`{name}` was added"));
+        fs::remove_file(home.join(name)).unwrap();
+    }
+    sandbox.ok(["verify", "p"]);
+    fs::set_permissions(home.join("local/share"), fs::Permissions::from_mode(0o777)).unwrap();
+    sandbox.fails(1, ["verify", "p"]).says("`local/share` has mode 0777 instead of 0755");
+}
+
+#[test]
+fn what_a_file_system_keeps_in_its_root_is_no_plugin() {
+    let (sandbox, home) = installed();
+    fs::create_dir(home.with_file_name("lost+found")).unwrap();
+    sandbox.ok(["verify"]).says("p is as it was packed").never_says("lost+found");
+    assert!(!sandbox.ok(["list"]).stdout.contains("lost+found"));
+}
+
+#[test]
 fn nothing_is_made_of_wheels_that_were_altered() {
     let (sandbox, home) = installed();
     let shipped = find(&home, "alpha-1.0-py3-none-any.whl");
@@ -164,6 +209,33 @@ fn another_python_never_takes_the_place_of_one_that_is_gone() {
         sandbox.fails(1, ["verify", "p"]).says(said);
         sandbox.ok(["verify", "--repair", "p"]);
         assert_eq!(fs::read_link(&python).unwrap(), before);
+        sandbox.ok(["exec", "p", "--", "python3", "-c", "import alpha"]);
+    }
+}
+
+#[test]
+fn another_python_never_takes_the_place_of_one_that_cannot_be_run() {
+    let (sandbox, home) = installed();
+    let bin = home.join("local/bin");
+    let damages: [(&str, &dyn Fn()); 5] = [
+        ("local/bin/python3` cannot be run", &|| fs::create_dir(bin.join("python3")).unwrap()),
+        ("local/bin/python3` cannot be run", &|| fs::write(bin.join("python3"), "x").unwrap()),
+        ("local/bin/python` is not its interpreter", &|| {
+            symlink(fs::read_link(bin.join("python3.11-before")).unwrap(), bin.join("python3")).unwrap();
+            fs::remove_file(bin.join("python")).unwrap();
+        }),
+        ("local/bin/python3` is missing", &|| {}),
+        ("local/pyvenv.cfg` is missing", &|| fs::remove_dir_all(home.join("local")).unwrap()),
+    ];
+    for (said, damage) in damages {
+        fs::rename(bin.join("python3"), bin.join("python3.11-before")).unwrap();
+        damage();
+        for program in ["python3", "python"] {
+            let done = sandbox.fails(1, ["exec", "p", "--", program, "-c", "print('ran')"]).says(said);
+            assert_eq!(done.stdout, "");
+        }
+        sandbox.fails(1, ["verify", "p"]);
+        let _ = Done::of(&mut sandbox.mwp(["verify", "--repair", "p"]));
         sandbox.ok(["exec", "p", "--", "python3", "-c", "import alpha"]);
     }
 }

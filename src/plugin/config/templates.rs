@@ -68,7 +68,7 @@ impl Templates {
     pub fn undefined(&self, text: &str) -> Option<String> {
         let mut strict = self.engine.clone();
         strict.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-        let text = &jinja::adapted(text, strict.syntax());
+        let text = &jinja::adapted(text, strict.syntax()).ok()?;
         let refusal = strict.render_str(text, self.variables.clone()).err()?;
         if refusal.kind() != ErrorKind::UndefinedError {
             return None;
@@ -91,7 +91,8 @@ impl Templates {
         if self.fuel.load(Ordering::Relaxed) == 0 {
             return Err(mistake(jinja::TOO_MUCH, 1));
         }
-        let text = jinja::adapted(text, self.engine.syntax());
+        let text =
+            jinja::adapted(text, self.engine.syntax()).map_err(|error| mistake(&jinja::reason(&error), 1))?;
         let rendered = self
             .engine
             .template_from_str(&text)

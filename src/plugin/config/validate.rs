@@ -107,7 +107,7 @@ impl Validator<'_> {
             Ok(rendered) => rendered,
             Err(reason) => {
                 let message =
-                    format!("found `{}`, which is no Jinja2 template: {reason}", text::visible(written));
+                    format!("found `{}`, which is no Jinja2 template: {reason}", text::excerpt(written));
                 let hint = "write `{{ NAME }}` for the value of an environment variable";
                 findings.problem(ConfigProblem::new(&place, &message).found(written.clone()).hint(hint));
                 return None;
@@ -137,7 +137,7 @@ impl Validator<'_> {
         match value::read(key, rendered, &self.surroundings) {
             Ok(read) => {
                 if let Some(oddity) = read.oddity {
-                    let reason = format!("`{}` {oddity}", text::visible(rendered));
+                    let reason = format!("`{}` {oddity}", text::excerpt(rendered));
                     findings.warning(ConfigProblem::new(place, &reason).found(rendered));
                 }
                 Some(read.value)
@@ -145,7 +145,7 @@ impl Validator<'_> {
             Err(refusal) => {
                 let mut found = refusal.found;
                 if is_template(written) {
-                    found.push_str(&format!(" (from `{}`)", text::visible(written)));
+                    found.push_str(&format!(" (from `{}`)", text::excerpt(written)));
                 }
                 let reason = format!("found {found}; {}", refusal.allowed);
                 findings.problem(ConfigProblem::new(place, &reason).found(rendered).allowed(refusal.allowed));

@@ -87,7 +87,7 @@ pub(super) struct Context<'a> {
 /// Reads `text` as the type of its key.
 pub(super) fn read(key: &KeySchema, text: &str, around: &Context<'_>) -> Result<Read, Refusal> {
     let refuse = |allowed: &str| {
-        let found = if text.is_empty() { "nothing".to_owned() } else { format!("`{}`", text::visible(text)) };
+        let found = if text.is_empty() { "nothing".to_owned() } else { format!("`{}`", text::excerpt(text)) };
         Err(Refusal { found, allowed: allowed.to_owned() })
     };
     if text.contains('\0') {
