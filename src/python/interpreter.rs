@@ -1,12 +1,13 @@
 //! What must be known of a Python interpreter to make a virtualenv for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use pep508_rs::MarkerEnvironment;
 use serde::Deserialize;
 
 use super::wheel::Wheel;
 use crate::error::{Error, Result};
+use crate::process::Program;
 use crate::tools::{self, Tools};
 
 /// A base interpreter (never one of a virtualenv).
@@ -21,8 +22,6 @@ pub struct Interpreter {
     /// `cpython-311-x86_64-linux-gnu`: what compiled extensions are made for.
     pub abi: String,
     pub has_pip: bool,
-    /// Where it looks for modules.
-    search: Vec<PathBuf>,
     /// The index that its pip asks where nobody names one.
     pub(super) default_index: Option<String>,
     /// `x86_64`
@@ -32,6 +31,9 @@ pub struct Interpreter {
     /// What markers such as `python_version < "3.8"` are about.
     pub markers: MarkerEnvironment,
 }
+
+/// Of the question, with the version of its answer.
+const NAME: &str = "interpreter-4";
 
 const QUESTION: &str = "\
 import importlib.util, json, os, platform, sys, sysconfig
@@ -52,7 +54,6 @@ print(json.dumps({
     'machine': platform.machine(),
     'glibc': [int(part) for part in libc_version.split('.')[:2]] if libc == 'glibc' else None,
     'has_pip': importlib.util.find_spec('pip') is not None,
-    'search': sys.path,
     'default_index': default_index,
     'markers': {
         'implementation_name': sys.implementation.name,
@@ -73,19 +74,21 @@ print(json.dumps({
 impl Interpreter {
     /// The `python3` on PATH.
     pub fn find(tools: &Tools<'_>) -> Result<Interpreter> {
-        const NAME: &str = "interpreter-5";
+        Interpreter::asked(tools, |path, question| tools.ask(path, NAME, question))
+    }
+
+    /// The same, whatever it said before: pip comes and goes without the interpreter's program being touched.
+    pub(super) fn find_anew(tools: &Tools<'_>) -> Result<Interpreter> {
+        Interpreter::asked(tools, |path, question| tools.ask_anew(path, NAME, question))
+    }
+
+    fn asked(tools: &Tools<'_>, ask: impl FnOnce(&Path, &Program) -> Result<String>) -> Result<Interpreter> {
         let path = tools.find("python3").ok_or_else(|| tools::missing("python3"))?;
-        let question = tools.program(&path).arguments(["-I", "-c", QUESTION]);
-        let read = |answer: String| -> Result<Interpreter> {
-            serde_json::from_str(&answer).map_err(|error| {
-                Error::machine(format!("`{}` did not say what it is: {error}", path.display()))
-                    .hint("check that this `python3` is a working Python 3 interpreter")
-            })
-        };
-        let known = read(tools.ask(&path, NAME, &question)?)?;
-        // pip comes and goes without the interpreter's program being touched.
-        let finds_pip = known.search.iter().any(|dir| dir.join("pip").is_dir());
-        if known.has_pip == finds_pip { Ok(known) } else { read(tools.ask_anew(&path, NAME, &question)?) }
+        let answer = ask(&path, &tools.program(&path).arguments(["-I", "-c", QUESTION]))?;
+        serde_json::from_str(&answer).map_err(|error| {
+            Error::machine(format!("`{}` did not say what it is: {error}", path.display()))
+                .hint("check that this `python3` is a working Python 3 interpreter")
+        })
     }
 
     /// Whether the wheel can be installed for this interpreter; says why not.
@@ -214,7 +217,6 @@ impl Interpreter {
             short_version: "3.11".into(),
             abi: "cpython-311-x86_64-linux-gnu".into(),
             has_pip: false,
-            search: Vec::new(),
             default_index: None,
             machine: "x86_64".into(),
             glibc: Some((2, 36)),

@@ -30,13 +30,16 @@ pub struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     /// For the requirement files in `directory`, in which the tools are run: relative paths are relative to it.
     pub fn new(site: &'a Site, tools: &Tools<'_>, directory: &Path, offline: bool) -> Result<Resolver<'a>> {
-        let interpreter = Interpreter::find(tools)?;
-        let python = interpreter.executable.clone();
+        let mut interpreter = Interpreter::find(tools)?;
         let wanted = site.environment.text("MWP_PYTHON_INSTALLER").unwrap_or("uv");
         let has_uv = wanted != "pip" && tools.find("uv").is_some();
         let uv =
             if has_uv { Some(tools.require("uv")?).filter(|uv| is_new_enough(&uv.version)) } else { None };
         let uv = uv.map(|uv| uv.path);
+        if uv.is_none() && !interpreter.has_pip {
+            interpreter = Interpreter::find_anew(tools)?;
+        }
+        let python = interpreter.executable.clone();
         Ok(Resolver { site, interpreter, uv, python, directory: directory.to_owned(), offline })
     }
 
