@@ -29,6 +29,10 @@ impl Action for Command {
         [("command", Value::List(self.words.clone())), ("set", Value::Table(self.set.clone()))].into()
     }
 
+    fn programs(&self) -> Vec<String> {
+        self.words.first().cloned().into_iter().collect()
+    }
+
     fn works_in_place(&self) -> bool {
         true
     }

@@ -10,6 +10,7 @@
 mod fuzz;
 mod requirements;
 mod services;
+mod tasks;
 
 use std::path::Path;
 
@@ -50,7 +51,20 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
     let requirements = requirements::check(dir, &site.environment);
     found.take(requirements, |_, ()| {});
     let recipe = recipe::mistakes(dir);
+    let has_recipe_mistakes = recipe.as_ref().map_or(true, |mistakes| !mistakes.is_empty());
     found.take(recipe, Found::problems);
+    match tasks::check(dir, site) {
+        Ok(Findings { problems, warnings }) => {
+            // Another part may have met the same.
+            let is_new = |problem: &ConfigProblem| !found.checked.problems.contains(problem);
+            let problems: Vec<ConfigProblem> = problems.into_iter().filter(is_new).collect();
+            found.checked.problems.extend(problems);
+            found.checked.warnings.extend(warnings);
+        }
+        // That of mwp.toml is told already.
+        Err(error) if has_recipe_mistakes => drop(error),
+        Err(error) => found.failed(error),
+    }
     let packing = packing(dir, site);
     found.take(packing, |found, packing| {
         found.problems(packing.problems);

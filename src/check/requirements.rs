@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::{Error, Problem};
+use crate::error::{Error, Fault, Problem};
 use crate::python::Wanted;
 use crate::site::Environment;
 
@@ -14,9 +14,18 @@ pub(super) fn check(dir: &Path, environment: &Environment) -> Result<(), Error> 
     let mut all: Option<Error> = None;
     for name in FILES {
         let read = Wanted::read(&sources.join(name), environment);
-        let Err(error) = read.and_then(|wanted| wanted.map_or(Ok(()), |wanted| wanted.check())) else {
-            continue;
+        let whole = |wanted: Wanted| {
+            let absent = wanted.absent_paths(&sources, environment);
+            match (wanted.check(), absent.is_empty()) {
+                (result, true) => result,
+                (Ok(()), false) => Err(Error::many(Fault::Input, absent)),
+                (Err(mut error), false) => {
+                    error.problems.extend(absent);
+                    Err(error)
+                }
+            }
         };
+        let Err(error) = read.and_then(|wanted| wanted.map_or(Ok(()), whole)) else { continue };
         match &mut all {
             None => all = Some(error),
             // A file that several include is told once.

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::Context;
 use super::loudness::Loudness;
+use crate::artifact::Limits;
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::text;
@@ -77,6 +78,11 @@ pub(super) fn enter(dir: &Path) -> Result<()> {
         }
         _ => Error::io("enter", dir, &error),
     })
+}
+
+/// What `--limit` takes.
+pub(super) fn limit(given: &str) -> Result<String, String> {
+    Limits::default().set(given).map(|()| given.to_owned()).map_err(|error| error.problems[0].message.clone())
 }
 
 /// How long another command that edits a plugin is waited for.

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::Context;
+use super::common::limit;
 use super::exec::BaseOption;
 use super::in_service;
 use super::json::ItemResult;
@@ -85,7 +86,7 @@ struct Taking {
     #[arg(long)]
     allow_external_links: bool,
     /// Take more than usual: members, wheels, bytes, ratio, names, depth or path, as in `bytes=64G`
-    #[arg(long = "limit", value_name = "NAME=NUMBER")]
+    #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = limit)]
     limits: Vec<String>,
 }
 

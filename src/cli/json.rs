@@ -64,6 +64,23 @@ pub(super) fn word(fault: Fault) -> &'static str {
     }
 }
 
+/// Commands that have a stream of events as well.
+const STREAMS: [&str; 4] = ["build", "release", "watch", "lock"];
+
+/// The help of `command` without the stream of events that it does not have.
+pub(super) fn help_of(command: Option<&str>, help: &str) -> String {
+    const START: &str = "; `=events`";
+    const END: &str = "while it builds";
+    if command.is_none_or(|command| STREAMS.contains(&command)) {
+        return help.to_owned();
+    }
+    let help = help.replace("[=<events>]", "           ");
+    match help.split_once(START).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1))) {
+        Some((before, rest)) => format!("{before}{rest}"),
+        None => help,
+    }
+}
+
 /// `--json`, which all commands have.
 pub(super) fn argument() -> Arg {
     Arg::new(JSON)

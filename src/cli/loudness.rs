@@ -23,7 +23,7 @@ pub(super) fn arguments() -> [Arg; 2] {
     // Behind a command's own, before `--json`.
     [
         flag(QUIET, 'q', "Say nothing but warnings and errors").display_order(898),
-        flag(VERBOSE, 'v', "Say more").display_order(899),
+        flag(VERBOSE, 'v', "Say more; of `-q` and `-v` the last counts").display_order(899),
     ]
 }
 

@@ -230,7 +230,7 @@ fn execute(words: &[OsString], context: &Context) -> u8 {
         }
         // Help and the version are data.
         Err(refusal) if !refusal.use_stderr() => {
-            context.output.usage(&refusal);
+            context.output.usage(words.get(1).and_then(|word| word.to_str()), &refusal);
             exit::DONE
         }
         Err(refusal) => code(Err(usage::error(&refusal)), context),

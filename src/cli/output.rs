@@ -293,8 +293,8 @@ impl Output {
     }
 
     /// Help, or the version.
-    pub(crate) fn usage(&self, refusal: &clap::Error) {
-        let help = painted(&refusal.render().to_string(), self.style);
+    pub(crate) fn usage(&self, command: Option<&str>, refusal: &clap::Error) {
+        let help = painted(&super::json::help_of(command, &refusal.render().to_string()), self.style);
         let _ = io::stdout().write_all(help.as_bytes());
     }
 

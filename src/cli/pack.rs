@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::build::store;
-use super::common::{Common, Places};
+use super::common::{Common, Places, limit};
 use crate::action;
 use crate::artifact::{self, Description, Limits, Packed, Remade};
 use crate::error::{Error, Result};
@@ -41,7 +41,7 @@ pub(super) struct Packing {
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
     /// Pack more than is usually installed: members, wheels, bytes, names, depth or path, as in `bytes=64G`
-    #[arg(long = "limit", value_name = "NAME=NUMBER")]
+    #[arg(long = "limit", value_name = "NAME=NUMBER", value_parser = limit)]
     limits: Vec<String>,
 }
 

@@ -62,6 +62,17 @@ pub trait Action: fmt::Debug + Send + Sync {
         Ok(LockCheck::Untold)
     }
 
+    /// What it would refuse of the files that it reads; nothing is run for that.
+    fn refuses(&self, scope: &Scope<'_>) -> Result<()> {
+        let _ = scope;
+        Ok(())
+    }
+
+    /// Programs without which it cannot work.
+    fn programs(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether its lock has, or is to have, a package of that name.
     fn locks(&self, scope: &Scope<'_>, package: &str) -> Result<bool> {
         let _ = (scope, package);

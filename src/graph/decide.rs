@@ -7,9 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use super::action::{LockCheck, Reads, Upgrade};
+use super::listing::{Listing, literal_base};
 use super::manifest::{Manifest, Subject, Value};
 use super::name::Name;
-use super::plan::Predecessor;
+use super::plan::{Plan, Predecessor};
 use super::project::Project;
 use super::reason::{Reason, shown};
 use super::snapshot::{FileKind, Looked, Patterns, Snapshot, Taken};
@@ -202,14 +203,43 @@ fn take_inputs(
     let Taken { snapshot, identical, missing } = Snapshot::take(&project.dir, &patterns, previous, now)?;
     match missing {
         None => Ok((patterns, snapshot, identical)),
-        Some(pattern) => Err(Error::input(format!(
-            "{}: task `{}` needs `{}`, and nothing there matches",
-            text::path(&project.dir.join(&task.origin.file)),
-            text::visible(&task.name),
-            text::visible(&pattern)
-        ))
-        .hint("make that file, or move the pattern to `optional_inputs`")),
+        Some(pattern) => Err(needs(&project.dir, task, &pattern)),
     }
+}
+
+fn needs(dir: &Path, task: &Task, pattern: &str) -> Error {
+    Error::input(format!(
+        "{}: task `{}` needs `{}`, and nothing there matches",
+        text::path(&dir.join(&task.origin.file)),
+        text::visible(&task.name),
+        text::visible(pattern)
+    ))
+    .hint("make that file, or move the pattern to `optional_inputs`")
+}
+
+/// Inputs of the recipe that are not there and that no task makes: each is an error when its task is looked at.
+pub fn missing_inputs<'a>(dir: &Path, plan: &'a Plan) -> Result<Vec<(&'a Task, Error)>> {
+    let mut missing = Vec::new();
+    for task in &plan.tasks {
+        let (excluded, wanted): (Vec<_>, Vec<_>) =
+            task.inputs.iter().cloned().partition(|input| input.starts_with('!'));
+        for pattern in wanted {
+            let base = literal_base(Path::new(&pattern));
+            let is_made = plan.tasks.iter().filter(|other| other.name != task.name).any(|other| {
+                other.always
+                    || other
+                        .outputs
+                        .iter()
+                        .any(|output| base.starts_with(output) || Path::new(output).starts_with(&base))
+            });
+            let required = excluded.iter().cloned().chain([pattern]).collect();
+            let patterns = Patterns { required, ..Patterns::default() };
+            if let Some(pattern) = Listing::of(dir, &patterns)?.missing.filter(|_| !is_made) {
+                missing.push((task, needs(dir, task, &pattern)));
+            }
+        }
+    }
+    Ok(missing)
 }
 
 /// What the task makes, and what others make after it or beside it.

@@ -185,10 +185,9 @@ fn put_in_place(project: &Project<'_>, task: &Task, stale: &Stale, staging: &Sta
             outputs::keep_foreign(&project.dir, output, staging.path(), &is_owned)?;
         }
         let target = project.dir.join(output);
-        if let Some(parent) = target.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let way = fs::put_in_place(&staging.join(output), &target)?;
+        let parent = target.parent().unwrap_or(&project.dir);
+        fs::create_dir_all(parent)?;
+        let way = fs::in_writable(parent, || fs::put_in_place(&staging.join(output), &target))?;
         if way != fs::Way::AtOnce {
             let line = format!("{} put in place {}", text::path(output), way.words());
             project.observer.event(&project.dir, Event::Line { task: &task.name, line: &line });

@@ -217,7 +217,7 @@ fn is_glob(pattern: &str) -> bool {
 }
 
 /// The leading part of a pattern that has no wildcard.
-fn literal_base(pattern: &Path) -> PathBuf {
+pub(super) fn literal_base(pattern: &Path) -> PathBuf {
     pattern.components().take_while(|part| !is_glob(&part.as_os_str().to_string_lossy())).collect()
 }
 

@@ -54,6 +54,7 @@ mod timings;
 mod unfinished;
 
 pub use action::{Action, Job, LockCheck, Probe, Reads, Reporter, Scope, Upgrade, upgraded_name};
+pub use decide::missing_inputs;
 pub use draw::{dot, edges, mermaid};
 pub use manifest::Value;
 pub use observer::{Event, Observer};

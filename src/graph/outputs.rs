@@ -159,6 +159,7 @@ impl SetAside {
             fs::in_writable(&dir.join(parent), || fs::move_out(&dir.join(name), &place).map(drop))?;
             self.files.push((name.to_owned(), place));
             emptied.extend(output_directories(task, name).map(Path::to_owned));
+            emptied.extend(closed_parent(dir, name)?.map(Path::to_owned));
         }
         // Inner ones first.
         for name in emptied.into_iter().rev() {
@@ -208,6 +209,15 @@ fn is_as_left(dir: &Path, entry: &Entry) -> Result<bool> {
 fn output_directories<'a>(task: &'a Task, name: &'a Path) -> impl Iterator<Item = &'a Path> + 'a {
     let is_output = |dir: &Path| task.outputs.iter().any(|output| dir.starts_with(output));
     name.ancestors().skip(1).filter(move |dir| is_output(dir))
+}
+
+/// The directory that `name` lies in, where nobody could make `name` there again: the task left it without write
+/// permission.
+fn closed_parent<'a>(dir: &Path, name: &'a Path) -> Result<Option<&'a Path>> {
+    let parent = name.parent().filter(|parent| *parent != Path::new(""));
+    let Some(parent) = parent else { return Ok(None) };
+    let is_closed = Stat::of(&dir.join(parent))?.is_some_and(|stat| stat.is_dir() && stat.mode & 0o200 == 0);
+    Ok(is_closed.then_some(parent))
 }
 
 /// The directories at and below the outputs that the record names something in, and that are links now. What is behind
@@ -357,6 +367,7 @@ fn remove(dir: &Path, task: &Task, recorded: Option<&Snapshot>, dry: bool) -> Re
     };
     for name in &removed {
         remove(name)?;
+        emptied.extend(closed_parent(dir, name)?.map(Path::to_owned));
     }
     for name in emptied.into_iter().rev() {
         if fs::exists(&dir.join(&name)) && fs::list(&dir.join(&name))?.is_empty() {

@@ -193,7 +193,7 @@ impl Resolver<'_> {
             pin.version,
             self.interpreter.abi,
             self.interpreter.short_version,
-            sources.digest(plugin, &pin.name, is_compiled)?
+            sources.digest(plugin, &pin.name, is_compiled, &self.site.environment)?
         );
         if is_compiled {
             for (name, value) in fetch.compiler {

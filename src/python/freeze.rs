@@ -13,7 +13,7 @@ use super::pylock::{File, Package, PyLock, relative};
 use super::requirements::{Line, Requirements, plain};
 use super::resolver::Resolver;
 use super::sources::Sources;
-use super::wanted::{Stated, Wanted, stated};
+use super::wanted::{Stated, Wanted, absent_path, stated};
 use super::{canonical_name, local, pip, uv};
 use crate::digest::Digest;
 use crate::error::{Error, Fault, Result};
@@ -251,14 +251,7 @@ impl Resolver<'_> {
         let beside = stated.place.file.parent().unwrap_or(Path::new("")).join(path);
         let candidates = [self.directory.join(path), std::path::absolute(&beside).unwrap_or(beside)];
         let found = candidates.iter().map(|path| plain(path)).find(|path| path.exists());
-        found.ok_or_else(|| {
-            Error::input(format!(
-                "{}: `{}` is not there",
-                stated.place,
-                text::visible(stated.line.text())
-            ))
-            .hint("a path is relative to `python3_virtualenv_sources`; correct it, or put the project there")
-        })
+        found.ok_or_else(|| Error::many(Fault::Input, vec![absent_path(stated)]))
     }
 }
 

@@ -210,7 +210,7 @@ pub(super) fn cpython_minor(tag: &str) -> Option<u32> {
 #[cfg(test)]
 impl Interpreter {
     /// CPython 3.11 on Debian 12, which is this file.
-    pub(super) fn stand_in(executable: &std::path::Path) -> Interpreter {
+    pub(super) fn stand_in(executable: &Path) -> Interpreter {
         Interpreter {
             executable: executable.to_owned(),
             version: "3.11.2".into(),

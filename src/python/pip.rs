@@ -316,9 +316,11 @@ fn mismatch(output: &str) -> Option<Error> {
 /// A file that is another one than the lock allows.
 pub(super) fn changed(name: &str, found: &str, allowed: &str) -> Error {
     let [name, found, allowed] = [name, found, allowed].map(text::visible);
-    Error::input(format!("the file of `{name}` has sha256 {found}; the lock allows {allowed}")).hint(
-        "nothing was installed; find out who changed the file, or take the new one with `mwp lock --upgrade-package NAME`",
-    )
+    let project = name.split("==").next().unwrap_or(&name);
+    let hint = format!(
+        "nothing was installed; find out who changed the file, or take the new one with `mwp lock --upgrade-package {project}`"
+    );
+    Error::input(format!("the file of `{name}` has sha256 {found}; the lock allows {allowed}")).hint(hint)
 }
 
 /// pip says why in `ERROR:` lines; the first names what was looked for and what there is.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Value;
@@ -247,6 +247,8 @@ impl File {
             .and_then(|url| url::Url::parse(url).ok())
             .filter(|url| url.scheme() == "file");
         let path = path.and_then(|url| url.to_file_path().ok());
+        // uv writes an absolute path where a requirement names a file.
+        let path = path.or_else(|| self.path.as_ref().map(PathBuf::from).filter(|path| path.is_absolute()));
         if let Some(inside) = path.and_then(|path| relative(&path, directory)) {
             self.path = Some(inside);
             self.url = None;

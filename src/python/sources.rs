@@ -12,11 +12,11 @@ use url::Url;
 
 use super::canonical_name;
 use super::requirements::{expand, options, plain};
-use super::wanted::Stated;
+use super::wanted::{Stated, Wanted};
 use crate::digest::Digest;
 use crate::error::Result;
 use crate::fs;
-use crate::site::Site;
+use crate::site::{Environment, Site};
 
 /// Where packages come from, the machine's settings and the option lines taken together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,9 +125,19 @@ impl Sources {
         self.constraints.iter().filter(|file| file.contains("://")).map(String::as_str)
     }
 
-    /// What is read on this machine: directories and pages of links, constraint files.
-    pub fn files(&self) -> Vec<PathBuf> {
-        self.local_links().chain(self.constraint_files()).map(Path::to_owned).collect()
+    /// What is read on this machine: directories and pages of links, constraint files and those that they include.
+    pub fn files(&self, environment: &Environment) -> Result<Vec<PathBuf>> {
+        let own = self.local_links().chain(self.constraint_files()).map(Path::to_owned);
+        Ok(own.chain(self.constraints(environment)?.files).collect())
+    }
+
+    /// What the constraint files say. That one is missing is for whoever resolves to tell.
+    fn constraints(&self, environment: &Environment) -> Result<Wanted> {
+        let mut all = Wanted::default();
+        for file in self.constraint_files().filter(|file| file.exists()) {
+            all.add_constraints(file, environment)?;
+        }
+        Ok(all)
     }
 
     /// Addresses of indexes and of pages of links.
@@ -169,7 +179,7 @@ impl Sources {
         !self.no_index && (self.index_url.is_none() || self.addresses().any(is_same))
     }
 
-    pub(super) fn local_links(&self) -> impl Iterator<Item = &Path> {
+    pub fn local_links(&self) -> impl Iterator<Item = &Path> {
         self.find_links.iter().filter(|link| !link.contains("://")).map(Path::new)
     }
 
@@ -203,7 +213,13 @@ impl Sources {
 
     /// Everything that decides which file a pin of `name` becomes, the content of local directories included. What
     /// is compiled may build upon anything that is offered; for what is ready-made its own files count.
-    pub(super) fn digest(&self, plugin: &Path, name: &str, is_compiled: bool) -> Result<Digest> {
+    pub(super) fn digest(
+        &self,
+        plugin: &Path,
+        name: &str,
+        is_compiled: bool,
+        environment: &Environment,
+    ) -> Result<Digest> {
         let facts = self.facts(plugin);
         let mut text: String = facts.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
         for link in self.local_links() {
@@ -219,8 +235,8 @@ impl Sources {
                 }
             }
         }
-        for file in self.constraint_files().filter(|_| is_compiled) {
-            text.push_str(&String::from_utf8_lossy(&fs::read_optional(file)?.unwrap_or_default()));
+        if is_compiled {
+            text.push_str(&self.constraints(environment)?.digest().to_string());
         }
         Ok(Digest::of(text.as_bytes()))
     }
@@ -556,7 +572,9 @@ mod tests {
         let digest = |plugin: &str, compiled: bool| {
             let plugin = home.path().join(plugin);
             let lines = lines(&plugin.join("r.txt").to_string_lossy(), "--no-index\n--find-links ./vendor");
-            Sources::new(&site, &plugin, &lines).digest(&plugin, "alpha", compiled).unwrap()
+            Sources::new(&site, &plugin, &lines)
+                .digest(&plugin, "alpha", compiled, &site.environment)
+                .unwrap()
         };
         let write = |name: &str, content: &str| {
             let path = home.path().join(name);

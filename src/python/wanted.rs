@@ -49,6 +49,8 @@ pub struct Wanted {
     pub files: Vec<PathBuf>,
     /// What the files mean, without comments and line ends.
     meaning: String,
+    /// Lines that include what is not there.
+    absent: Vec<Problem>,
     /// How often a file was read: each may be named many times, and name others many times.
     reads: usize,
 }
@@ -64,12 +66,23 @@ impl Wanted {
         let mut wanted = Wanted::default();
         let Some(content) = fs::read_optional_within(file, fs::MOST_TEXT)? else { return Ok(None) };
         wanted.add(file, &content, false, &mut Vec::new(), environment)?;
+        wanted.complete()?;
         Ok(Some(wanted))
     }
 
     /// The lines of `file` as constraints, those of its includes too.
     pub fn add_constraints(&mut self, file: &Path, environment: &Environment) -> Result<()> {
-        self.add(file, &fs::read(file)?, true, &mut Vec::new(), environment)
+        self.add(file, &fs::read(file)?, true, &mut Vec::new(), environment)?;
+        self.complete()
+    }
+
+    /// Where an included file is not there, that and whatever else is wrong is told at once.
+    fn complete(&self) -> Result<()> {
+        if self.absent.is_empty() {
+            return Ok(());
+        }
+        let lines = self.requirements.iter().chain(&self.constraints);
+        Err(Error::many(Fault::Input, self.absent.iter().cloned().chain(lines.flat_map(mistakes)).collect()))
     }
 
     fn add(
@@ -117,10 +130,12 @@ impl Wanted {
             match included(option, environment) {
                 Some((name, is_constraint)) => {
                     let path = file.parent().unwrap_or(Path::new("")).join(&name);
-                    let content = fs::read_optional_within(&path, fs::MOST_TEXT)?.ok_or_else(|| {
-                        Error::input(format!("{place}: {} is not there", text::path(&path)))
-                            .hint("a file is looked for beside the file that names it; correct the path, or make the file")
-                    })?;
+                    let Some(content) = fs::read_optional_within(&path, fs::MOST_TEXT)? else {
+                        let message = format!("{place}: {} is not there", text::path(&path));
+                        let hint = "a file is looked for beside the file that names it; correct the path, or make the file";
+                        self.absent.push(Problem { message, hint: Some(hint.to_owned()) });
+                        continue;
+                    };
                     self.add(&path, &content, as_constraints || is_constraint, open, environment)?;
                 }
                 None => self.options.push(Stated { line, place }),
@@ -128,6 +143,20 @@ impl Wanted {
         }
         open.pop();
         Ok(())
+    }
+
+    /// Requirements of projects and files that are not there; those of `directory` are looked for, and what is beside
+    /// the file that states them.
+    pub fn absent_paths(&self, directory: &Path, environment: &Environment) -> Vec<Problem> {
+        let is_there = |stated: &Stated, path: &Path| {
+            let beside = stated.place.file.parent().unwrap_or(Path::new(""));
+            directory.join(path).exists() || beside.join(path).exists()
+        };
+        let absent = self.requirements.iter().filter(|stated| {
+            !stated.line.is_nonsense()
+                && stated.line.local_path(environment).is_some_and(|path| !is_there(stated, &path))
+        });
+        absent.map(absent_path).collect()
     }
 
     /// Whether there is nothing to install.
@@ -148,19 +177,59 @@ impl Wanted {
     /// Lines that no tool can understand, all at once.
     pub fn check(&self) -> Result<()> {
         let lines = self.requirements.iter().chain(&self.constraints);
-        let problems: Vec<Problem> = lines
-            .filter(|stated| stated.line.is_nonsense())
-            .map(|stated| Problem {
-                message: format!(
-                    "{}: found `{}`, which is no requirement; a name, a URL and a path are allowed",
-                    stated.place,
-                    text::visible(stated.line.text())
-                ),
-                hint: Some("write it as `flask>=3`, `name @ https://…` or `./lib/name`".to_owned()),
-            })
-            .collect();
+        let problems: Vec<Problem> = lines.flat_map(mistakes).collect();
         if problems.is_empty() { Ok(()) } else { Err(Error::many(Fault::Input, problems)) }
     }
+}
+
+/// A requirement of a project or a file that is not there.
+pub(super) fn absent_path(stated: &Stated) -> Problem {
+    Problem {
+        message: format!("{}: `{}` is not there", stated.place, text::visible(stated.line.text())),
+        hint: Some(
+            "a path is relative to `python3_virtualenv_sources`; correct it, or put the project there"
+                .to_owned(),
+        ),
+    }
+}
+
+/// What no tool can understand in a line.
+fn mistakes(stated: &Stated) -> Vec<Problem> {
+    let shown = |text: &str| text::visible(text);
+    let mut problems = Vec::new();
+    if stated.line.is_nonsense() {
+        problems.push(Problem {
+            message: format!(
+                "{}: found `{}`, which is no requirement; a name, a URL and a path are allowed",
+                stated.place,
+                shown(stated.line.text())
+            ),
+            hint: Some("write it as `flask>=3`, `name @ https://…` or `./lib/name`".to_owned()),
+        });
+    }
+    for hash in stated.line.hashes().iter().filter(|hash| !is_hash(hash)) {
+        problems.push(Problem {
+            message: format!(
+                "{}: found the hash `{}`; `sha256:`, `sha384:` or `sha512:` and its digits are allowed",
+                stated.place,
+                shown(hash)
+            ),
+            hint: Some("`pip hash FILE` prints that of a file".to_owned()),
+        });
+    }
+    problems
+}
+
+/// As pip takes it.
+fn is_hash(hash: &str) -> bool {
+    let Some((name, digits)) = hash.split_once(':') else { return false };
+    let length = match name {
+        "sha256" => 64,
+        "sha384" => 96,
+        "sha512" => 128,
+        _ => return false,
+    };
+    digits.len() == length && digits.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// The file that a line includes, and whether as constraints.

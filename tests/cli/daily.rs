@@ -338,3 +338,45 @@ fn a_plugin_that_was_never_built_is_packed_with_a_warning() {
     let quiet = sandbox.ok(["release", "-q", "-C", "tasks"]);
     assert_eq!(quiet.stderr, "", "{quiet:?}");
 }
+
+#[test]
+fn a_limit_that_there_is_not_is_a_slip_of_the_command_line_and_nothing_is_done() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("p");
+    for command in ["pack", "release"] {
+        sandbox
+            .fails(2, [command, "-C", "p", "--limit", "file=5"])
+            .says("found the limit `file=5`; `NAME=NUMBER` is allowed, where NAME is `members`");
+    }
+    assert_eq!(sandbox.runs(), 0);
+    sandbox.fails(2, ["install", "--limit", "many", "x.plugin"]).says("found the limit `many`");
+}
+
+#[test]
+fn the_help_of_commands_without_events_tells_of_none() {
+    let sandbox = Sandbox::new();
+    for (command, has_events) in [
+        (&["build"][..], true),
+        (&["release"], true),
+        (&["watch"], true),
+        (&["lock"], true),
+        (&["check"], false),
+        (&["cache", "info"], false),
+        (&["status"], false),
+    ] {
+        let help = sandbox.ok(command.iter().chain(&["--help"])).stdout;
+        assert_eq!(help.contains("events"), has_events, "{help}");
+        assert!(help.contains("--json"), "{help}");
+        assert!(!help.contains("<>"), "{help}");
+    }
+}
+
+#[test]
+fn of_quiet_and_verbose_the_last_counts() {
+    let sandbox = Sandbox::new();
+    sandbox.task_plugin("p");
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(sandbox.ok(["build", "-v", "-q", "-C", "p"]).stderr, "");
+    sandbox.ok(["-q", "build", "-v", "-C", "p"]).says("check: up to date");
+    sandbox.ok(["build", "--help"]).prints("the last counts");
+}

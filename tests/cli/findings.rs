@@ -292,3 +292,48 @@ fn a_fragment_that_answers_for_other_plugins_is_found_unless_the_operator_allows
     sandbox.write("../etc/metwork.config.d/mfserv/config.ini", "[nginx]\nfragments_allowed=foo\n");
     check(&sandbox).succeeded();
 }
+
+#[test]
+fn what_the_build_would_miss_is_named() {
+    let sandbox = with_config("mfserv", "");
+    let task = "[tasks.a]\ncommand = [\"nosuchprogram\"]\ninputs = [\"src/*.c\", \"!src/x.c\"]\noutputs = [\"made\"]\n";
+    let next = "[tasks.b]\ncommand = [\"true\"]\ninputs = [\"made\"]\noutputs = [\"more\"]\n";
+    sandbox.write("foo/mwp.toml", format!("{task}{next}"));
+    check(&sandbox)
+        .exited(1)
+        .says("error: mwp.toml:1: task `a` needs `src/*.c`, and nothing there matches")
+        .says("warning: mwp.toml:1: task `a` needs `nosuchprogram`, which is not on this machine's PATH")
+        .never_says("task `b`");
+    sandbox.write("foo/src/a.c", "");
+    check(&sandbox).exited(0).says("with 1 warning");
+}
+
+#[test]
+fn what_package_managers_and_pip_could_not_read_is_named() {
+    for (file, content, expected) in [
+        ("package.json", "{", "package.json:1:1: found no valid JSON"),
+        ("package.json", "{\"workspaces\": [\"[\"]}", "`workspaces`: bad glob"),
+        ("python3_virtualenv_sources/pylock.toml", "no [", "pylock.toml"),
+    ] {
+        let sandbox = with_config("mfserv", "");
+        sandbox.write("foo/python3_virtualenv_sources/requirements-to-freeze.txt", "six\n");
+        sandbox.write(&format!("foo/{file}"), content);
+        check(&sandbox).exited(1).says(expected);
+    }
+}
+
+#[test]
+fn all_that_is_wrong_with_requirements_is_named_where_an_included_file_is_missing_too() {
+    let sandbox = with_config("mfserv", "");
+    let wanted = "six\n;;\n-r nothere.txt\n./lib/nope\nflask>>3\n";
+    sandbox.write("foo/python3_virtualenv_sources/requirements-to-freeze.txt", wanted);
+    let done = check(&sandbox).exited(1);
+    assert_eq!(done.stderr.matches("error:").count(), 3, "{}", done.stderr);
+    let done = done.says("freeze.txt:2: found `;;`").says("nothere.txt` is not there");
+    done.says("freeze.txt:5: found `flask>>3`");
+    sandbox.write("foo/python3_virtualenv_sources/requirements-to-freeze.txt", "six\n./lib/nope\n;;\n");
+    check(&sandbox)
+        .exited(1)
+        .says("freeze.txt:2: `./lib/nope` is not there")
+        .says("freeze.txt:3: found `;;`");
+}

@@ -65,7 +65,10 @@ fn an_error_of_npm_is_its_reason_and_not_its_usage() {
     let sandbox = node_plugin("\"dependencies\": {\"is-odd\": \"3.0.0\"}");
     sandbox.ok(["lock", "-C", "p"]);
     // What no lock repeats: a clone with other overrides.
-    package(&sandbox, "\"dependencies\": {\"is-odd\": \"3.0.0\"}, \"overrides\": {\"is-number\": \"7.0.0\"}");
+    package(
+        &sandbox,
+        "\"dependencies\": {\"is-odd\": \"3.0.0\"}, \"overrides\": {\"is-number\": \"^7.0.0\"}",
+    );
     fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
     let failed = sandbox.fails(1, LOCKED).says("in sync").says("hint: ");
     assert!(failed.stderr.lines().count() < 50, "{}", failed.stderr);
@@ -296,4 +299,128 @@ fn plug_and_play_is_installed_as_node_modules() {
     sandbox.write("p/.yarnrc.yml", "nodeLinker: pnp\n");
     Done::of(&mut sandbox.mwp_with_node_tool("@yarnpkg/cli-dist", &["build", "-C", "p"])).succeeded();
     assert_eq!(version(&sandbox, "is-number"), "6.0.0");
+}
+
+/// A package in a directory of the plugin, which needs these.
+fn local(sandbox: &Sandbox, name: &str, version: &str, needs: &str) {
+    let dir = format!("p/vendor/{name}");
+    let about =
+        format!("{{\"name\": \"{name}\", \"version\": \"{version}\", \"dependencies\": {{{needs}}}}}");
+    sandbox.write(&format!("{dir}/package.json"), about);
+    sandbox.write(&format!("{dir}/index.js"), format!("{name} {version}"));
+}
+
+/// The same as an archive.
+fn archive(sandbox: &Sandbox, name: &str, version: &str, needs: &str, text: &str) {
+    local(sandbox, name, version, needs);
+    sandbox.write(&format!("p/vendor/{name}/index.js"), text);
+    let mut pack = sandbox.command("npm");
+    pack.args(["pack", "--silent", "--pack-destination", "."]).arg(format!("./vendor/{name}"));
+    Done::of(pack.current_dir(sandbox.work().join("p"))).succeeded();
+    fs::remove_dir_all(sandbox.work().join("p/vendor")).unwrap();
+}
+
+#[test]
+fn a_package_in_a_directory_that_needs_more_makes_the_lock_again() {
+    let sandbox = node_plugin("\"dependencies\": {\"a\": \"file:vendor/a\"}");
+    local(&sandbox, "a", "1.0.0", "");
+    local(&sandbox, "b", "1.0.0", "");
+    sandbox.ok(["build", "-C", "p"]);
+    local(&sandbox, "a", "1.0.0", "\"b\": \"file:../b\"");
+    sandbox.fails(1, LOCKED).says("the lock `p/package-lock.json` is out of date");
+    fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
+    sandbox.fails(1, LOCKED).says("vendor/a/package.json is not what package-lock.json was made from");
+    sandbox.fails(1, ["lock", "--check", "-C", "p"]).says("vendor/a/package.json");
+    sandbox.ok(["build", "-C", "p"]);
+    assert!(sandbox.work().join("p/node_modules/b").exists());
+    sandbox.ok(LOCKED).says("p is up to date");
+}
+
+#[test]
+fn an_archive_that_is_another_file_now_is_locked_and_installed_anew() {
+    let sandbox = node_plugin("\"dependencies\": {\"a\": \"file:a-1.0.0.tgz\"}");
+    archive(&sandbox, "a", "1.0.0", "", "first");
+    sandbox.ok(["build", "-C", "p"]);
+    archive(&sandbox, "a", "1.0.0", "", "second");
+    sandbox.fails(1, LOCKED).says("the lock `p/package-lock.json` is out of date");
+    fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
+    sandbox.fails(1, LOCKED).says("a-1.0.0.tgz is not what package-lock.json was made from");
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(sandbox.read("p/node_modules/a/index.js"), "second");
+    sandbox.ok(LOCKED).says("p is up to date");
+}
+
+#[test]
+fn an_override_by_another_file_makes_the_lock_again() {
+    let rest = |file: &str| {
+        format!(
+            "\"dependencies\": {{\"a\": \"file:a-1.0.0.tgz\"}}, \"overrides\": {{\"b\": \"file:{file}\"}}"
+        )
+    };
+    let sandbox = node_plugin(&rest("b-1.0.0.tgz"));
+    for (name, version, needs) in [("a", "1.0.0", "\"b\": \"1.0.0\""), ("b", "1.0.0", ""), ("b", "2.0.0", "")]
+    {
+        archive(&sandbox, name, version, needs, "");
+    }
+    sandbox.ok(["build", "-C", "p"]);
+    assert_eq!(version(&sandbox, "b"), "1.0.0");
+    package(&sandbox, &rest("b-2.0.0.tgz"));
+    sandbox.fails(1, LOCKED).says("is out of date");
+    fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
+    sandbox.fails(1, LOCKED).says("the override of `b`");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: ~ b 1.0.0 → 2.0.0");
+    assert_eq!(version(&sandbox, "b"), "2.0.0");
+}
+
+#[test]
+fn a_clone_notices_an_override_that_its_lock_lacks() {
+    let sandbox = node_plugin("\"dependencies\": {\"is-odd\": \"3.0.0\"}");
+    sandbox.ok(["lock", "-C", "p"]);
+    package(&sandbox, "\"dependencies\": {\"is-odd\": \"3.0.0\"}, \"overrides\": {\"is-number\": \"7.0.0\"}");
+    fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
+    sandbox
+        .fails(1, LOCKED)
+        .says("the override of `is-number`, 7.0.0, is not what package-lock.json was made from");
+    sandbox.ok(["build", "-C", "p"]).says("node_lock: ~ is-number 6.0.0 → 7.0.0");
+}
+
+#[test]
+fn pnpm_and_yarn_notice_packages_in_directories_and_what_these_need() {
+    for (tool, lock) in
+        [("pnpm@9", "pnpm-lock.yaml"), ("yarn@1", "yarn.lock"), ("@yarnpkg/cli-dist", "yarn.lock")]
+    {
+        let sandbox = Sandbox::new();
+        sandbox.plugin("p");
+        // As yarn writes it.
+        let wants = |dependencies: &str| {
+            let text = format!("{{\n  \"name\": \"p\",\n  \"dependencies\": {{\n{dependencies}\n  }}\n}}\n");
+            sandbox.write("p/package.json", text);
+        };
+        wants("    \"a\": \"file:./vendor/a\"");
+        sandbox.write(&format!("p/{lock}"), "");
+        for name in ["a", "b", "c"] {
+            local(&sandbox, name, "1.0.0", "");
+        }
+        let run = |arguments: &[&str]| Done::of(&mut sandbox.mwp_with_node_tool(tool, arguments));
+        let there = |name: &str| sandbox.work().join("p/node_modules").join(name).exists();
+        run(&["build", "-C", "p"]).succeeded();
+        run(&["build", "-C", "p"]).succeeded();
+        wants("    \"a\": \"file:./vendor/a\",\n    \"b\": \"file:./vendor/b\"");
+        run(&LOCKED).exited(1).says("is out of date");
+        fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
+        run(&["lock", "--check", "-C", "p"]).exited(1).says("`dependencies` has `b`");
+        run(&["build", "-C", "p"]).succeeded();
+        assert!(there("b"), "{tool}");
+        // What a package in a directory needs is in the lock as well.
+        local(&sandbox, "a", "1.0.0", "\"c\": \"file:../c\"");
+        run(&LOCKED).exited(1).says("is out of date");
+        fs::remove_dir_all(sandbox.work().join("p/.mwp")).unwrap();
+        run(&["lock", "--check", "-C", "p"]).exited(1).says("vendor/a/package.json is not what");
+        run(&["build", "-C", "p"]).succeeded();
+        assert!(sandbox.read(&format!("p/{lock}")).contains("vendor/c") || there("c"), "{tool}");
+        // And its sources are what is installed.
+        sandbox.write("p/vendor/a/index.js", "edited");
+        run(&["build", "-C", "p"]).succeeded();
+        assert_eq!(sandbox.read("p/node_modules/a/index.js"), "edited", "{tool}");
+    }
 }

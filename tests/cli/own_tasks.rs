@@ -370,3 +370,20 @@ fn links_that_came_back_after_a_failure_are_out_of_the_way_of_the_next_run() {
         assert_eq!(fs::read_link(dir.join("out/link")).unwrap(), Path::new("in"));
     }
 }
+
+#[test]
+fn an_output_in_a_directory_without_write_permission_is_made_again_restored_and_cleaned() {
+    // The directory is no output, and the task alone keeps files there.
+    let script = "mkdir out && cat in > out/file && chmod 444 out/file && chmod 555 out";
+    let (sandbox, dir) = with_task(r#"["in"]"#, r#"["out/file"]"#, script);
+    sandbox.write("p/in", "1");
+    as_ordinary_user(&sandbox, &["build", "-C", "p"]);
+    fs::write(dir.join("in"), "2").unwrap();
+    as_ordinary_user(&sandbox, &["build", "-C", "p"]).says("make: done");
+    assert_eq!(sandbox.read("p/out/file"), "2");
+    fs::write(dir.join("in"), "1").unwrap();
+    as_ordinary_user(&sandbox, &["build", "-C", "p"]).says("restored from the cache");
+    assert_eq!((sandbox.read("p/out/file").as_str(), mode(&dir.join("out"))), ("1", 0o555));
+    as_ordinary_user(&sandbox, &["clean", "-C", "p"]);
+    assert!(!dir.join("out").exists());
+}

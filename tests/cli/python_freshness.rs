@@ -318,3 +318,25 @@ fn a_makefile_with_a_custom_rule_leaves_nothing_to_do_but_that() {
         .prints("virtualenv: up to date")
         .prints("wheels: up to date");
 }
+
+#[test]
+fn a_constraint_file_of_the_machine_counts_with_those_that_it_names() {
+    for path in &paths() {
+        let sandbox = Sandbox::new();
+        let dir = plugin(&sandbox, "p", "alpha\n");
+        let vendor = dir.join("python3_virtualenv_sources/vendor");
+        wheel(&vendor, "alpha", "1.0", "1", &[]);
+        wheel(&vendor, "alpha", "2.0", "2", &[]);
+        let limits = sandbox.write("limits.txt", "-c deep/more.txt\n");
+        sandbox.write("deep/more.txt", "alpha<2\n");
+        let run =
+            |arguments: &[&str]| Done::of(mwp(&sandbox, path, arguments).env("PIP_CONSTRAINT", &limits));
+        run(&["build", "-C", "p"]).succeeded();
+        assert_eq!(who(&dir, "alpha"), "1");
+        sandbox.write("deep/more.txt", "alpha>=2\n");
+        run(&["build", "--locked", "-C", "p"]).exited(1).says("deep/more.txt");
+        run(&["lock", "--check", "-C", "p"]).exited(1);
+        run(&["build", "-C", "p"]).succeeded().says("~ alpha 1.0 → 2.0");
+        assert_eq!(who(&dir, "alpha"), "2");
+    }
+}

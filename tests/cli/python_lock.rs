@@ -348,3 +348,50 @@ fn pip_that_is_installed_later_is_found() {
     fs::create_dir_all(site.join("pip")).unwrap();
     lock().succeeded();
 }
+
+#[test]
+fn a_wheel_of_the_plugin_stands_in_the_lock_by_a_path_that_is_right_in_every_clone() {
+    for path in &paths() {
+        for requirement in ["./vendor/alpha-1.0-py3-none-any.whl\n", "../wheels/alpha-1.0-py3-none-any.whl\n"]
+        {
+            let sandbox = Sandbox::new();
+            let vendor = plugin(&sandbox, requirement);
+            let built = wheel(&vendor, "alpha", "1.0", "a", &[]);
+            fs::create_dir_all(sandbox.work().join("p/wheels")).unwrap();
+            fs::copy(built, sandbox.work().join("p/wheels/alpha-1.0-py3-none-any.whl")).unwrap();
+            run(&sandbox, path, &["lock", "-C", "p"]).succeeded();
+            assert_eq!(pins(&sandbox), [requirement.trim()]);
+            let work = sandbox.work().display().to_string();
+            assert!(!(sandbox.read(LOCK) + &sandbox.read(FILES)).contains(&work), "{}", sandbox.read(FILES));
+            // The very first place is gone.
+            fs::rename(sandbox.work().join("p"), sandbox.work().join("clone")).unwrap();
+            fs::remove_dir_all(sandbox.work().join("clone/.mwp")).unwrap();
+            run(&sandbox, path, &["build", "--locked", "-C", "clone"]).succeeded();
+        }
+    }
+}
+
+#[test]
+fn a_hash_that_pip_does_not_take_is_named_with_its_line_and_nothing_is_locked() {
+    for hash in ["md5:00", "sha256:zz", "sha256", "sha512:ab"] {
+        let sandbox = Sandbox::new();
+        let vendor = plugin(&sandbox, &format!("alpha==1.0 --hash={hash}\n"));
+        wheel(&vendor, "alpha", "1.0", "a", &[]);
+        let expected = format!("requirements-to-freeze.txt:3: found the hash `{hash}`; `sha256:`, `sha384:`");
+        run(&sandbox, &path_with_uv(), &["check", "-C", "p"]).exited(1).says(&expected);
+        run(&sandbox, &path_with_uv(), &["build", "-C", "p"]).exited(1).says(&expected);
+        assert!(!sandbox.work().join(LOCK).exists());
+    }
+}
+
+#[test]
+fn a_clone_knows_what_an_extra_needs_by_the_wheels_that_directories_offer() {
+    let sandbox = Sandbox::new();
+    let vendor = plugin(&sandbox, "alpha[x]\n");
+    wheel(&vendor, "alpha", "1.0", "a", &["x: gamma"]);
+    wheel(&vendor, "gamma", "1.0", "g", &[]);
+    sandbox.write(LOCK, format!("{LINKS}alpha==1.0\n"));
+    let expected = "no pin for `gamma`, which `alpha[x]` asks for";
+    run(&sandbox, &path_with_uv(), &["lock", "--check", "-C", "p"]).exited(1).says(expected);
+    run(&sandbox, &path_with_uv(), &["build", "--locked", "-C", "p"]).exited(1).says(expected);
+}

@@ -48,6 +48,14 @@ impl Action for Lock {
         self.0.check_lock(scope.dir, &packages(scope.dir)?)
     }
 
+    fn refuses(&self, scope: &Scope<'_>) -> Result<()> {
+        packages(scope.dir).map(drop)
+    }
+
+    fn programs(&self) -> Vec<String> {
+        vec![self.0.name().to_owned()]
+    }
+
     fn locks(&self, scope: &Scope<'_>, package: &str) -> Result<bool> {
         let lock = fs::read_text_optional(&scope.dir.join(self.0.lock_file(scope.dir)))?.unwrap_or_default();
         let nested = format!("{package}@");
@@ -94,6 +102,8 @@ impl Lock {
         let mut runs = Vec::new();
         if matches!(job.upgrade, Upgrade::Everything) || !fs::exists(lock) {
             self.0.start_lock(lock)?;
+        } else {
+            self.0.forget_changed(lock, job.scope.dir)?;
         }
         match job.upgrade {
             Upgrade::Nothing | Upgrade::Everything => runs.push(self.0.lock_arguments(job)?),
@@ -113,7 +123,13 @@ impl Lock {
         }
         let manifest = fs::read(&dir.join("package.json"))?;
         for arguments in runs {
-            let finished = job.run(&program(self.0, job, dir)?.arguments(arguments));
+            let mut finished = job.run(&program(self.0, job, dir)?.arguments(&arguments));
+            if finished.as_ref().is_ok_and(|finished| !finished.succeeded())
+                && let Some(package) = Package::read(job.scope.dir)?
+                && self.0.loosen(lock, &package)?
+            {
+                finished = job.run(&program(self.0, job, dir)?.arguments(&arguments));
+            }
             // Upgrading to a version rewrites the range as well; that is the author's to do.
             if fs::read(&dir.join("package.json"))? != manifest {
                 fs::write_atomic(&dir.join("package.json"), &manifest)?;

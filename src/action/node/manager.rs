@@ -33,6 +33,18 @@ pub(in crate::action) trait Manager: fmt::Debug + Send + Sync {
     /// The packages of a lock: name and version, `name@version` where a name is there more than once.
     fn locked(&self, lock: &str) -> BTreeMap<String, String>;
 
+    /// Takes out of a lock what would keep it from being made again: files that are others now.
+    fn forget_changed(&self, lock: &Path, dir: &Path) -> Result<()> {
+        let _ = (lock, dir);
+        Ok(())
+    }
+
+    /// Takes more out of a lock that could not be mended; whether there was anything.
+    fn loosen(&self, lock: &Path, package: &Package) -> Result<bool> {
+        let _ = (lock, package);
+        Ok(false)
+    }
+
     /// Leaves nothing locked, where the lock is to be made anew.
     fn start_lock(&self, lock: &Path) -> Result<()> {
         fs::remove_file(lock)

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use base64::Engine as _;
 use serde_json::Value;
+use sha2::{Digest as _, Sha512};
 
 use super::manager::Manager;
-use super::package::{Package, read_json, requirements};
+use super::package::{Package, plain, read_json, requirements};
 use crate::error::Result;
 use crate::fs;
 use crate::graph::{Job, LockCheck};
@@ -70,7 +72,50 @@ impl Manager for Npm {
                 return stale(format!("`{table}` has `{}` {}", text::visible(name), text::visible(range)));
             }
         }
-        Ok(LockCheck::Fits)
+        let changed = lock.get("packages").and_then(Value::as_object).and_then(|entries| {
+            changed_package(dir, entries, packages)
+                .or_else(|| changed_file(dir, entries).map(|(_, path)| path))
+                .or_else(|| other_than_overridden(entries, packages))
+        });
+        Ok(match changed {
+            Some(what) => {
+                LockCheck::Stale(vec![format!("{} is not what {file} was made from", text::visible(&what))])
+            }
+            None => LockCheck::Fits,
+        })
+    }
+
+    /// npm takes a file for the one that it was, as long as the lock says so.
+    fn forget_changed(&self, lock: &Path, dir: &Path) -> Result<()> {
+        let Ok(Some(mut content)) = read_json(lock) else { return Ok(()) };
+        let Some(entries) = content.get_mut("packages").and_then(Value::as_object_mut) else { return Ok(()) };
+        let mut is_other = false;
+        while let Some((key, _)) = changed_file(dir, entries) {
+            entries.remove(&key);
+            is_other = true;
+        }
+        if is_other { write_lock(lock, &content) } else { Ok(()) }
+    }
+
+    /// npm looks for the file of an override beside the package that it has in the lock, and finds it where it reads
+    /// that package anew.
+    fn loosen(&self, lock: &Path, package: &Package) -> Result<bool> {
+        let names = package.overridden_by_files();
+        let Ok(Some(mut content)) = read_json(lock) else { return Ok(false) };
+        let Some(entries) = content.get_mut("packages").and_then(Value::as_object_mut) else {
+            return Ok(false);
+        };
+        let before = entries.len();
+        entries.retain(|key, entry| {
+            let name = key.rsplit_once("node_modules/").map(|(_, name)| name);
+            let needs = requirements(entry).into_keys().any(|(_, needed)| names.contains(&needed));
+            name.is_none_or(|name| !names.contains(name) && !needs)
+        });
+        let is_other = entries.len() < before;
+        if is_other {
+            write_lock(lock, &content)?;
+        }
+        Ok(is_other)
     }
 
     fn locked(&self, lock: &str) -> BTreeMap<String, String> {
@@ -126,6 +171,76 @@ impl Manager for Npm {
     fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
         Ok(quietly(job, &["ci", "--prefer-offline"]))
     }
+}
+
+type Entries = serde_json::Map<String, Value>;
+
+fn write_lock(lock: &Path, content: &Value) -> Result<()> {
+    fs::write_atomic(lock, format!("{content:#}\n").as_bytes())
+}
+
+/// A package in a directory that needs others than the lock says.
+fn changed_package(dir: &Path, entries: &Entries, packages: &[Package]) -> Option<String> {
+    let is_member = |key: &str| packages.iter().any(|package| package.dir == Path::new(key));
+    let beside = entries.iter().filter(|(key, _)| !key.contains("node_modules/") && !is_member(key));
+    beside
+        .filter_map(|(key, entry)| {
+            let package = Package::beside(dir, Path::new(key))?;
+            let for_others = |all: BTreeMap<(&'static str, String), String>| -> BTreeMap<_, _> {
+                all.into_iter().filter(|((table, _), _)| *table != "devDependencies").collect()
+            };
+            let differs = for_others(package.requirements()) != for_others(requirements(entry));
+            differs.then(|| format!("{key}/package.json"))
+        })
+        .next()
+}
+
+/// The entry of an archive in the plugin that is another file now, and its path.
+fn changed_file(dir: &Path, entries: &Entries) -> Option<(String, String)> {
+    entries
+        .iter()
+        .filter_map(|(key, entry)| {
+            let path = entry.get("resolved")?.as_str()?.strip_prefix("file:")?;
+            let locked = entry.get("integrity")?.as_str()?.strip_prefix("sha512-")?;
+            let file = dir.join(path);
+            let content = file.is_file().then(|| fs::read(&file).ok())??;
+            let found = base64::engine::general_purpose::STANDARD.encode(Sha512::digest(&content));
+            (found != locked).then(|| (key.clone(), path.to_owned()))
+        })
+        .next()
+}
+
+/// An override whose package the lock has in another version, or from another file.
+fn other_than_overridden(entries: &Entries, packages: &[Package]) -> Option<String> {
+    let root = packages.first()?;
+    root.plain_overrides()
+        .find(|(name, wanted)| {
+            let of_name = entries.iter().filter(|(key, _)| {
+                key.rsplit_once("node_modules/").is_some_and(|(_, locked)| locked == *name)
+            });
+            let mut own = of_name
+                .map(|(_, entry)| entry)
+                .filter(|entry| entry.get("name").is_none() && entry.get("inBundle").is_none());
+            let text =
+                |entry: &Value, field: &str| entry.get(field).and_then(Value::as_str).map(str::to_owned);
+            let is_exact = wanted.split('.').count() == 3
+                && wanted
+                    .split('.')
+                    .all(|part| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit()));
+            match wanted.strip_prefix("file:") {
+                Some(path) => own.any(|entry| {
+                    let locked = text(entry, "resolved");
+                    locked
+                        .as_deref()
+                        .and_then(|locked| locked.strip_prefix("file:"))
+                        .is_some_and(|locked| plain(Path::new(locked)) != plain(Path::new(path)))
+                }),
+                None => {
+                    is_exact && own.any(|entry| text(entry, "version").is_some_and(|found| found != *wanted))
+                }
+            }
+        })
+        .map(|(name, wanted)| format!("the override of `{name}`, {wanted},"))
 }
 
 fn quietly(job: &Job<'_>, arguments: &[&str]) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! package.json, and the packages of its workspaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -109,6 +109,33 @@ impl Package {
         paths.into_iter().map(|path| plain(&self.dir.join(path))).collect()
     }
 
+    /// The package in a directory beside the plugin's own that a lock names; `None` where there is none to be read.
+    pub(super) fn beside(plugin_dir: &Path, dir: &Path) -> Option<Package> {
+        Package::read_below(plugin_dir, dir).ok().flatten()
+    }
+
+    /// The names of what it needs itself, where another package brings it in.
+    pub(super) fn needs(&self) -> BTreeSet<String> {
+        let needed = |table: &str| matches!(table, "dependencies" | "optionalDependencies");
+        self.requirements().into_keys().filter(|(table, _)| needed(table)).map(|(_, name)| name).collect()
+    }
+
+    /// Names that `overrides` gives another file, wherever in it.
+    pub(super) fn overridden_by_files(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        if let Some(overrides) = self.content.get("overrides") {
+            collect_overridden(overrides, &mut names);
+        }
+        names
+    }
+
+    /// `overrides` that give one name one version or file everywhere.
+    pub(super) fn plain_overrides(&self) -> impl Iterator<Item = (&str, &str)> {
+        let overrides = self.content.get("overrides").and_then(Value::as_object).into_iter().flatten();
+        let plain = overrides.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
+        plain.filter(|(name, value)| !name.chars().skip(1).any(|c| c == '@') && !value.starts_with('$'))
+    }
+
     /// The other packages of its workspaces, by their directories.
     pub(super) fn members(&self, plugin_dir: &Path) -> Result<Vec<Package>> {
         let patterns = self.workspace_patterns(plugin_dir)?;
@@ -186,6 +213,18 @@ pub(super) fn requirements(package: &Value) -> BTreeMap<(&'static str, String), 
     requirements
 }
 
+fn collect_overridden(overrides: &Value, names: &mut BTreeSet<String>) {
+    for (name, value) in overrides.as_object().into_iter().flatten() {
+        let name =
+            name.char_indices().skip(1).find(|(_, c)| *c == '@').map_or(name.as_str(), |(at, _)| &name[..at]);
+        let is_file = |value: &Value| value.as_str().is_some_and(|value| value.starts_with("file:"));
+        if is_file(value) || value.get(".").is_some_and(is_file) {
+            names.insert(name.to_owned());
+        }
+        collect_overridden(value, names);
+    }
+}
+
 fn collect_paths(value: &Value, paths: &mut Vec<PathBuf>) {
     match value {
         Value::String(range) => {
@@ -203,7 +242,7 @@ fn collect_paths(value: &Value, paths: &mut Vec<PathBuf>) {
 }
 
 /// `a/../b` is `b`, as far as names tell.
-fn plain(path: &Path) -> PathBuf {
+pub(super) fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {

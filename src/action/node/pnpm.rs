@@ -1,6 +1,6 @@
 //! pnpm.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -65,7 +65,14 @@ impl Manager for Pnpm {
             };
             let Some(importer) = importer else { return stale("the lock does not know it".to_owned()) };
             let specifiers = importer.get("specifiers");
-            for ((table, name), range) in package.requirements() {
+            let requirements = package.requirements();
+            let names = ["specifiers", "dependencies", "devDependencies", "optionalDependencies"];
+            let locked = names.iter().filter_map(|table| importer.get(*table)?.as_object()).flatten();
+            let is_wanted = |name: &str| requirements.keys().any(|(_, wanted)| wanted == name);
+            if let Some((name, _)) = locked.into_iter().find(|(name, _)| !is_wanted(name)) {
+                return stale(format!("it has no `{}`", text::visible(name)));
+            }
+            for ((table, name), range) in requirements {
                 let locked = match specifiers {
                     Some(specifiers) => specifiers.get(&name),
                     None => importer
@@ -73,15 +80,20 @@ impl Manager for Pnpm {
                         .and_then(|table| table.get(&name))
                         .and_then(|entry| entry.get("specifier")),
                 };
-                // Overrides may write a requirement in other words, or take it out; peers are there or not, and what is
-                // optional may be ignored.
-                let is_sure = !overridden.contains(&name.as_str()) && table != "peerDependencies";
-                let is_in = |table: &str| importer.get(table).is_some_and(|table| table.get(&name).is_some());
-                let is_missing =
-                    table != "optionalDependencies" && specifiers.is_none() && !TABLES.into_iter().any(is_in);
-                // Catalogs and paths are written in other words.
-                let is_other = !range.contains(':') && locked.and_then(Value::as_str) != Some(range.as_str());
-                if is_sure && (is_missing || is_other) {
+                // What is overridden is in other words or gone; peers are there or not, and what is optional may be ignored.
+                let is_free = overridden.contains(&name.as_str())
+                    || matches!(table, "peerDependencies" | "optionalDependencies");
+                let is_same = match locked.and_then(Value::as_str) {
+                    Some(locked) => locked == range || overridden.contains(&name.as_str()),
+                    // What is wanted twice is locked once.
+                    None => {
+                        is_free
+                            || TABLES.into_iter().any(|table| {
+                                importer.get(table).is_some_and(|table| table.get(&name).is_some())
+                            })
+                    }
+                };
+                if !is_same {
                     return stale(format!(
                         "`{table}` has `{}` {}",
                         text::visible(&name),
@@ -90,7 +102,13 @@ impl Manager for Pnpm {
                 }
             }
         }
-        Ok(LockCheck::Fits)
+        match changed_package(dir, &lock) {
+            Some(manifest) => {
+                let manifest = text::visible(&manifest);
+                Ok(LockCheck::Stale(vec![format!("{manifest} is not what {LOCK} was made from")]))
+            }
+            None => Ok(LockCheck::Fits),
+        }
     }
 
     fn locked(&self, lock: &str) -> BTreeMap<String, String> {
@@ -167,6 +185,29 @@ impl Manager for Pnpm {
 fn project_part(lock: &str) -> Option<Value> {
     let documents = serde_yaml_ng::Deserializer::from_str(lock).map(Value::deserialize);
     documents.collect::<Result<Vec<_>, _>>().ok()?.pop()
+}
+
+/// A package in a directory that needs others than the lock says: pnpm itself would install without them.
+fn changed_package(dir: &Path, lock: &Value) -> Option<String> {
+    let table = |name: &str| lock.get(name).and_then(Value::as_object);
+    let packages = table("packages")?;
+    packages
+        .iter()
+        .filter_map(|(key, entry)| {
+            let (_, path) = key.split('(').next()?.split_once("file:")?;
+            let package = Package::beside(dir, Path::new(path))?;
+            let mut snapshots = table("snapshots").into_iter().flatten();
+            let snapshot =
+                snapshots.find(|(other, _)| other.split('(').next() == Some(key)).map(|(_, entry)| entry);
+            let needs = |name: &str| snapshot.unwrap_or(entry).get(name).and_then(Value::as_object);
+            let locked = ["dependencies", "optionalDependencies"].into_iter().filter_map(needs).flatten();
+            let locked: BTreeSet<String> = locked.map(|(name, _)| name.clone()).collect();
+            // Peers that it found stand among them.
+            let is_other = !package.needs().is_subset(&locked)
+                || locked.iter().any(|name| !package.requirements().keys().any(|(_, wanted)| wanted == name));
+            is_other.then(|| format!("{path}/package.json"))
+        })
+        .next()
 }
 
 fn quietly(job: &Job<'_>, arguments: &[&str]) -> Vec<String> {

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::manager::Manager;
-use super::package::Package;
+use super::manager::{Manager, packages};
+use super::package::{Package, plain};
 use crate::error::{Error, Result};
 use crate::fs;
 use crate::graph::{Job, LockCheck};
@@ -36,42 +36,88 @@ impl Manager for Yarn {
         &[".npmrc", ".yarnrc", ".yarnrc.yml"]
     }
 
-    /// Each `NAME@RANGE` that is asked for is an entry of the lock.
+    /// Each `NAME@RANGE` that is asked for is an entry of the lock; packages in directories, and in later yarns those of
+    /// the workspace, have what they need beside them.
     fn check_lock(&self, dir: &Path, packages: &[Package]) -> Result<LockCheck> {
         let content = fs::read_text(&dir.join(LOCK))?;
-        let entries: BTreeSet<String> = entries(&content).flat_map(|(patterns, _)| patterns).collect();
-        let name_of = |entry: &'_ String| {
-            let range = entry.char_indices().skip(1).find(|(_, character)| *character == '@');
-            range.map(|(at, _)| entry[..at].to_owned())
-        };
-        let names: BTreeSet<String> = entries.iter().filter_map(name_of).collect();
+        let entries: Vec<Entry> = entries(&content).collect();
+        let patterns: BTreeSet<&str> =
+            entries.iter().flat_map(|entry| &entry.patterns).map(String::as_str).collect();
         for package in packages {
-            for ((table, name), range) in package.requirements() {
-                // Peers are nobody's to install, and yarn 1 does not lock links. Resolutions and protocols are written in
-                // other words.
-                let is_other = range.contains(':') || packages[0].resolutions().contains(&name.as_str());
-                let is_told = table == "peerDependencies"
+            let manifest = package.dir.join("package.json").display().to_string();
+            let stale = |manifest: &str, what: String| {
+                let manifest = text::visible(manifest);
+                Ok(LockCheck::Stale(vec![format!("{manifest} is not what {LOCK} was made from: {what}")]))
+            };
+            let requirements = package.requirements();
+            for ((table, name), range) in &requirements {
+                // Peers are nobody's to install; resolutions are written in other words, and so are some protocols.
+                let is_path = ["file:", "link:", "portal:"].iter().any(|start| range.starts_with(start));
+                let is_odd = (range.contains([':', '/']) && !is_path)
+                    || packages[0].resolutions().contains(&name.as_str());
+                let is_told = *table == "peerDependencies"
+                    // yarn 1 does not lock links.
                     || range.starts_with("link:")
-                    || packages.iter().any(|other| other.dir.ends_with(&name))
-                    || is_other && names.contains(&name)
-                    || entries.contains(&format!("{name}@{range}"))
-                    || entries.contains(&format!("{name}@npm:{range}"));
+                    || packages.iter().any(|other| other.dir.ends_with(name))
+                    || patterns.contains(format!("{name}@npm:{range}").as_str())
+                    || patterns.iter().filter_map(|pattern| pattern.strip_prefix(name.as_str())).any(
+                        |rest| {
+                            rest.strip_prefix('@').is_some_and(|rest| {
+                                is_odd
+                                    || rest == range
+                                    || rest.strip_prefix(range).is_some_and(|rest| rest.starts_with("::"))
+                            })
+                        },
+                    );
                 if !is_told {
-                    return Ok(LockCheck::Stale(vec![format!(
-                        "{} is not what {LOCK} was made from: `{table}` has `{}` {}",
-                        text::visible(&package.dir.join("package.json").display().to_string()),
-                        text::visible(&name),
-                        text::visible(&range)
-                    )]));
+                    return stale(
+                        &manifest,
+                        format!("`{table}` has `{}` {}", text::visible(name), text::visible(range)),
+                    );
+                }
+            }
+            let own = format!(
+                "@workspace:{}",
+                if package.dir == Path::new("") { ".".into() } else { package.dir.to_string_lossy() }
+            );
+            let locked =
+                entries.iter().find(|entry| entry.patterns.iter().any(|pattern| pattern.ends_with(&own)));
+            let wanted = requirements.into_keys().filter(|(table, _)| *table != "peerDependencies");
+            let wanted: BTreeSet<String> = wanted.map(|(_, name)| name).collect();
+            if let Some(name) =
+                locked.and_then(|locked| locked.dependencies.symmetric_difference(&wanted).next())
+            {
+                return stale(&manifest, format!("of `{}` they say different things", text::visible(name)));
+            }
+            for path in package.local_paths() {
+                let Some(local) = Package::beside(dir, &path) else { continue };
+                let is_it = |pattern: &String| {
+                    let place = pattern
+                        .rsplit_once("@file:")
+                        .map(|(_, place)| place.split("::").next().unwrap_or(place));
+                    place.is_some_and(|place| plain(&package.dir.join(place)) == path)
+                };
+                let Some(locked) = entries.iter().find(|entry| entry.patterns.iter().any(is_it)) else {
+                    continue;
+                };
+                if let Some(name) = locked.dependencies.symmetric_difference(&local.needs()).next() {
+                    let manifest = path.join("package.json").display().to_string();
+                    return stale(
+                        &manifest,
+                        format!("of `{}` they say different things", text::visible(name)),
+                    );
                 }
             }
         }
-        Ok(LockCheck::Fits)
+        // Later ones have a sum of all that is in a directory.
+        let is_summed =
+            entries.iter().flat_map(|entry| &entry.patterns).any(|pattern| pattern.contains("@file:"));
+        Ok(if is_summed && content.contains("__metadata:") { LockCheck::Untold } else { LockCheck::Fits })
     }
 
     fn locked(&self, lock: &str) -> BTreeMap<String, String> {
         let mut locked: BTreeMap<String, String> = BTreeMap::new();
-        for (patterns, version) in entries(lock) {
+        for Entry { patterns, version, .. } in entries(lock) {
             let name = patterns.first().and_then(|pattern| pattern.rsplit_once('@')).map(|(name, _)| name);
             let Some(name) = name.filter(|name| !name.is_empty() && version != "0.0.0-use.local") else {
                 continue;
@@ -123,7 +169,14 @@ impl Manager for Yarn {
 
     fn install_arguments(&self, job: &Job<'_>) -> Result<Vec<String>> {
         match is_1(job)? {
-            true => quietly(job, &["install", "--frozen-lockfile", "--no-progress", "--prefer-offline"]),
+            true => {
+                let mut arguments = vec!["install", "--frozen-lockfile", "--no-progress", "--prefer-offline"];
+                // It takes a package in a directory for the one that it has copied before.
+                if packages(job.scope.dir)?.iter().any(|package| !package.local_paths().is_empty()) {
+                    arguments.push("--force");
+                }
+                quietly(job, &arguments)
+            }
             false => quietly(job, &["install", "--immutable"]),
         }
     }
@@ -142,9 +195,17 @@ fn quietly(job: &Job<'_>, arguments: &[&str]) -> Result<Vec<String>> {
     Ok(arguments)
 }
 
-/// The patterns and the version of each entry; yarn 1 has a form of its own, later ones have YAML, and both start an
-/// entry with `"NAME@RANGE, NAME@RANGE":` or without the quotes.
-fn entries(lock: &str) -> impl Iterator<Item = (Vec<String>, String)> + '_ {
+struct Entry {
+    /// `NAME@RANGE`
+    patterns: Vec<String>,
+    version: String,
+    /// The names of what it needs.
+    dependencies: BTreeSet<String>,
+}
+
+/// yarn 1 has a form of its own, later ones have YAML, and both start an entry with `"NAME@RANGE, NAME@RANGE":` or
+/// without the quotes.
+fn entries(lock: &str) -> impl Iterator<Item = Entry> + '_ {
     let mut lines = lock.lines().peekable();
     std::iter::from_fn(move || {
         loop {
@@ -154,14 +215,25 @@ fn entries(lock: &str) -> impl Iterator<Item = (Vec<String>, String)> + '_ {
             };
             let patterns =
                 head.split(',').map(|pattern| pattern.trim().trim_matches('"').to_owned()).collect();
-            let mut version = String::new();
+            let (mut version, mut dependencies, mut is_among) = (String::new(), BTreeSet::new(), false);
             while let Some(line) = lines.next_if(|line| line.starts_with(' ')) {
                 let field = line.strip_prefix("  version").map(|rest| rest.trim_start_matches(':').trim());
                 if let Some(value) = field {
                     value.trim_matches('"').clone_into(&mut version);
                 }
+                match line.strip_prefix("    ") {
+                    Some(needed) if is_among && !needed.starts_with(' ') => {
+                        let name = match needed.strip_prefix('"') {
+                            Some(quoted) => quoted.split('"').next(),
+                            None => needed.split([' ', ':']).next(),
+                        };
+                        dependencies.extend(name.map(str::to_owned));
+                    }
+                    Some(_) => {}
+                    None => is_among = matches!(line.trim(), "dependencies:" | "optionalDependencies:"),
+                }
             }
-            return Some((patterns, version));
+            return Some(Entry { patterns, version, dependencies });
         }
     })
 }

@@ -7,7 +7,7 @@ use super::{FILES, LOCK, SOURCES, WANTED};
 use crate::error::Result;
 use crate::fs;
 use crate::graph::{Action, Job, LockCheck, Reads, Scope, Upgrade};
-use crate::python::{Change, Requirements, Verdict, canonical_name};
+use crate::python::{Change, PyLock, Requirements, Verdict, canonical_name};
 use crate::text;
 
 #[derive(Debug)]
@@ -40,6 +40,14 @@ impl Action for Freeze {
             None => format!("the output `{LOCK}` is gone"),
         };
         Ok(LockCheck::Stale(vec![why]))
+    }
+
+    fn refuses(&self, scope: &Scope<'_>) -> Result<()> {
+        PyLock::read(&scope.dir.join(SOURCES)).map(drop)
+    }
+
+    fn programs(&self) -> Vec<String> {
+        vec!["python3".to_owned()]
     }
 
     fn locks(&self, scope: &Scope<'_>, package: &str) -> Result<bool> {

@@ -19,8 +19,28 @@ use crate::tools::Tools;
 
 const HINT_OVERRIDE: &str = "the layers' own packages are constraints; make an empty file `python3_virtualenv_sources/override` to override them";
 
-/// Variables that a compiler goes by.
-const COMPILER: [&str; 6] = ["CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS"];
+/// Variables that compilers go by, and those who call them.
+const COMPILER: [&str; 19] = [
+    "CC",
+    "CXX",
+    "CFLAGS",
+    "CXXFLAGS",
+    "CPPFLAGS",
+    "LDFLAGS",
+    "AR",
+    "ARFLAGS",
+    "LDSHARED",
+    "FC",
+    "FFLAGS",
+    "CPATH",
+    "C_INCLUDE_PATH",
+    "CPLUS_INCLUDE_PATH",
+    "LIBRARY_PATH",
+    "PKG_CONFIG_PATH",
+    "CMAKE_ARGS",
+    "CMAKE_PREFIX_PATH",
+    "RUSTFLAGS",
+];
 
 /// The Python part of one plugin.
 pub(super) struct Plugin<'a> {
@@ -108,7 +128,7 @@ impl<'a> Plugin<'a> {
         let directory = self.absolute()?;
         let sources = Sources::new(self.site, &directory, &wanted.options);
         let mut files: BTreeSet<PathBuf> = wanted.files.iter().skip(1).cloned().collect();
-        files.extend(sources.files());
+        files.extend(sources.files(&self.site.environment)?);
         files.extend(self.layers(&Interpreter::find(self.tools)?)?);
         for stated in &wanted.requirements {
             let path = stated.line.local_path(&self.site.environment);
@@ -125,7 +145,7 @@ impl<'a> Plugin<'a> {
         let directory = self.absolute()?;
         let Some(text) = self.lock()? else { return Ok(Reads::default()) };
         let sources = Sources::new(self.site, &directory, &self.options(&text));
-        let mut files: BTreeSet<PathBuf> = sources.files().into_iter().collect();
+        let mut files: BTreeSet<PathBuf> = sources.files(&self.site.environment)?.into_iter().collect();
         for path in local_paths(&Lock::parse(&text), &directory, &self.site.environment) {
             if path.exists() {
                 files.extend(local_files(&path)?);
@@ -171,7 +191,13 @@ impl<'a> Plugin<'a> {
         let wanted = self.wanted()?;
         wanted.check()?;
         let interpreter = Interpreter::find(self.tools)?;
-        let wheels = Wheel::in_dir(&self.sources().join("src"))?;
+        let mut wheels = Wheel::in_dir(&self.sources().join("src"))?;
+        // A clone has made none yet; what local directories offer tells the same.
+        for link in Sources::new(self.site, &self.absolute()?, &wanted.options).local_links() {
+            if link.is_dir() {
+                wheels.extend(Wheel::in_dir(link)?);
+            }
+        }
         self.judge(&text, &wanted, &interpreter, files.as_ref(), &wheels, Lock::verdict).map(Some)
     }
 

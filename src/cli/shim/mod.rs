@@ -55,7 +55,7 @@ fn with<A: Parser>(words: &[OsString], code: u8, context: &Context, act: impl Fn
     match A::try_parse_from(words) {
         Ok(arguments) => act(arguments),
         Err(refusal) if !refusal.use_stderr() => {
-            context.output.usage(&refusal);
+            context.output.usage(None, &refusal);
             exit::DONE
         }
         Err(refusal) => {
