@@ -115,7 +115,7 @@ fn a_missing_program_and_a_daemon_that_never_runs_are_warnings() {
     assert_eq!(done.stdout, "`foo`: plugin_foo@mfserv 0.0.1-1 is good, with 3 warnings\n");
     sandbox.write("foo/bin/run", "#!/bin/sh\n");
     let script = sandbox.path("work/foo/bin/run");
-    fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(script, PermissionsExt::from_mode(0o755)).unwrap();
     check(&sandbox).succeeded().never_says("extra_daemon_b");
 }
 
