@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -83,10 +85,31 @@ pub fn pack(dir: &Path, description: &Description, options: &Options<'_>) -> Res
 /// Nothing is read but names, and nothing is written.
 pub fn inspect(dir: &Path, limits: &Limits, excluded: &(dyn Fn(&Path) -> bool + Sync)) -> Result<Inspection> {
     let exclusions = Exclusions::read(dir, excluded)?;
-    let Survey { problems, mut warnings, .. } = Survey::of(dir, &exclusions, limits)?;
+    let Survey { nodes, mut problems, mut warnings } = Survey::of(dir, &exclusions, limits)?;
     warnings.extend(exclusions.notes());
+    problems.extend(closed_files(dir, &nodes));
     Ok(Inspection { problems, warnings })
 }
+
+/// Files that this user may not read; those that everybody may are not asked for.
+fn closed_files(dir: &Path, nodes: &[Node]) -> Vec<Problem> {
+    let is_closed = |node: &&Node| match &node.kind {
+        NodeKind::File { stat, .. } => {
+            let is_open = stat.mode & 0o444 == 0o444;
+            !is_open
+                && access(dir.join(&node.path), Access::READ_OK).is_err_and(|error| error == Errno::ACCESS)
+        }
+        NodeKind::Directory { .. } | NodeKind::Link { .. } => false,
+    };
+    let problem = |node: &Node| Problem {
+        message: format!("cannot read {}: permission denied", text::path(&dir.join(&node.path))),
+        hint: Some("check its owner and its permissions, or leave it out with `.releaseignore`".to_owned()),
+    };
+    nodes.iter().filter(is_closed).take(MOST_CLOSED).map(problem).collect()
+}
+
+/// More are no help.
+const MOST_CLOSED: usize = 20;
 
 /// What [`inspect`] found.
 #[derive(Debug, Clone)]

@@ -55,15 +55,16 @@ pub fn check(dir: &Path, site: &Site) -> Checked {
     found.take(recipe, Found::problems);
     match tasks::check(dir, site) {
         Ok(Findings { problems, warnings }) => {
-            // Another part may have met the same.
-            let is_new = |problem: &ConfigProblem| !found.checked.problems.contains(problem);
-            let problems: Vec<ConfigProblem> = problems.into_iter().filter(is_new).collect();
-            found.checked.problems.extend(problems);
+            found.news(problems);
             found.checked.warnings.extend(warnings);
         }
-        // That of mwp.toml is told already.
-        Err(error) if has_recipe_mistakes => drop(error),
-        Err(error) => found.failed(error),
+        // That of mwp.toml and that of the label are told already.
+        Err(error) if has_recipe_mistakes || found.checked.label.is_none() => drop(error),
+        Err(error) => {
+            found.checked.blame(error.fault);
+            let placed = |problem| ConfigProblem::of_problem(dir, problem);
+            found.news(error.problems.into_iter().map(placed).collect());
+        }
     }
     let packing = packing(dir, site);
     found.take(packing, |found, packing| {
@@ -133,6 +134,15 @@ impl Found<'_> {
     fn problems(&mut self, problems: Vec<Problem>) {
         let placed = problems.into_iter().map(|problem| ConfigProblem::of_problem(self.dir, problem));
         self.checked.problems.extend(placed);
+    }
+
+    /// Problems that another part may have met as well.
+    fn news(&mut self, problems: Vec<ConfigProblem>) {
+        for problem in problems {
+            if !self.checked.problems.iter().any(|known| known.message == problem.message) {
+                self.checked.problems.push(problem);
+            }
+        }
     }
 
     fn warnings(&mut self, warnings: Vec<Problem>) {

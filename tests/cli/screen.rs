@@ -39,10 +39,12 @@ fn help_shows_its_headings_and_what_is_typed_as_it_stands() {
         "\u{1b}[1m\u{1b}[4mUsage:\u{1b}[0m \u{1b}[1mmwp cache\u{1b}[0m [OPTIONS] <COMMAND>\n",
         "\n\u{1b}[1m\u{1b}[4mCommands:\u{1b}[0m\n  \u{1b}[1minfo\u{1b}[0m   Show",
         "\n\u{1b}[1m\u{1b}[4mOptions:\u{1b}[0m\n  \u{1b}[1m-q\u{1b}[0m, \u{1b}[1m--quiet\u{1b}[0m   ",
-        "\n      \u{1b}[1m--json\u{1b}[0m[=<events>]  Print",
+        "\n      \u{1b}[1m--json\u{1b}[0m             Print",
     ] {
         assert!(help.contains(painted), "{help}");
     }
+    let build = shown(&["build", "--help"]);
+    assert!(build.contains("\n      \u{1b}[1m--json\u{1b}[0m[=<events>] "), "{build}");
     let plain = Done::of(sandbox.on_terminal(80, NOBODY, &["cache", "--help"]).env("NO_COLOR", "1"));
     let unpainted = help.replace("\u{1b}[1m", "").replace("\u{1b}[4m", "").replace("\u{1b}[0m", "");
     assert_eq!(plain.stdout.replace("\r\n", "\n"), unpainted);
