@@ -18,6 +18,9 @@ use crate::text;
 /// The patterns of the plugin's author.
 const RELEASE_IGNORE: &str = ".releaseignore";
 
+/// Each is held against each path.
+const MOST_LINES: usize = 5000;
+
 /// Without these the file would not be a plugin, whatever `.releaseignore` says.
 const REQUIRED: [&str; 4] = [LABEL, ".layerapi2_dependencies", ".plugin_format_version", "config.ini"];
 
@@ -186,6 +189,10 @@ fn parse(file: &Path, content: &str) -> Result<Patterns> {
     let mut builder = GitignoreBuilder::new(".");
     builder.allow_unclosed_class(false);
     let content = content.strip_prefix('\u{feff}').unwrap_or(content);
+    if content.lines().nth(MOST_LINES).is_some() {
+        return Err(Error::input(format!("{} has more than {MOST_LINES} lines", text::path(file)))
+            .hint("a pattern may stand for many paths: `*`, `**`, `?` and `[a-z]` are allowed"));
+    }
     let mut wanted = Vec::new();
     for (index, line) in content.lines().enumerate() {
         let number = index + 1;

@@ -63,6 +63,9 @@ pub struct Release {
     pub omit_dev: bool,
 }
 
+/// Each is held against each other.
+const MOST_TASKS: usize = 500;
+
 /// In the order of the names.
 type TaskTable = BTreeMap<toml::Spanned<String>, TaskEntry>;
 
@@ -175,6 +178,7 @@ pub(super) fn read_plugin_recipe(dir: &Path) -> Result<Option<PluginRecipe>> {
     let Some(content) = fs::read_text_optional(&path)? else { return Ok(None) };
     let file = path.to_string_lossy();
     let recipe: PluginRecipe = read(&file, &content)?;
+    recipe.refuse_many(&path)?;
     together(recipe.mistakes(&path, &content, &|_| true))?;
     Ok(Some(recipe))
 }
@@ -186,6 +190,17 @@ fn together(errors: Vec<Error>) -> Result<()> {
 }
 
 impl PluginRecipe {
+    pub(super) fn refuse_many(&self, path: &Path) -> Result<()> {
+        if self.tasks.len() > MOST_TASKS {
+            return Err(Error::input(format!(
+                "{} has more than {MOST_TASKS} tasks",
+                text::place(path, 1, None)
+            ))
+            .hint("one task may make many outputs, with a command that makes them all"));
+        }
+        Ok(())
+    }
+
     /// What is wrong with it as such, for those of its tasks whose place in the text `counts`.
     pub(super) fn mistakes(
         &self,

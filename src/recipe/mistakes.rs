@@ -25,6 +25,9 @@ pub fn mistakes(dir: &Path) -> Result<Vec<Problem>> {
     let Readable { recipe, errors, gone } = Readable::of(&path, &content);
     let mut found: Vec<Problem> = errors.into_iter().flat_map(|error| error.problems).collect();
     let Some(mut recipe) = recipe else { return Ok(found) };
+    if let Err(error) = recipe.refuse_many(&path) {
+        return Ok(error.problems);
+    }
 
     let mut starts: Vec<usize> = recipe.places().map(|(_, start)| start).collect();
     starts.sort_unstable();

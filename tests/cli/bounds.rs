@@ -147,6 +147,27 @@ fn a_file_that_is_too_large_is_refused_with_its_size_and_not_read() {
 }
 
 #[test]
+fn recipes_and_exclusions_have_a_bound() {
+    let sandbox = with_config("");
+    let tasks = |count: usize| -> String {
+        (0..count)
+            .map(|at| format!("[tasks.t{at}]\noutputs = [\"o{at}\"]\nalways = true\ncommand = [\"true\"]\n"))
+            .collect()
+    };
+    for arguments in [["check", "-C", "p"], ["graph", "-C", "p"], ["release", "-C", "p"]] {
+        sandbox.write("p/mwp.toml", tasks(501));
+        sandbox.fails(1, arguments).says("mwp.toml:").says("more than 500 tasks").says("hint: ");
+    }
+    sandbox.write("p/mwp.toml", tasks(500));
+    sandbox.ok(["graph", "-q", "-C", "p"]);
+    fs::remove_file(sandbox.work().join("p/mwp.toml")).unwrap();
+    sandbox.write("p/.releaseignore", "*a*b*c*\n".repeat(5001));
+    for arguments in [["check", "-C", "p"], ["release", "-C", "p"]] {
+        sandbox.fails(1, arguments).says(".releaseignore").says("more than 5000 lines").says("hint: ");
+    }
+}
+
+#[test]
 fn of_many_problems_the_first_are_told_and_how_many_more_there_are() {
     let sandbox = with_config(&format!("[custom]\n{}", "no delimiter\n".repeat(100)));
     let done = sandbox.fails(1, ["check", "-C", "p"]).says("… and 80 more");
