@@ -72,9 +72,13 @@ fn works(template: &str, effect: &Effect) {
 
 #[track_caller]
 fn answers_at(up: &Up, path: &str, text: &str) {
-    // On a busy machine a worker may take longer to start than `up` waits for it.
-    up.until(path, || up.get(path).is_some_and(|(status, _)| status != 503));
-    let (status, body) = up.get(path).unwrap();
+    // On a busy machine a worker may take longer to start than `up` waits for it. Each request counts.
+    let mut answer = None;
+    up.until(path, || {
+        answer = up.get(path);
+        answer.as_ref().is_some_and(|(status, _)| *status != 503)
+    });
+    let (status, body) = answer.unwrap();
     let logs = || ["app_hello_main.log", "nginx_error.log"].map(|name| up.log(name)).concat();
     assert!(status == 200 && body.contains(text), "{path}: {status} {body}\n{}", logs());
 }
