@@ -182,65 +182,54 @@ fn write_lock(lock: &Path, content: &Value) -> Result<()> {
 /// A package in a directory that needs others than the lock says.
 fn changed_package(dir: &Path, entries: &Entries, packages: &[Package]) -> Option<String> {
     let is_member = |key: &str| packages.iter().any(|package| package.dir == Path::new(key));
-    let beside = entries.iter().filter(|(key, _)| !key.contains("node_modules/") && !is_member(key));
-    beside
-        .filter_map(|(key, entry)| {
-            let package = Package::beside(dir, Path::new(key))?;
-            let for_others = |all: BTreeMap<(&'static str, String), String>| -> BTreeMap<_, _> {
-                all.into_iter().filter(|((table, _), _)| *table != "devDependencies").collect()
-            };
-            let differs = for_others(package.requirements()) != for_others(requirements(entry));
-            differs.then(|| format!("{key}/package.json"))
-        })
-        .next()
+    let mut beside = entries.iter().filter(|(key, _)| !key.contains("node_modules/") && !is_member(key));
+    beside.find_map(|(key, entry)| {
+        let package = Package::beside(dir, Path::new(key))?;
+        let for_others = |all: BTreeMap<(&'static str, String), String>| -> BTreeMap<_, _> {
+            all.into_iter().filter(|((table, _), _)| *table != "devDependencies").collect()
+        };
+        let differs = for_others(package.requirements()) != for_others(requirements(entry));
+        differs.then(|| format!("{key}/package.json"))
+    })
 }
 
 /// The entry of an archive in the plugin that is another file now, and its path.
 fn changed_file(dir: &Path, entries: &Entries) -> Option<(String, String)> {
-    entries
-        .iter()
-        .filter_map(|(key, entry)| {
-            let path = entry.get("resolved")?.as_str()?.strip_prefix("file:")?;
-            let locked = entry.get("integrity")?.as_str()?.strip_prefix("sha512-")?;
-            let file = dir.join(path);
-            let content = file.is_file().then(|| fs::read(&file).ok())??;
-            let found = base64::engine::general_purpose::STANDARD.encode(Sha512::digest(&content));
-            (found != locked).then(|| (key.clone(), path.to_owned()))
-        })
-        .next()
+    entries.iter().find_map(|(key, entry)| {
+        let path = entry.get("resolved")?.as_str()?.strip_prefix("file:")?;
+        let locked = entry.get("integrity")?.as_str()?.strip_prefix("sha512-")?;
+        let file = dir.join(path);
+        let content = file.is_file().then(|| fs::read(&file).ok())??;
+        let found = base64::engine::general_purpose::STANDARD.encode(Sha512::digest(&content));
+        (found != locked).then(|| (key.clone(), path.to_owned()))
+    })
 }
 
 /// An override whose package the lock has in another version, or from another file.
 fn other_than_overridden(entries: &Entries, packages: &[Package]) -> Option<String> {
-    let root = packages.first()?;
-    root.plain_overrides()
-        .find(|(name, wanted)| {
-            let of_name = entries.iter().filter(|(key, _)| {
-                key.rsplit_once("node_modules/").is_some_and(|(_, locked)| locked == *name)
-            });
-            let mut own = of_name
-                .map(|(_, entry)| entry)
-                .filter(|entry| entry.get("name").is_none() && entry.get("inBundle").is_none());
-            let text =
-                |entry: &Value, field: &str| entry.get(field).and_then(Value::as_str).map(str::to_owned);
-            let is_exact = wanted.split('.').count() == 3
-                && wanted
-                    .split('.')
-                    .all(|part| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit()));
+    let is_other = |name: &str, wanted: &str| {
+        let of_name = |key: &str| key.rsplit_once("node_modules/").is_some_and(|(_, locked)| locked == name);
+        // Aliases and what comes in another package are as they are.
+        let is_own = |entry: &Value| entry.get("name").is_none() && entry.get("inBundle").is_none();
+        entries.iter().filter(|(key, entry)| of_name(key) && is_own(entry)).any(|(_, entry)| {
+            let text = |field: &str| entry.get(field).and_then(Value::as_str);
             match wanted.strip_prefix("file:") {
-                Some(path) => own.any(|entry| {
-                    let locked = text(entry, "resolved");
-                    locked
-                        .as_deref()
-                        .and_then(|locked| locked.strip_prefix("file:"))
-                        .is_some_and(|locked| plain(Path::new(locked)) != plain(Path::new(path)))
-                }),
-                None => {
-                    is_exact && own.any(|entry| text(entry, "version").is_some_and(|found| found != *wanted))
-                }
+                Some(path) => text("resolved")
+                    .and_then(|locked| locked.strip_prefix("file:"))
+                    .is_some_and(|locked| plain(Path::new(locked)) != plain(Path::new(path))),
+                None => is_exact(wanted) && text("version").is_some_and(|locked| locked != wanted),
             }
         })
-        .map(|(name, wanted)| format!("the override of `{name}`, {wanted},"))
+    };
+    let mut overrides = packages.first()?.plain_overrides();
+    let (name, wanted) = overrides.find(|(name, wanted)| is_other(name, wanted))?;
+    Some(format!("the override of `{name}`, {wanted},"))
+}
+
+/// `1.2.3`
+fn is_exact(version: &str) -> bool {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|digit| digit.is_ascii_digit());
+    version.split('.').count() == 3 && version.split('.').all(is_number)
 }
 
 fn quietly(job: &Job<'_>, arguments: &[&str]) -> Vec<String> {

@@ -133,7 +133,7 @@ impl Package {
     pub(super) fn plain_overrides(&self) -> impl Iterator<Item = (&str, &str)> {
         let overrides = self.content.get("overrides").and_then(Value::as_object).into_iter().flatten();
         let plain = overrides.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)));
-        plain.filter(|(name, value)| !name.chars().skip(1).any(|c| c == '@') && !value.starts_with('$'))
+        plain.filter(|(name, value)| without_range(name) == *name && !value.starts_with('$'))
     }
 
     /// The other packages of its workspaces, by their directories.
@@ -213,10 +213,16 @@ pub(super) fn requirements(package: &Value) -> BTreeMap<(&'static str, String), 
     requirements
 }
 
+/// `@a/b` of `@a/b@^1`.
+fn without_range(name: &str) -> &str {
+    let at_range =
+        |(at, character): &(usize, char)| *character == '@' && *at > 0 && !name[..*at].ends_with('/');
+    name.char_indices().find(at_range).map_or(name, |(at, _)| &name[..at])
+}
+
 fn collect_overridden(overrides: &Value, names: &mut BTreeSet<String>) {
     for (name, value) in overrides.as_object().into_iter().flatten() {
-        let name =
-            name.char_indices().skip(1).find(|(_, c)| *c == '@').map_or(name.as_str(), |(at, _)| &name[..at]);
+        let name = without_range(name);
         let is_file = |value: &Value| value.as_str().is_some_and(|value| value.starts_with("file:"));
         if is_file(value) || value.get(".").is_some_and(is_file) {
             names.insert(name.to_owned());
@@ -273,9 +279,7 @@ fn glob_set<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<GlobSet> 
 pub(super) fn overridden(table: Option<&Value>) -> Vec<&str> {
     let keys = table.and_then(Value::as_object).into_iter().flatten().map(|(key, _)| key.as_str());
     keys.map(|key| {
-        let last = key.rsplit('>').next().unwrap_or_default();
-        let range = last.char_indices().find(|(at, c)| *c == '@' && *at > 0 && !last[..*at].ends_with('/'));
-        let path = range.map_or(last, |(at, _)| &last[..at]);
+        let path = without_range(key.rsplit('>').next().unwrap_or_default());
         let mut parts = path.rsplit('/');
         let name = parts.next().unwrap_or_default();
         let scope = parts.next().filter(|scope| scope.starts_with('@'));

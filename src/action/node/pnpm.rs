@@ -191,23 +191,20 @@ fn project_part(lock: &str) -> Option<Value> {
 fn changed_package(dir: &Path, lock: &Value) -> Option<String> {
     let table = |name: &str| lock.get(name).and_then(Value::as_object);
     let packages = table("packages")?;
-    packages
-        .iter()
-        .filter_map(|(key, entry)| {
-            let (_, path) = key.split('(').next()?.split_once("file:")?;
-            let package = Package::beside(dir, Path::new(path))?;
-            let mut snapshots = table("snapshots").into_iter().flatten();
-            let snapshot =
-                snapshots.find(|(other, _)| other.split('(').next() == Some(key)).map(|(_, entry)| entry);
-            let needs = |name: &str| snapshot.unwrap_or(entry).get(name).and_then(Value::as_object);
-            let locked = ["dependencies", "optionalDependencies"].into_iter().filter_map(needs).flatten();
-            let locked: BTreeSet<String> = locked.map(|(name, _)| name.clone()).collect();
-            // Peers that it found stand among them.
-            let is_other = !package.needs().is_subset(&locked)
-                || locked.iter().any(|name| !package.requirements().keys().any(|(_, wanted)| wanted == name));
-            is_other.then(|| format!("{path}/package.json"))
-        })
-        .next()
+    packages.iter().find_map(|(key, entry)| {
+        let (_, path) = key.split('(').next()?.split_once("file:")?;
+        let package = Package::beside(dir, Path::new(path))?;
+        let mut snapshots = table("snapshots").into_iter().flatten();
+        let snapshot =
+            snapshots.find(|(other, _)| other.split('(').next() == Some(key)).map(|(_, entry)| entry);
+        let needs = |name: &str| snapshot.unwrap_or(entry).get(name).and_then(Value::as_object);
+        let locked = ["dependencies", "optionalDependencies"].into_iter().filter_map(needs).flatten();
+        let locked: BTreeSet<String> = locked.map(|(name, _)| name.clone()).collect();
+        // Peers that it found stand among them.
+        let is_other = !package.needs().is_subset(&locked)
+            || locked.iter().any(|name| !package.requirements().keys().any(|(_, wanted)| wanted == name));
+        is_other.then(|| format!("{path}/package.json"))
+    })
 }
 
 fn quietly(job: &Job<'_>, arguments: &[&str]) -> Vec<String> {

@@ -41,71 +41,19 @@ impl Manager for Yarn {
     fn check_lock(&self, dir: &Path, packages: &[Package]) -> Result<LockCheck> {
         let content = fs::read_text(&dir.join(LOCK))?;
         let entries: Vec<Entry> = entries(&content).collect();
-        let patterns: BTreeSet<&str> =
-            entries.iter().flat_map(|entry| &entry.patterns).map(String::as_str).collect();
+        let stale = |package: &Path, what: String| {
+            let manifest = text::visible(&package.join("package.json").display().to_string());
+            Ok(LockCheck::Stale(vec![format!("{manifest} is not what {LOCK} was made from: {what}")]))
+        };
         for package in packages {
-            let manifest = package.dir.join("package.json").display().to_string();
-            let stale = |manifest: &str, what: String| {
-                let manifest = text::visible(manifest);
-                Ok(LockCheck::Stale(vec![format!("{manifest} is not what {LOCK} was made from: {what}")]))
-            };
-            let requirements = package.requirements();
-            for ((table, name), range) in &requirements {
-                // Peers are nobody's to install; resolutions are written in other words, and so are some protocols.
-                let is_path = ["file:", "link:", "portal:"].iter().any(|start| range.starts_with(start));
-                let is_odd = (range.contains([':', '/']) && !is_path)
-                    || packages[0].resolutions().contains(&name.as_str());
-                let is_told = *table == "peerDependencies"
-                    // yarn 1 does not lock links.
-                    || range.starts_with("link:")
-                    || packages.iter().any(|other| other.dir.ends_with(name))
-                    || patterns.contains(format!("{name}@npm:{range}").as_str())
-                    || patterns.iter().filter_map(|pattern| pattern.strip_prefix(name.as_str())).any(
-                        |rest| {
-                            rest.strip_prefix('@').is_some_and(|rest| {
-                                is_odd
-                                    || rest == range
-                                    || rest.strip_prefix(range).is_some_and(|rest| rest.starts_with("::"))
-                            })
-                        },
-                    );
-                if !is_told {
-                    return stale(
-                        &manifest,
-                        format!("`{table}` has `{}` {}", text::visible(name), text::visible(range)),
-                    );
-                }
-            }
-            let own = format!(
-                "@workspace:{}",
-                if package.dir == Path::new("") { ".".into() } else { package.dir.to_string_lossy() }
-            );
-            let locked =
-                entries.iter().find(|entry| entry.patterns.iter().any(|pattern| pattern.ends_with(&own)));
-            let wanted = requirements.into_keys().filter(|(table, _)| *table != "peerDependencies");
-            let wanted: BTreeSet<String> = wanted.map(|(_, name)| name).collect();
-            if let Some(name) =
-                locked.and_then(|locked| locked.dependencies.symmetric_difference(&wanted).next())
-            {
-                return stale(&manifest, format!("of `{}` they say different things", text::visible(name)));
+            let what =
+                unlocked(package, packages, &entries).or_else(|| other_in_workspace(package, &entries));
+            if let Some(what) = what {
+                return stale(&package.dir, what);
             }
             for path in package.local_paths() {
-                let Some(local) = Package::beside(dir, &path) else { continue };
-                let is_it = |pattern: &String| {
-                    let place = pattern
-                        .rsplit_once("@file:")
-                        .map(|(_, place)| place.split("::").next().unwrap_or(place));
-                    place.is_some_and(|place| plain(&package.dir.join(place)) == path)
-                };
-                let Some(locked) = entries.iter().find(|entry| entry.patterns.iter().any(is_it)) else {
-                    continue;
-                };
-                if let Some(name) = locked.dependencies.symmetric_difference(&local.needs()).next() {
-                    let manifest = path.join("package.json").display().to_string();
-                    return stale(
-                        &manifest,
-                        format!("of `{}` they say different things", text::visible(name)),
-                    );
+                if let Some(what) = other_in_directory(dir, package, &path, &entries) {
+                    return stale(&path, what);
                 }
             }
         }
@@ -193,6 +141,63 @@ fn quietly(job: &Job<'_>, arguments: &[&str]) -> Result<Vec<String>> {
         arguments.extend(job.offline.then(|| "--offline".to_owned()));
     }
     Ok(arguments)
+}
+
+/// What the package asks for and no entry is for.
+fn unlocked(package: &Package, packages: &[Package], entries: &[Entry]) -> Option<String> {
+    let resolutions = packages[0].resolutions();
+    let is_locked = |name: &str, range: &str| {
+        let is_path = ["file:", "link:", "portal:"].iter().any(|start| range.starts_with(start));
+        // Resolutions are written in other words, and so are some protocols.
+        let is_free = resolutions.contains(&name) || range.contains([':', '/']) && !is_path;
+        let is_range = |locked: &str| {
+            is_free
+                || locked == range
+                || locked.strip_prefix("npm:") == Some(range)
+                || locked.strip_prefix(range).is_some_and(|place| place.starts_with("::"))
+        };
+        let patterns = entries.iter().flat_map(|entry| &entry.patterns);
+        let mut ranges = patterns.filter_map(|pattern| pattern.strip_prefix(name)?.strip_prefix('@'));
+        ranges.any(is_range)
+    };
+    let is_exempt = |table: &str, name: &str, range: &str| {
+        // Peers are nobody's to install, and yarn 1 does not lock links.
+        table == "peerDependencies"
+            || range.starts_with("link:")
+            || packages.iter().any(|other| other.dir.ends_with(name))
+    };
+    let requirements = package.requirements();
+    let missing = requirements
+        .iter()
+        .find(|((table, name), range)| !is_exempt(table, name, range) && !is_locked(name, range));
+    missing.map(|((table, name), range)| {
+        format!("`{table}` has `{}` {}", text::visible(name), text::visible(range))
+    })
+}
+
+/// What later yarns have of a package of the workspace and it does not say, or the other way round.
+fn other_in_workspace(package: &Package, entries: &[Entry]) -> Option<String> {
+    let place = if package.dir == Path::new("") { ".".into() } else { package.dir.to_string_lossy() };
+    let own = format!("@workspace:{place}");
+    let wanted = package.requirements().into_keys().filter(|(table, _)| *table != "peerDependencies");
+    other_needs(entries, |pattern| pattern.ends_with(&own), &wanted.map(|(_, name)| name).collect())
+}
+
+/// The same of a package in a directory that the package names.
+fn other_in_directory(dir: &Path, package: &Package, path: &Path, entries: &[Entry]) -> Option<String> {
+    let local = Package::beside(dir, path)?;
+    let is_it = |pattern: &str| {
+        let place = pattern.rsplit_once("@file:").map(|(_, place)| place.split("::").next().unwrap_or(place));
+        place.is_some_and(|place| plain(&package.dir.join(place)) == path)
+    };
+    other_needs(entries, is_it, &local.needs())
+}
+
+/// How the entry of such a pattern differs from what is needed; `None` as well where there is none.
+fn other_needs(entries: &[Entry], is_it: impl Fn(&str) -> bool, needed: &BTreeSet<String>) -> Option<String> {
+    let entry = entries.iter().find(|entry| entry.patterns.iter().any(|pattern| is_it(pattern)))?;
+    let name = entry.dependencies.symmetric_difference(needed).next()?;
+    Some(format!("of `{}` they say different things", text::visible(name)))
 }
 
 struct Entry {
