@@ -348,15 +348,14 @@ fn remove_by(path: &Path, remove: impl Fn(&Path) -> io::Result<()>) -> Result<()
 fn refuse_mounts(action: &str, path: &Path) -> Result<()> {
     let mounts = mounts_below(path);
     let Some(mount) = mounts.first() else { return Ok(()) };
-    Err(Error::machine(format!(
-        "cannot {action} {}: a file system is mounted at {}",
-        text::path(path),
-        text::path(mount)
-    ))
-    .hint(format!(
-        "take it off with `umount {}`, then run the same command again",
-        text::visible_bytes(mount.as_os_str().as_encoded_bytes())
-    )))
+    let mounted = text::path(mount);
+    let message = format!("cannot {action} {}: a file system is mounted at {mounted}", text::path(path));
+    Err(Error::machine(message).hint(unmount_hint(mount)))
+}
+
+pub fn unmount_hint(mount: &Path) -> String {
+    let mount = text::visible_bytes(mount.as_os_str().as_encoded_bytes());
+    format!("take it off with `umount {mount}`, then run the same command again")
 }
 
 fn make_directories_writable(path: &Path) {

@@ -67,10 +67,7 @@ impl<'a> Transaction<'a> {
                 text::path(mount),
                 text::visible(name)
             ))
-            .hint(format!(
-                "take it off with `umount {}`, then run the same command again",
-                text::visible_bytes(mount.as_os_str().as_encoded_bytes())
-            )));
+            .hint(fs::unmount_hint(mount)));
         }
         name.clone_into(&mut self.name);
         self.doing = format!("{} {name}", self.doing);
